@@ -1,14 +1,14 @@
-/** Answers to requests that were taken. */
+/** Answers to accepted requests. */
 
 import type { MessageOf } from './messages';
 
-/** What became of the events of a publish, besides those that were recorded. */
+/** Events of a publish that had no effect. */
 export interface PublishIntake {
   readonly repeated: number;
   readonly waiting: number;
 }
 
-/** @param intake of a publish; zeros are left out */
+/** @param intake counts for a publish; zeros are omitted */
 export function ackOf(id: number, seq: number, intake?: PublishIntake): MessageOf<'ack'> {
   const { repeated = 0, waiting = 0 } = intake ?? {};
   return { type: 'ack', id, seq, repeated: repeated || null, waiting: waiting || null };

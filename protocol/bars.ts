@@ -1,9 +1,8 @@
 /**
- * Bars: open, high, low, close of one instrument's trades, per interval; rules [D2] to [D4].
+ * Bars: open, high, low, close of one instrument's trades for an interval; rules [D2] to [D4].
  *
- * A bar is a function of the set of trades whose market time lies in it, whatever order they came in: live
- * bars, those after a restart and those of history are made by the same function and are the same.
- * Bounded: the open bar, and the `RECENT_BARS` that ended last.
+ * A bar is a function of the set of trades whose market time is in it, in any order: live bars, bars after a restart and
+ * bars of history are made by the same function and are equal. Bound: the open bar, and the `RECENT_BARS` that ended last.
  */
 
 import { BAR_INTERVALS } from './messages';
@@ -14,7 +13,7 @@ import { marketTime } from './trade-time';
 
 export type BarInterval = (typeof BAR_INTERVALS)[number];
 
-/** Seconds since 1970 are cut at whole multiples of these. */
+/** Lengths in seconds; bars begin at multiples of them since 1970. */
 export const BAR_SECONDS: Readonly<Record<BarInterval, number>> = {
   '1s': 1,
   '1m': 60,
@@ -23,11 +22,11 @@ export const BAR_SECONDS: Readonly<Record<BarInterval, number>> = {
   '1d': 86_400,
 };
 
-/** A source whose events are older than this when they are received does not run with the clock. */
+/** If events are older than this on receipt, the source does not follow the clock. */
 const LIVE_LAG_NS_MAX = 10_000_000_000;
 /** How much longer than the newest trade a trade may take before the clock ends its bar. */
 const GRACE_NS = 1_000_000_000;
-/** Ended bars that are kept, so that trades out of order still find theirs. */
+/** Number of ended bars that are kept for trades out of order. */
 export const RECENT_BARS = 2;
 
 export type TradeFields = Pick<
@@ -39,7 +38,7 @@ export type TradeFields = Pick<
 export interface OpenBar {
   readonly interval: BarInterval;
   readonly openTime: Nanos;
-  /** The first moment behind it. */
+  /** The end of the bar, exclusive. */
   readonly endTime: Nanos;
   open: number;
   high: number;
@@ -50,7 +49,7 @@ export interface OpenBar {
   seq: number;
   eventTime: Nanos;
   receiveTime: Nanos;
-  /** Market time and seq of the trades that open and close are the prices of. */
+  /** Market time and seq of the trades that gave open and close. */
   openAt: Nanos;
   openSeq: number;
   closeAt: Nanos;
@@ -83,7 +82,7 @@ export function barOf(interval: BarInterval, t: TradeFields): OpenBar {
   };
 }
 
-/** Adds a trade to the bar that its market time lies in. */
+/** Adds a trade to the bar that contains its market time. */
 export function addToBar(bar: OpenBar, t: TradeFields, at: Nanos): void {
   const { price, seq } = t;
   if (price > bar.high) bar.high = price;
@@ -105,39 +104,39 @@ export function addToBar(bar: OpenBar, t: TradeFields, at: Nanos): void {
   bar.receiveTime = t.receiveTime;
 }
 
-/** Whether one trade is later than another: by market time, and where that is the same by seq. */
+/** Whether one trade is later than another: by market time, then by seq. */
 function isBehind(at: Nanos, seq: number, otherAt: Nanos, otherSeq: number): boolean {
   const order = at.compare(otherAt);
   return order > 0 || (order === 0 && seq > otherSeq);
 }
 
-/** When the clock ends this bar though no trade does; null where its source does not run with it. */
+/** When the clock ends this bar without a later trade; null if its source does not follow the clock. */
 export function barEndsByClock(bar: OpenBar): Nanos | null {
   const lag = Math.max(0, bar.receiveTime.since(bar.closeAt));
   return lag > LIVE_LAG_NS_MAX ? null : bar.endTime.plus(lag + GRACE_NS);
 }
 
-/** What a trade did besides changing the open bar. */
+/** Effects of a trade besides changing the open bar. */
 export type BarChange =
-  /** It began another, so this one is over. */
+  /** It began a new bar, so this one ended. */
   | { readonly ended: OpenBar }
-  /** It changed a bar that was over. */
+  /** It changed a bar that had ended. */
   | { readonly revised: OpenBar }
-  /** It lies in a bar that is not kept any more, and which only history can tell. */
+  /** It belongs to a bar that is no longer kept; only history has it. */
   | { readonly past: Nanos };
 
 /** Folds trades into bars of one interval. */
 export class BarFold {
   readonly interval: BarInterval;
   current: OpenBar | null = null;
-  /** Those before it, the newest last. */
+  /** The ended bars that are kept, the newest last. */
   recent: OpenBar[] = [];
 
   constructor(interval: BarInterval) {
     this.interval = interval;
   }
 
-  /** Takes a trade on. @returns null where it changed the open bar and nothing else */
+  /** Applies a trade. @returns null if it changed the open bar and nothing else */
   add(t: TradeFields): BarChange | null {
     const at = marketTime(t);
     const { current } = this;
@@ -166,7 +165,7 @@ export class BarFold {
       addToBar(bar, t, at);
       return { revised: bar };
     }
-    // An interval without trades until now: between two bars that are kept nothing is missing.
+    // An interval without trades until now: no bar is missing between two kept bars.
     const added = barOf(this.interval, t);
     recent.splice(index + 1, 0, added);
     if (recent.length > RECENT_BARS) recent.shift();
@@ -184,7 +183,7 @@ export class BarFold {
   }
 }
 
-/** What a checkpoint keeps of one interval. */
+/** The state of one interval for a checkpoint. */
 export interface BarFoldState {
   readonly current: OpenBar | null;
   readonly recent: readonly OpenBar[];
@@ -199,7 +198,7 @@ export function barMessage(
   count: number,
 ): Bar {
   const { interval, openTime, open, high, low, close, volume, trades } = bar;
-  // What ends or revises a bar may come behind a message of a newer trade.
+  // The end or a revision of a bar can follow a message of a newer trade.
   const seq = Math.max(bar.seq, prevSeq);
   const { eventTime, receiveTime } = bar;
   return {

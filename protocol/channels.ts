@@ -2,7 +2,7 @@
  * Channels: the one table of what a server publishes on topics.
  *
  * Subscriptions, the mirror, conflation, rows of the journal, replay, export, the ring, the SDK and
- * the command line derive from it; a list of channels stands nowhere else (test/house holds that). A
+ * the command line derive from it; no other list of channels exists (test/house holds that). A
  * channel's messages have the channel's name as their type and are defined in messages.ts.
  *
  * To add one: an entry here, its message in messages.ts, a golden frame in fixtures/frames, what the market
@@ -23,16 +23,16 @@ export interface ChannelRow {
 
 export interface ChannelDef {
   /**
-   * `state`: only the newest message matters. `stream`: every message stands for itself. `book`: state
-   * that comes as a snapshot and changes. `derived`: state that readers could compute from trades.
+   * `state`: only the newest message matters. `stream`: every message matters. `book`: state
+   * that is sent as a snapshot and changes. `derived`: state that readers could compute from trades.
    */
   readonly nature: 'state' | 'stream' | 'book' | 'derived';
   /** What a topic names: `CHANNEL:SYMBOL`, `CHANNEL:SYMBOL:INTERVAL`, or `CHANNEL` for all symbols. */
   readonly topic: 'symbol' | 'interval' | 'all';
-  /** Whether a message takes a sequence number of its own; a derived one bears that of a trade. */
+  /** Whether a message takes a sequence number of its own; a derived one carries that of a trade. */
   readonly isNumbered: boolean;
   /**
-   * What a slow reader gets of messages that wait: the newest; the whole book; the newest of each bar;
+   * What a slow reader gets of waiting messages: the newest; the whole book; the newest of each bar;
    * those that are not too old, and a gap for the others (`fresh`); or every one (`all`).
    */
   readonly conflation: 'newest' | 'whole-book' | 'each-bar' | 'fresh' | 'all';

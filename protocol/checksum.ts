@@ -1,9 +1,9 @@
 /**
- * CRC-32 (IEEE 802.3, as in zlib) of the ten best levels of a book, so that a reader can prove its
+ * CRC-32 (IEEE 802.3, as in zlib) of the ten best levels of a book, so that a reader can verify its
  * copy. The bytes, little-endian: uint16 number of bids, uint16 number of asks, then for each bid
  * and then each ask, best first, int64 price and int64 quantity (scaled integers).
  *
- * All of it is whole 32-bit words, so four tables take a word at a step (the "slicing" of
+ * The length is a multiple of 32 bits, so four tables process a 32-bit word at a time (the "slicing" of
  * Kounavis and Berry, 2005).
  */
 

@@ -1,10 +1,10 @@
 /**
- * Codec: frames out of messages and back.
+ * Codec: messages to frames and back.
  *
  * A binary frame is one MessagePack array of messages, a text frame one JSON array of messages (or,
  * from a client, a single object). Hot messages go through the specialised path, all others through
- * @msgpack/msgpack. Decoding never throws: what is wrong becomes a `Fault` in the place of the
- * message, and a frame whose structure is broken is one single fault.
+ * @msgpack/msgpack. Decoding never throws: an invalid message becomes a `Fault` in its
+ * position, and a frame with a broken structure is one single fault.
  */
 
 import { decode, Encoder } from '@msgpack/msgpack';
@@ -24,10 +24,10 @@ export const SUBPROTOCOL_MSGPACK = 'tapedeck.v1.msgpack';
 export const SUBPROTOCOL_JSON = 'tapedeck.v1.json';
 export type Subprotocol = typeof SUBPROTOCOL_MSGPACK | typeof SUBPROTOCOL_JSON;
 
-/** The most messages that a server takes in one frame. */
+/** Most messages that a server accepts in one frame. */
 export const FRAME_MESSAGES_MAX = 10_000;
 
-/** Messages of a long frame that are decoded in one go. */
+/** Messages of a long frame that are decoded in one step. */
 const MESSAGES_A_PART = 32;
 
 export function isFault(value: Message | Fault): value is Fault {
@@ -49,7 +49,7 @@ export class FrameEncoder {
     return w.copy() as Uint8Array<ArrayBuffer>;
   }
 
-  /** Frames of at most so many bytes each; a message that is longer by itself stands alone. */
+  /** Frames of at most `bytesMax` bytes; a longer message has a frame of its own. */
   encodeFrames(messages: readonly Message[], bytesMax: number): Uint8Array<ArrayBuffer>[] {
     const w = this.writer;
     w.reset();
@@ -82,14 +82,14 @@ export class FrameEncoder {
   }
 }
 
-/** Binary frames one behind the other, message by message. A message may change once it was added. */
+/** Builds binary frames message by message, one after the other. Messages are copied when added. */
 export class FrameSequence {
   private readonly writer = new MsgWriter(64 * 1024);
   private readonly general = new Encoder({ useBigInt64: true, ignoreUndefined: true });
   private start = 0;
   private messages = 0;
 
-  /** Messages of the frame in the making; at most 65,535. */
+  /** Messages of the current frame; at most 65,535. */
   get length(): number {
     return this.messages;
   }
@@ -100,7 +100,7 @@ export class FrameSequence {
     writeMessage(this.writer, this.general, message);
   }
 
-  /** Ends the frame; returns where it ends, in what `take` gives. Only when it has a message. */
+  /** Ends the current frame, which must have a message. @returns its end offset in the result of `take` */
   cut(): number {
     this.writer.closeArray(this.start, this.messages);
     this.messages = 0;
@@ -112,7 +112,7 @@ export class FrameSequence {
     return this.writer.position;
   }
 
-  /** The frames so far, as bytes of their own; it is empty then. */
+  /** Returns a copy of the frames so far and starts again. */
   take(): Uint8Array<ArrayBuffer> {
     const bytes = this.writer.copy() as Uint8Array<ArrayBuffer>;
     this.writer.reset();
@@ -138,7 +138,7 @@ export function encodeTextFrame(messages: readonly Message[], scalesOf: ScalesOf
   return toJsonTexts(messages, scalesOf);
 }
 
-/** Text frames of at most so many bytes each; a message that is longer by itself stands alone. */
+/** Text frames of at most `bytesMax` bytes; a longer message has a frame of its own. */
 export function encodeTextFrames(
   messages: readonly Message[],
   scalesOf: ScalesOf,
@@ -148,10 +148,10 @@ export function encodeTextFrames(
 }
 
 /**
- * The messages of a binary frame, each or its fault.
- * @param messagesMax more than these are refused whole
- * @param faultsMax behind so many faults the rest is left: a byte can be a fault, and each costs as much
- *   as a hundred good bytes
+ * The messages of a binary frame, each as a message or its fault.
+ * @param messagesMax a frame with more is refused as a whole
+ * @param faultsMax decoding stops after this many faults: one byte can be a fault, and a fault costs as much
+ *   as a hundred valid bytes
  */
 export function decodeFrame(
   bytes: Uint8Array,
@@ -161,7 +161,7 @@ export function decodeFrame(
   return new FrameDecoder(bytes, messagesMax, faultsMax).take(Number.POSITIVE_INFINITY);
 }
 
-/** The same some messages at a time: what a part holds was whole, whatever is behind it. */
+/** The same in parts of some messages; a part is valid whatever follows it. */
 export function* decodeFrameInParts(
   bytes: Uint8Array,
   messagesMax: number,
@@ -185,14 +185,14 @@ class FrameDecoder {
     this.faultsLeft = faultsMax;
   }
 
-  /** The next ones, so many at most. */
+  /** Decodes at most `count` more messages. */
   take(most: number): (Message | Fault)[] {
     const out: (Message | Fault)[] = [];
     try {
       this.read(most, out);
     } catch (e) {
       if (!(e instanceof DecodeError)) throw e;
-      // What came before the break was whole and may stand; the rest cannot be found any more.
+      // Messages before the break are valid; the positions of the rest are unknown.
       out.push(fault(e.code, e.message));
       this.isDone = true;
     }
@@ -221,14 +221,14 @@ class FrameDecoder {
   }
 }
 
-/** The message that starts here, or its fault; the reader then stands behind it. @throws DecodeError where the structure is broken */
+/** The message that starts here, or its fault; the reader is then behind it. @throws DecodeError if the structure is broken */
 export function readMessage(r: MsgReader): Message | Fault {
   const start = r.position;
   const hot = tryHot(r);
   if (hot !== undefined) return hot;
   r.position = start;
   r.hasBadText = false;
-  r.skip(); // throws where the structure is broken; from here the fault is this message's alone
+  r.skip(); // throws if the structure is broken; later faults concern this message alone
   let tuple: unknown;
   try {
     tuple = decode(r.bytes.subarray(start, r.position), { useBigInt64: true });
@@ -240,12 +240,12 @@ export function readMessage(r: MsgReader): Message | Fault {
   }
   const message = fromTuple(tuple);
   if (!r.hasBadText || isFault(message)) return message;
-  // The library makes something of any bytes, which is not what was sent.
+  // The library replaces invalid UTF-8, so its result would differ from what was sent.
   const bad = fault('malformed-msgpack', 'a string is not UTF-8');
   return 'id' in message && message.id !== null ? { ...bad, id: message.id } : bad;
 }
 
-/** The hot message that starts here; undefined when it is another, or one for the general path to judge. */
+/** The hot message that starts here; undefined if it is another one, or needs the general path. */
 function tryHot(r: MsgReader): Message | undefined {
   try {
     const length = r.arrayHeader();
@@ -276,7 +276,7 @@ export function decodeTextFrame(
   return out;
 }
 
-/** The same some messages at a time; a part may be empty. Nothing of a text is a message before all of it parses. */
+/** The same in parts, which may be empty. No message is returned before the whole text has been parsed. */
 export function* decodeTextFrameInParts(
   text: string,
   scalesOf: ScalesOf,
@@ -302,11 +302,11 @@ export function* decodeTextFrameInParts(
   yield part;
 }
 
-/** What a text frame holds, one after the other, and the decimals that it defines. */
+/** The content of a text frame, and the decimals that it defines. */
 class TextItems {
-  /** What stands for all of them. */
+  /** The fault of the whole frame. */
   readonly refused: Fault[] = [];
-  // An instrument may stand in the same frame as the first message that needs its decimals.
+  // A frame may define an instrument before the first message that needs its decimals.
   private readonly defined = new Map<string, Scales>();
   private readonly list: readonly unknown[];
   private at = 0;

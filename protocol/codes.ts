@@ -1,8 +1,8 @@
 /**
- * Codes: every way in which Tapedeck says no, in one table, for REST, WebSocket and command line.
+ * Codes: every error of Tapedeck in one table, for REST, WebSocket and command line.
  */
 
-/** Error codes with the HTTP status that fits and what to do about them. */
+/** Error codes, each with its HTTP status and a hint. */
 export const ERRORS = {
   'malformed-json': { status: 400, hint: 'Send valid JSON in UTF-8.' },
   'malformed-msgpack': { status: 400, hint: 'Send one MessagePack array of messages per frame.' },
@@ -76,7 +76,7 @@ export interface Fault {
   readonly code: ErrorCode;
   readonly message: string;
   readonly field?: string;
-  /** The request at fault, where its id could be read. */
+  /** The request at fault, if its id could be read. */
   readonly id?: number;
 }
 
@@ -84,7 +84,7 @@ export function fault(code: ErrorCode, message: string, field?: string): Fault {
   return field === undefined ? { code, message } : { code, message, field };
 }
 
-/** A fault on a field: what it is, what was given, what was expected. */
+/** A fault of a field: its name, the given value, what was expected. */
 export function fieldFault(
   field: string,
   value: unknown,
@@ -94,14 +94,14 @@ export function fieldFault(
   return { code, field, message: `${field} is ${shown(value)}; expected ${expected}` };
 }
 
-/** A fault of a part, told as a fault of the whole: `price` becomes `publish.events[3].price`. */
+/** A fault of a part as a fault of the whole: `price` becomes `publish.events[3].price`. */
 export function within(path: string, f: Fault): Fault {
   if (f.field === undefined) return f;
   const message = f.message.startsWith(f.field) ? `${path}.${f.message}` : f.message;
   return { ...f, message, field: `${path}.${f.field}` };
 }
 
-/** A value as it may stand in an error message: short, on one line, whatever was sent. */
+/** A value for an error message: short, on one line, whatever was sent. */
 export function shown(value: unknown): string {
   let text: string;
   if (value === undefined) return 'missing';
@@ -109,11 +109,11 @@ export function shown(value: unknown): string {
   else if (Array.isArray(value)) text = `an array of ${value.length}`;
   else if (typeof value === 'object' && value !== null) text = 'an object';
   else text = `${value as number | bigint | boolean | null}`;
-  // A cut may halve a surrogate pair.
+  // Truncation may split a surrogate pair.
   return text.length > 60 ? `${text.slice(0, 57).toWellFormed()}…` : text;
 }
 
-/** How a connection ends: the WebSocket close code, its reason, and whether to come back. */
+/** How a connection ends: the WebSocket close code, its reason, and whether to reconnect. */
 export const CLOSES = {
   'going-away': { code: 1001, reconnect: true },
   'frame-too-large': { code: 1009, reconnect: false },

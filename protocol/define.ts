@@ -1,4 +1,4 @@
-/** Definition of a message: its code on the wire and its fields, from which all its forms follow. */
+/** Definition of a message: its code on the wire and its fields, the source of all its forms. */
 
 import { Type, type TObject } from '@sinclair/typebox';
 

@@ -1,8 +1,8 @@
 /**
- * Fields: the vocabulary that messages are defined in. One field says three things at once: how a
- * value stands in memory, which MessagePack value carries it, and its JSON form as a TypeBox schema
- * (decimals and times as strings). `messages.ts` puts fields together; `tuple.ts`, `json.ts` and
- * `json-text.ts` convert by walking them, so a message is described once.
+ * Fields: the vocabulary of message definitions. A field states three things: the type in memory, the
+ * MessagePack value on the wire, and the JSON form as a TypeBox schema (decimals and times as strings).
+ * `messages.ts` combines fields; `tuple.ts`, `json.ts` and `json-text.ts` convert by walking them, so a
+ * message is described once.
  */
 
 import { Type, type TSchema } from '@sinclair/typebox';
@@ -79,7 +79,7 @@ export const field = {
     json: Type.String({ pattern: '^\\d{1,19}$', description, examples: [EXAMPLE_TIME] }),
   }),
 
-  /** A decimal kept as text, where a sum may pass 2^53 (turnover, average price). */
+  /** A decimal kept as text, since it may exceed 2^53 (turnover, average price). */
   decimal: (description: string): Field<string> => ({
     spec: { type: 'decimal' },
     json: Type.String({ pattern: DECIMAL, maxLength: 64, description }),
@@ -100,7 +100,7 @@ export const field = {
     json: Type.Boolean({ description }),
   }),
 
-  /** One of fixed words; on the binary wire its index in the list, so a list only ever grows. */
+  /** One of a list of names; on the binary wire its index in the list, so a list only grows. */
   oneOf: <const V extends readonly string[]>(values: V, description: string): Field<V[number]> => ({
     spec: { type: 'enum', values },
     json: Type.Union(
@@ -144,7 +144,7 @@ export const field = {
   }),
 };
 
-/** The JSON properties of a set of fields; what may be null may also be left out. */
+/** The JSON properties of a set of fields; a nullable member may be omitted. */
 export function jsonProperties(fields: Fields): Record<string, TSchema> {
   return Object.fromEntries(
     Object.entries(fields).map(([name, f]) => [

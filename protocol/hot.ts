@@ -1,6 +1,6 @@
 /**
- * Hot messages (tick, trade, bbo, book) written and read by hand. The bytes are those that the
- * general path of `tuple.ts` makes; a property test holds the two together.
+ * Hot messages (tick, trade, bbo, book), written and read by specialised code. The bytes equal those of the general
+ * path in `tuple.ts`; a property test compares the two.
  */
 
 import { NIL_VALUE, putSeqs, putTimes, putValues } from './integers';
@@ -22,7 +22,7 @@ import { VALUES_MAX, type MsgWriter } from './writer';
 export type HotMessage = Tick | Trade | Bbo | Book;
 
 const AGGRESSORS = ['buy', 'sell', 'none'] as const;
-/** Header, code, symbol and up to 10 integers of 9 bytes; a written word may reach past the last. */
+/** Header, code, symbol and up to 10 integers of 9 bytes; a 32-bit write may reach past the last. */
 const FIELDS_BYTES_MAX = 160;
 const LEVEL_BYTES_MAX = 18;
 const NIL = 0xc0;
@@ -32,7 +32,7 @@ const TRADE = MESSAGES.trade.code;
 const BBO = MESSAGES.bbo.code;
 const BOOK = MESSAGES.book.code;
 
-/** How many array elements each may have: the code and the fields, those left out at the end not. */
+/** Numbers of array elements: the code and the fields, without those omitted at the end. */
 const LENGTHS: ReadonlyMap<number, { readonly least: number; readonly most: number }> = new Map(
   [MESSAGES.tick, MESSAGES.trade, MESSAGES.bbo, MESSAGES.book].map((def) => {
     const most = def.names.length + 1;
@@ -113,8 +113,8 @@ function writeBook(w: MsgWriter, m: Book): void {
 }
 
 /**
- * Writes what all of them open with; returns where the next byte goes. It takes the fields and not
- * the message, since code that reads fields of one type of object only is twice as fast.
+ * Writes the common first fields; returns the next offset. It takes the fields and not the message, since
+ * code that reads fields of a single object type is twice as fast.
  */
 function open(
   w: MsgWriter,
@@ -145,7 +145,7 @@ function writeLevels(w: MsgWriter, levels: readonly number[]): void {
 
 /**
  * Reads the fields of a hot message, after its array header and code.
- * @returns undefined when the code is not that of a hot message
+ * @returns undefined if the code is not that of a hot message
  * @throws DecodeError on bytes that do not fit the message
  */
 export function readHot(r: MsgReader, code: number, length: number): HotMessage | undefined {
@@ -168,9 +168,9 @@ export function readHot(r: MsgReader, code: number, length: number): HotMessage 
 }
 
 /**
- * Reads the fields of a publish, after its array header and code, where all of its events are trades,
- * quotes and books, each with the fields of this version and no more.
- * @returns undefined when one is not: that is for the general path
+ * Reads the fields of a publish, after its array header and code, if all of its events are trades, quotes
+ * and books with exactly the fields of this version.
+ * @returns undefined if one is not: the general path reads it
  * @throws DecodeError on bytes that do not fit
  */
 export function readPublish(r: MsgReader, length: number): MessageOf<'publish'> | undefined {
@@ -194,7 +194,7 @@ export function readPublish(r: MsgReader, length: number): MessageOf<'publish'> 
 
 type Opening = Pick<Tick, 'symbol' | 'seq' | 'prevSeq' | 'eventTime' | 'receiveTime'>;
 
-/** @param hasLast whether its last field was not left out */
+/** @param hasLast whether its last field is present */
 function readBody(r: MsgReader, code: number, o: Opening, hasLast: boolean): HotMessage {
   switch (code) {
     case TICK:

@@ -1,6 +1,6 @@
 /**
- * Instrument settings: what an instrument is defined by where people write it, under `[[instruments]]`
- * of the settings and over REST. Prices and quantities are decimals; what is left out has a default.
+ * Instrument settings: the definition of an instrument as people write it, under `[[instruments]]` of the settings and
+ * over REST. Prices and quantities are decimals; omitted members have defaults.
  */
 
 import { Type, type Static } from '@sinclair/typebox';

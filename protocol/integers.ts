@@ -1,15 +1,14 @@
 /**
  * Integers: the MessagePack forms of integers and times, as straight-line writes into a `DataView`.
  *
- * Each function writes at `at` and returns where the next byte goes; room must be there. An integer
- * takes its shortest form, as @msgpack/msgpack writes it, so that what the specialised writers make
- * is byte for byte what that library makes of the same values.
+ * Each function writes at `at` and returns the next offset; the buffer must have room. An integer takes its
+ * shortest form, so the result equals that of @msgpack/msgpack byte for byte.
  *
  * This is the innermost part of the encoder, and its shape is measured (bench `encode`):
- * - Values come in a `Float64Array`, so that one loop, in which the engine knows every type, serves
- *   all fields of all messages. One call a field is slower by half, and more where kinds mix.
- * - What is written as an integer is an int32 before (`| 0`). The engine writes anything else through
- *   a call that is twenty times slower.
+ * - Values are in a `Float64Array`, so that one loop, in which the engine knows every type, serves all fields
+ *   of all messages. One call a field is slower by half, and more with mixed kinds.
+ * - A value that is written as an integer is an int32 before (`| 0`). For other values the engine uses a call
+ *   that is twenty times slower.
  * - A double past 2^31 becomes an int32 only on a slow path. So the bytes of a large integer are not
  *   computed but read off a double: 2^52 + n, for 0 ≤ n < 2^52, is the double whose 52 lowest bits
  *   are n; what its exponent leaves in the highest bytes is then written over.
@@ -21,7 +20,7 @@ const WORD = 4_294_967_296;
 const TO_BITS = 4_503_599_627_370_496; // 2^52
 const SIX_BYTES = 281_474_976_710_656; // 2^48: below it, the two highest bytes of an int64 are zero
 
-/** Stands for nil among values. */
+/** Represents nil among values. */
 export const NIL_VALUE = Number.NaN;
 
 /** Writes the first `count` values, each an integer within ±(2^53 − 1) or nil; nine bytes at most. */
@@ -70,7 +69,7 @@ export function putTimes(view: DataView, at: number, first: Nanos, second: Nanos
   if (first.hi === 0 || second.hi === 0) {
     return putTime(view, putTime(view, at, first), second);
   }
-  // The low word falls into its place, the high one covers what else the double has.
+  // The low word is in place; the high word overwrites the rest of the double.
   view.setFloat64(at + 1, first.lo + TO_BITS);
   view.setInt32(at + 1, first.hi | 0);
   view.setUint8(at, 0xcf);

@@ -1,6 +1,6 @@
 /**
- * JSON in parts: long JSON text into a value, and that into a message, a little at a time, so that whoever
- * reads it for many can do something else between. What comes out is what `JSON.parse` and `fromJson` give.
+ * JSON in parts: parses long JSON text into a value, and that into a message, a little at a time, so that a server can
+ * serve others between. The result equals that of `JSON.parse` and `fromJson`.
  */
 
 import type { Fault } from './codes';
@@ -19,18 +19,18 @@ import type { FieldSpec } from './fields';
 import { FieldError } from './tuple';
 import type { Scales, ScalesOf } from './units';
 
-/** Text that is parsed in one go, in characters; a few tenths of a millisecond at the worst. */
+/** Characters that are parsed in one step: some tenths of a millisecond at worst. */
 const PART = 16_384;
-/** Characters that are looked at in one go. */
+/** Characters that are scanned in one step. */
 const LOOK = 65_536;
-/** Events, and pairs of levels, that are read in one go. */
+/** Events, and pairs of levels, that are read in one step. */
 const EVENTS_A_PART = 64;
 const LEVELS_A_PART = 512;
 
 const SPACE = /^[ \t\n\r]*$/;
 const EVENTS = MESSAGES.publish.fields.events.spec as Extract<FieldSpec, { type: 'messages' }>;
 
-/** As `parseJson`. */
+/** Like `parseJson`, in parts. */
 export function* parseJsonInParts(text: string): Generator<undefined, { value: unknown } | Fault> {
   const nesting = new Nesting(text, JSON_DEPTH_MAX);
   for (let is = nesting.isDeeper(LOOK); is !== false; is = nesting.isDeeper(LOOK)) {
@@ -44,7 +44,7 @@ export function* parseJsonInParts(text: string): Generator<undefined, { value: u
   }
 }
 
-/** Walks over text, from one element of an array or object to the next. */
+/** Scans text from one element of an array or object to the next. */
 class Elements {
   at: number;
   private readonly text: string;
@@ -58,7 +58,7 @@ class Elements {
     this.end = end;
   }
 
-  /** Where the next element ends: at a comma or a closing bracket. @returns −1 where that was much to look at */
+  /** Where the next element ends: at a comma or a closing bracket. @returns −1 if the step ended before */
   next(): number {
     const { text, end } = this;
     const until = Math.min(end, this.at + LOOK);
@@ -88,7 +88,7 @@ class Elements {
   }
 }
 
-/** As `JSON.parse`, of text that is known not to nest deeply. @throws SyntaxError */
+/** Like `JSON.parse`, for text that is known not to nest deeply. @throws SyntaxError */
 function* parseInParts(text: string, begin: number, end: number): Generator<undefined, unknown> {
   if (end - begin > PART) {
     let at = begin;
@@ -124,7 +124,7 @@ function* parseObject(text: string, begin: number, end: number): Generator<undef
   return object;
 }
 
-/** Hands the elements on: short ones together, long ones each alone. */
+/** Yields the elements: short ones together, long ones alone. */
 function* walk(
   text: string,
   begin: number,
@@ -163,7 +163,7 @@ function* walk(
   }
 }
 
-/** The key of a member, and where its colon is. */
+/** The key of a member, and the offset of its colon. */
 function keyOf(text: string, from: number, to: number): [key: string, colon: number] {
   let at = from;
   while (at < to && SPACE.test(text.charAt(at))) at += 1;
@@ -176,7 +176,7 @@ function keyOf(text: string, from: number, to: number): [key: string, colon: num
   return [key, at];
 }
 
-/** As `JSON.parse` does, also where the key is `__proto__`. */
+/** Sets a member as `JSON.parse` does, also for the key `__proto__`. */
 function define(object: object, key: string, value: unknown): void {
   Object.defineProperty(object, key, {
     value,
@@ -186,7 +186,7 @@ function define(object: object, key: string, value: unknown): void {
   });
 }
 
-/** As `fromJson`: the events of a long publish, and the levels of its long books, some at a time. */
+/** Like `fromJson`, with the events of a long publish and the levels of its long books read in steps. */
 export function* fromJsonInParts(
   value: unknown,
   scalesOf: ScalesOf,
@@ -198,7 +198,7 @@ export function* fromJsonInParts(
   return fromJson(value, scalesOf, {}, ready);
 }
 
-/** Of a publish, if it is not too long to be looked at. */
+/** The events of a publish, if it has not too many. */
 function eventsOf(value: unknown): unknown[] | undefined {
   const { type, events } = (value ?? {}) as { type?: unknown; events?: unknown };
   if (type !== 'publish' || !Array.isArray(events)) return undefined;
@@ -234,7 +234,7 @@ function* readEvents(
   }
 }
 
-/** What the levels of a book come to, or what is wrong with them, where they are many. */
+/** Reads the levels of a book in steps. @returns them, or what is wrong with them */
 function* readLongLevels(
   item: unknown,
   path: string,

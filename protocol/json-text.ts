@@ -1,6 +1,6 @@
 /**
- * JSON text: a message straight to the text of its JSON object, without an object between. Each kind of
- * message has a writer, put together from those of its fields when the first of the kind is written.
+ * JSON text: writes a message as the text of its JSON object, without creating the object. Each type of message has
+ * a writer, which is built from those of its fields when it is first used.
  */
 
 import type { Fields, FieldSpec } from './fields';
@@ -29,21 +29,21 @@ const FALSE = ascii('false');
 const writers = new Map<string, Write>();
 const writer = new TextWriter();
 
-/** The text of a message's JSON object. @throws Error when it names an instrument without known scales */
+/** The text of a message's JSON object. @throws Error if it names an instrument without known scales */
 export function toJsonText(message: Message, scalesOf: ScalesOf): string {
-  writer.reset(); // one that could not be written may have begun
+  writer.reset(); // a message that failed may have been written in part
   writeMessage(writer, message, scalesOf);
   return writer.take();
 }
 
-/** The text of an array of them. */
+/** The text of an array of messages. */
 export function toJsonTexts(messages: readonly Message[], scalesOf: ScalesOf): string {
   writer.reset();
   writeMessages(writer, messages, scalesOf);
   return writer.take();
 }
 
-/** The texts of arrays of them, each of at most so many bytes unless it holds a single message. */
+/** Texts of arrays of messages, each of at most `bytesMax` bytes unless it has a single message. */
 export function toJsonFrames(
   messages: readonly Message[],
   scalesOf: ScalesOf,
@@ -96,7 +96,7 @@ function scalesFor(message: Message, scalesOf: ScalesOf): Scales | undefined {
   return 'symbol' in message ? scalesOf(message.symbol) : undefined;
 }
 
-/** @param head of the object, with its first member if it has one */
+/** @param head the beginning of the object, with its first member if it has one */
 function writerOfFields(fields: Fields, head: string): Write {
   const hasMember = head.length > 1;
   const members = Object.entries(fields).map(([name, { spec }], i) => ({
@@ -126,7 +126,7 @@ function writerOf(spec: FieldSpec): Write {
       return (w, value) => w.raw(value === true ? TRUE : FALSE);
     case 'text':
       return (w, value) => w.text(value as string);
-    // Nothing in these has to be escaped: symbols are checked wherever they come in.
+    // These need no escaping: symbols are checked on entry.
     case 'symbol':
     case 'enum':
     case 'decimal':

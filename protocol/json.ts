@@ -1,8 +1,8 @@
 /**
  * JSON form: one object a message, `type` first, decimals and times as strings. The form of the
  * subprotocol `tapedeck.v1.json`, of tapes and of REST. Decimals need the scales of the instrument
- * that the message names, so both directions take a look-up of instruments. Here is the way in; the way
- * out is `json-text.ts`.
+ * that the message names, so both directions need a look-up of instruments. This file reads; `json-text.ts`
+ * writes.
  */
 
 import { fault, fieldFault, type ErrorCode, type Fault } from './codes';
@@ -24,10 +24,10 @@ import {
   type ScalesOf,
 } from './units';
 
-/** A frame is one level around messages that nest as deep as `reader.ts` lets a tuple nest. */
+/** A frame is one level around messages; these nest as deep as `reader.ts` allows. */
 export const JSON_DEPTH_MAX = 7;
 
-/** The JSON object of a message. @throws Error when it names an instrument without known scales */
+/** The JSON object of a message. @throws Error if it names an instrument without known scales */
 export function toJson(message: Message, scalesOf: ScalesOf): Record<string, unknown> {
   return JSON.parse(toJsonText(message, scalesOf)) as Record<string, unknown>;
 }
@@ -45,10 +45,10 @@ export function formatLevels(levels: ArrayLike<number>, scales: Scales): [string
 }
 
 /**
- * A message out of a parsed JSON value, or the first fault in it.
- * A missing field of `optional` takes the value given there (tapes and publishers may leave out what
- * the server fills in); any other missing field is a fault unless it may be null.
- * @param ready what lists of it were read as already
+ * A message from a parsed JSON value, or its first fault.
+ * A missing field of `optional` takes the value given there (tapes and publishers may omit what the server
+ * fills in); any other missing field is a fault unless it is nullable.
+ * @param ready lists of the message that were read before
  */
 export function fromJson(
   value: unknown,
@@ -68,7 +68,7 @@ export function fromJson(
   }
 }
 
-/** What lists of a message come to, or what is wrong with them, by the list (json-parts.ts). */
+/** Lists of a message that were read before, or what is wrong with them (json-parts.ts). */
 export type Ready = ReadonlyMap<unknown, unknown>;
 
 export function readMessage(
@@ -90,7 +90,7 @@ export function readMessage(
       code: 'unknown-message',
     });
   }
-  // Before its fields: a kind that may not stand here is not looked into, so nothing nests.
+  // Checked before its fields: a type that is not allowed here is not parsed, so nothing nests.
   if (kinds !== undefined) checkKind(def.type, kinds, path);
   const where = path || def.type;
   const scales = scalesOfInput(def, object, scalesOf, where);
@@ -110,7 +110,7 @@ interface Context {
 
 const DECIMALS: ReadonlySet<string> = new Set(['price', 'quantity', 'sum', 'levels']);
 
-/** Whether anything of it is scaled; what is not needs no known instrument. */
+/** Whether a message has scaled fields; others need no known instrument. */
 function hasDecimals(fields: Fields): boolean {
   return Object.values(fields).some(({ spec }) => {
     const { type } = spec.type === 'nullable' ? spec.inner.spec : spec;
@@ -228,7 +228,7 @@ function readNanos(value: unknown, path: string): Nanos {
   throw new FieldError(fieldFault(path, value, 'a string of digits: nanoseconds since 1970'));
 }
 
-/** @throws FieldError when that is what was found */
+/** @throws FieldError if the result is a fault */
 function takeReady(value: unknown, { ready }: Context): unknown {
   const found = ready?.get(value);
   if (found instanceof FieldError) throw found;
@@ -241,7 +241,7 @@ function readMessages(
   context: Context,
   path: string,
 ): Message[] {
-  // Later events may name an instrument that an earlier one of the same message defines.
+  // Later events may use an instrument that an earlier event of the same message defines.
   const defined = new Map<string, Scales>();
   const scalesOf: ScalesOf = (symbol) => defined.get(symbol) ?? context.scalesOf(symbol);
   return checkList(value, spec.lengthMax, path).map((item, i) => {
@@ -251,7 +251,7 @@ function readMessages(
   });
 }
 
-/** What a source may leave out of its events in JSON, and what stands for it. */
+/** Fields that a source may omit in JSON, and their defaults. */
 export const SOURCE_OPTIONAL: Readonly<Record<string, unknown>> = {
   seq: 0,
   prevSeq: 0,
@@ -280,7 +280,7 @@ const DECIMAL_FAULTS: Record<
   'too-many-decimals': ["no more decimals than the instrument's scale", 'off-increment'],
 };
 
-/** @param flat takes them on @param from the index of the first of these pairs in their list */
+/** @param flat receives the levels @param from index of the first of these pairs in their list */
 export function readLevels(
   pairs: readonly unknown[],
   scales: Scales,
@@ -317,5 +317,5 @@ export function tooDeep(depthMax: number): Fault {
 }
 
 export function notJson({ message }: Error): Fault {
-  return fault('malformed-json', `not JSON: ${message.slice(0, 120).toWellFormed()}`); // it quotes what was sent
+  return fault('malformed-json', `not JSON: ${message.slice(0, 120).toWellFormed()}`); // the engine quotes the input
 }

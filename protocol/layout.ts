@@ -1,5 +1,5 @@
 /**
- * Layout: fixed binary forms, little-endian, of what is kept in the journal and in shared memory.
+ * Layout: fixed binary forms, little-endian, used in the journal and in shared memory.
  *
  * Levels:
  *
@@ -14,12 +14,12 @@ const WORD = 4_294_967_296;
 const HEADER_BYTES = 8;
 const LEVEL_BYTES = 16;
 
-/** How many bytes these levels take. */
+/** Size of these levels in bytes. */
 export function levelsBytes(bids: readonly number[], asks: readonly number[]): number {
   return HEADER_BYTES + ((bids.length + asks.length) / 2) * LEVEL_BYTES;
 }
 
-/** Writes them from an offset on. @param bids flat: price, quantity, price, quantity … */
+/** Writes levels from an offset on. @param bids flat: price, quantity, price, quantity … */
 export function writeLevels(
   view: DataView,
   offset: number,
@@ -32,7 +32,7 @@ export function writeLevels(
   writeInt64s(view, offset + HEADER_BYTES + (bids.length / 2) * LEVEL_BYTES, asks);
 }
 
-/** @returns undefined when the bytes are not levels */
+/** @returns undefined if the bytes are not levels */
 export function decodeLevels(bytes: Uint8Array): { bids: number[]; asks: number[] } | undefined {
   if (bytes.length < HEADER_BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

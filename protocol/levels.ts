@@ -1,11 +1,11 @@
-/** Flat levels (price, quantity, price, quantity …, best first): what changed, and putting it back. */
+/** Flat levels (price, quantity, price, quantity …, best first): computing changes, and applying them. */
 
 import { BOOK_DEPTH } from './units';
 
 /**
- * The changes that lead from one list of best levels to the next, best first; quantity 0 deletes.
- * A level pushed out of the list counts as deleted, one that moved up into it as set, so a reader
- * that applies the changes holds exactly the new list.
+ * The changes from one list of best levels to the next, best first; quantity 0 deletes. A level that
+ * leaves the list counts as deleted, one that enters it as set, so a reader that applies the changes
+ * has exactly the new list.
  */
 export function diffLevels(
   before: readonly number[],
@@ -39,7 +39,7 @@ export class TenLevels {
   bids: number[] = [];
   asks: number[] = [];
 
-  /** Takes the levels over; the arrays must not change afterwards. */
+  /** Sets the levels; the arrays must not change afterwards. */
   replace(bids: number[], asks: number[]): void {
     this.bids = bids;
     this.asks = asks;

@@ -1,6 +1,6 @@
 /**
- * Limits of `welcome`: what decides what a client must do, or has to expect. Behind `heartbeatMs` each
- * may be nil: a server of an earlier version does not name them.
+ * Limits of `welcome`: the limits that a client has to respect, or must expect. Those after `heartbeatMs` can be nil: a
+ * server of an earlier version does not send them.
  */
 
 import { field } from './fields';
@@ -36,13 +36,13 @@ export const welcomeLimits = field.struct(
     outboxBytesMax: count('What may wait of one topic for slow sessions before it is conflated'),
     controlMs: count('A session whose answers have waited for so long is closed'),
     controlMessagesMax: count('A session for which more answers wait is closed'),
-    // What is answered out of memory, and what out of the journal.
+    // What is answered from memory, and what from the journal.
     memoryEventsMax: count('The newest events that the server keeps in memory'),
     resumeEventsMax: count('A resume that goes further back is read from the journal'),
     heldRequestsMax: count('Most requests that may wait while a resume is answered'),
     playbacksMax: count('Most replays at once, and beside them most resumes out of the journal'),
     playbacksPerClientMax: count('The same of one key, or of one address without a key'),
-    // How times are judged, unless the operator says otherwise for an instrument.
+    // How times are judged; an instrument can have other values.
     latenessMs: count('A trade further behind the present is late'),
     timeAheadMs: count('An eventTime further ahead of its receipt cannot be'),
     sessionBoundarySeconds: count('When a session ends, after midnight UTC'),

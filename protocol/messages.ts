@@ -3,8 +3,8 @@
  *
  * A message is an object in memory (`Tick`, `Trade` …), a MessagePack array whose first element is
  * the message's code and whose others are the fields in the order below, and a JSON object with
- * `type` and the fields by name. Codes and field order are for ever; new fields go to the end.
- * The words for all this are in README.md beside this file, and they are normative.
+ * `type` and the fields by name. Codes and field order never change; new fields go to the end.
+ * README.md beside this file is the normative specification.
  */
 
 import {
@@ -19,7 +19,7 @@ import { welcomeLimits } from './limits';
 import { venueRules } from './venue-rules';
 import { BOOK_DEPTH, SCALE_MAX } from './units';
 
-/** Bars and statistics come per these intervals. */
+/** Intervals of bars. */
 export const BAR_INTERVALS = ['1s', '1m', '5m', '1h', '1d'] as const;
 export const INSTRUMENT_STATES = [
   'live',
@@ -32,19 +32,19 @@ export const INSTRUMENT_STATES = [
 ] as const;
 export const SIDES = ['buy', 'sell'] as const;
 export const BOOK_FORMS = ['snapshot', 'delta', 'incomplete'] as const;
-/** Why a trade does not stand in the present by its own time; none of most. */
+/** Why a trade does not count at its own time; absent for most. */
 export const TIMINGS = ['late', 'ahead', 'late-and-ahead'] as const;
-/** Why a quote or a book may not be the present one; none while its source is there. */
+/** Why a quote or a book may be out of date; absent while its source is connected. */
 export const MARKS = ['stale', 'recovered'] as const;
-/** Which numbers of a source begin anew; `published`: all, and they are those that a server published. */
+/** Which numbers of a source restart; `published`: all, and they are sequence numbers that a server published. */
 export const NUMBERINGS = ['all', 'trades', 'book', 'published'] as const;
-/** The most levels a side that a source may send in one book message. */
+/** Most levels a side in one book message of a source. */
 export const SOURCE_LEVELS_MAX = 20_000;
-/** The most events in one publish message. */
+/** Most events in one publish message. */
 export const PUBLISH_EVENTS_MAX = 10_000;
-/** The most topics in one subscribe, unsubscribe, resume or replay message. */
+/** Most topics in one subscribe, unsubscribe, resume or replay message. */
 export const TOPICS_MAX = 1_000;
-/** The most heads in one heartbeat. */
+/** Most heads in one heartbeat. */
 export const HEADS_MAX = 0xffff;
 
 const requestId = field.int(0, 0xffff_ffff, 'Chosen by the client; its answer carries it');
@@ -61,7 +61,7 @@ const mark = field.nullable(
   field.oneOf(MARKS, 'Last known values: of a source that is gone, or from before a restart'),
 );
 
-/** What every sequenced message opens with. */
+/** The first fields of every numbered message. */
 const sequenced = {
   symbol: field.symbol(),
   seq: field.seq(),
@@ -397,10 +397,10 @@ export interface ChannelMessages {
 /** A message of a topic. */
 export type TopicMessage = ChannelMessages[Channel];
 
-/** What a source may send in. */
+/** Events of a source. */
 export type SourceEvent = Instrument | ChannelMessages[SourceChannel] | Renumber;
 
-/** What the server numbers and pushes. */
+/** Messages that the server numbers and pushes. */
 export type MarketEvent = Instrument | ChannelMessages[NumberedChannel];
 
 export type Message = { [T in MessageType]: MessageOf<T> }[MessageType];

@@ -1,4 +1,4 @@
-/** Nesting: how deep brackets and braces outside strings open in a text. */
+/** Nesting: the depth of brackets and braces outside strings in a text. */
 
 export class Nesting {
   private readonly text: string;
@@ -12,7 +12,7 @@ export class Nesting {
     this.depthMax = depthMax;
   }
 
-  /** Whether they open more levels; undefined while that is not known, `most` characters further on. */
+  /** Whether the text nests deeper than allowed; undefined if unknown after `most` more characters. */
   isDeeper(most = Infinity): boolean | undefined {
     const { text, depthMax } = this;
     const until = Math.min(text.length, this.at + most);

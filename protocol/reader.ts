@@ -2,8 +2,8 @@
  * Reader: strict, bounds-checked MessagePack, for bytes that may be hostile.
  *
  * It reads what the messages use (integers, nil, booleans, strings, arrays) and refuses the rest
- * with a `DecodeError`. `skip` walks over any value without building it, which is how depth is
- * bounded before a general decoder sees the bytes.
+ * with a `DecodeError`. `skip` passes over any value without building it; so depth is bounded before a
+ * general decoder gets the bytes.
  */
 
 import { Nanos } from './time';

@@ -1,13 +1,13 @@
 /**
- * Records: what a batch and the journal hold. Besides the events that readers get there are the
- * commands that a venue carried out, each before the events that it made, and snapshots of books.
+ * Records: the content of a batch and of the journal. Besides the events that readers get these are the commands that
+ * a venue executed, each before its events, and snapshots of books.
  */
 
 import type { Instrument, Bbo, Book, MarketEvent, Tick, Trade } from './messages';
 import type { Nanos } from './time';
 import { marketTime } from './trade-time';
 
-/** A command to a venue, complete enough to be carried out again with the same outcome. */
+/** A command to a venue, with all that is needed to execute it again with the same result. */
 export interface Command {
   readonly type: 'command';
   readonly symbol: string;
@@ -15,11 +15,11 @@ export interface Command {
   readonly eventTime: Nanos;
   readonly receiveTime: Nanos;
   readonly action: 'submit' | 'cancel' | 'amend' | 'state';
-  /** Name of the key that gave it; empty when the server itself did. */
+  /** Name of the key that sent it; empty for the server itself. */
   readonly owner: string;
-  /** Empty when the order has none, and is not kept track of. */
+  /** Empty if the order has none, and is not tracked. */
   readonly clientOrderId: string;
-  /** The order it is about; of a submit the id that it got, 0 when it was refused. */
+  /** The order that it concerns; for a submit the assigned id, 0 if it was rejected. */
   orderId: number;
   readonly side: 'buy' | 'sell';
   readonly kind: 'limit' | 'market';
@@ -29,31 +29,31 @@ export interface Command {
   readonly price: number;
   /** Scaled. */
   readonly quantity: number;
-  /** Of the action `state` only: the state to go to. */
+  /** For the action `state` only: the new state. */
   readonly state: 'pre-open' | 'open' | 'halted' | 'closed' | null;
   /**
-   * Resting orders that it may meet, of an auction trades that it may make; absent: as many as there are.
-   * A setting, so it is on record with each command that it may decide.
+   * Resting orders that it may trade with, for an auction trades that it may make; absent: no bound. It is a
+   * setting, so it is recorded with each command that it can affect.
    */
   readonly fillsMax?: number;
 }
 
-/** A definition with whose key defined the instrument first (none: the operator), which readers do not get. */
+/** A definition with the owner who defined the instrument first (none: the operator); readers do not get that. */
 export interface RecordedInstrument extends Instrument {
   readonly definedBy?: string;
 }
 
 /**
- * A trade with the number that its source gave it (0: none), which readers do not get. The journal
- * keeps it, so that a trade that is sent again after a restart is known.
+ * A trade with the number of its source (0: none), which readers do not get. The journal stores it, so that a
+ * trade that is sent again after a restart is recognised.
  */
 export interface RecordedTrade extends Trade {
   readonly sourceSeq?: number;
 }
 
 /**
- * The time by which an event is ordered where that is not its event time, which readers do not get: an
- * event that cannot have happened then, or is dated before others that came before it.
+ * The time that orders an event if that is not its event time; readers do not get it. For an event with an
+ * implausible time, or a time before that of earlier events.
  */
 interface Ordered {
   readonly asOf?: Nanos;
@@ -63,18 +63,18 @@ export interface RecordedTick extends Tick, Ordered {}
 
 export interface RecordedBbo extends Bbo, Ordered {}
 
-/** Of the book events of an instrument the times by which they are ordered only rise. */
+/** The times that order the book events of an instrument never decrease. */
 export interface RecordedBook extends Book, Ordered {}
 
 /**
- * The ten levels of an instrument whole, for the journal alone: what a past book is found from.
- * Flat, best first, scaled; they are those behind the newest book event before it.
+ * The ten levels of an instrument, for the journal alone: past books are found from it. Flat, best first,
+ * scaled; the state after the newest book event before it.
  */
 export interface Snapshot extends Ordered {
   readonly type: 'snapshot';
   readonly symbol: string;
   readonly seq: number;
-  /** Those of the newest book event. */
+  /** As of the newest book event. */
   readonly eventTime: Nanos;
   readonly receiveTime: Nanos;
   readonly bids: readonly number[];
@@ -85,7 +85,7 @@ export interface Snapshot extends Ordered {
 /** The ten best levels a side of an instrument, as published; flat, best first, scaled. */
 export interface BookView {
   readonly symbol: string;
-  /** Place of the newest book event that the levels contain. */
+  /** Sequence number of the newest book event in these levels. */
   readonly seq: number;
   readonly eventTime: Nanos;
   readonly receiveTime: Nanos;
@@ -93,7 +93,7 @@ export interface BookView {
   readonly asks: readonly number[];
 }
 
-/** One place in the numbering. */
+/** One numbered record. */
 export type BatchEvent =
   | Exclude<MarketEvent, Instrument | Tick | Trade | Bbo | Book>
   | RecordedInstrument
@@ -104,7 +104,7 @@ export type BatchEvent =
   | Command
   | Snapshot;
 
-/** By which questions about the past, and replays, place an event in time. A definition has none. */
+/** The time that history queries and replays use for an event. A definition has none. */
 export function orderTime(event: Exclude<BatchEvent, { type: 'instrument' }>): Nanos {
   if (event.type === 'trade') return marketTime(event);
   return ('asOf' in event ? event.asOf : undefined) ?? event.eventTime;

@@ -2,9 +2,9 @@
  * Statistics of one instrument: of its session (open, high, low, last, change, volume, turnover,
  * average price), and its bars; rules [D5] and [D6].
  *
- * A session ends at a time of day; the first trade behind it begins the next one, and the last price
- * before it becomes the previous close. Turnover passes 2^53 soon, so it alone is a bigint. What a
- * checkpoint keeps of it has one size, however many trades there were.
+ * A session ends at a time of day; the first trade after that begins the next one, and the last price before it
+ * becomes the previous close. Turnover soon exceeds 2^53, so it alone is a bigint. The state for a checkpoint
+ * has a fixed size, however many trades there were.
  */
 
 import { BarFold, type BarFoldState, type TradeFields } from './bars';
@@ -35,7 +35,7 @@ interface SessionState {
   readonly receiveTime: Nanos;
 }
 
-/** What a checkpoint keeps of one instrument. */
+/** The state of one instrument for a checkpoint. */
 export interface StatisticsState {
   readonly session: SessionState;
   /** In the order of `BAR_INTERVALS`. */
@@ -48,26 +48,26 @@ export class SessionStats {
   high: number | null = null;
   low: number | null = null;
   last: number | null = null;
-  /** Last price of the session before; null where none was seen. */
+  /** Last price of the session before; null if there was none. */
   previousClose: number | null = null;
   volume: Sum = 0;
   trades = 0;
-  /** Place and times of the newest trade. */
+  /** Sequence number and times of the newest trade. */
   seq = 0;
   eventTime = Nanos.ZERO;
   receiveTime = Nanos.ZERO;
   private session: number | null = null;
   private turnoverBig = 0n;
-  /** What is not in `turnoverBig` yet: most products fit a double, where adding costs nothing. */
+  /** The part that is not in `turnoverBig` yet: most products fit a double, where adding is cheap. */
   private turnoverSmall = 0;
   private readonly boundarySeconds: number;
 
-  /** @param boundarySeconds when a session ends, in seconds after midnight UTC */
+  /** @param boundarySeconds end of a session, in seconds after midnight UTC */
   constructor(boundarySeconds: number) {
     this.boundarySeconds = boundarySeconds;
   }
 
-  /** Takes a trade on; one that is late is of the past, and changes nothing. */
+  /** Applies a trade; a late one changes nothing. */
   add(t: TradeFields): void {
     if (isLate(t)) return;
     const session = sessionOf(marketTime(t), this.boundarySeconds);
@@ -90,7 +90,7 @@ export class SessionStats {
     }
   }
 
-  /** The message of it. @param count trades since the message before it on its topic */
+  /** The message. @param count trades since the last message on its topic */
   message(d: Instrument, prevSeq: number, count: number): Stats {
     const { seq, eventTime, receiveTime, open, high, low, last, volume, trades } = this;
     const previousClose = this.previousClose ?? d.previousClose;
@@ -145,7 +145,7 @@ export class SessionStats {
     return this.turnoverBig + BigInt(this.turnoverSmall);
   }
 
-  /** Turnover by volume, to the nearest (a half away from zero); null without volume. */
+  /** Turnover ÷ volume, rounded (half away from zero); null without volume. */
   private vwap(priceScale: number): string | null {
     if (this.volume === 0) return null;
     const scaled = this.turnover * 10n ** BigInt(VWAP_DECIMALS);
@@ -194,7 +194,7 @@ export class TradeStatistics {
   }
 }
 
-/** Null where one is missing, or where the scaled difference is beyond ±(2^53 − 1) [N2]. */
+/** Null if one is missing, or if the scaled difference is beyond ±(2^53 − 1) [N2]. */
 function changeOf(last: number | null, previousClose: number | null): number | null {
   if (last === null || previousClose === null) return null;
   const change = last - previousClose;

@@ -1,6 +1,6 @@
 /**
  * Sums: totals of quantities, exact, of any size. A sum is a number while that is exact, and a bigint
- * beyond 2^53 − 1, so the same sum always has the same form and costs no bigint where none is needed.
+ * beyond 2^53 − 1, so equal sums have equal forms, and a bigint is used only if needed.
  *
  * Fixed layouts (journal, shared memory) keep a sum as two numbers, `sumHigh` × 2^53 + `sumLow`. Sums are
  * not negative and stay below 2^106: 2^53 quantities of 2^53 each.
@@ -27,12 +27,12 @@ export function sumOfBigInt(value: bigint): Sum {
   return value < HALF ? Number(value) : value;
 }
 
-/** The part of a sum above 2^53, a whole number of 2^53; 0 of most. */
+/** The high part of a sum, in units of 2^53; mostly 0. */
 export function sumHigh(sum: Sum): number {
   return typeof sum === 'number' ? 0 : Number(sum >> HALF_BITS);
 }
 
-/** The part of a sum below 2^53. */
+/** The low part of a sum, below 2^53. */
 export function sumLow(sum: Sum): number {
   return typeof sum === 'number' ? sum : Number(BigInt.asUintN(Number(HALF_BITS), sum));
 }
@@ -50,7 +50,7 @@ export function formatSum(sum: Sum, scale: number): string {
   return `${digits.slice(0, split)}.${digits.slice(split)}`;
 }
 
-/** Reads a decimal as a scaled sum; undefined when it is none, negative, too long or off the scale. */
+/** Reads a decimal as a scaled sum; undefined if it is none, negative, too long or has too many decimals. */
 export function parseSum(text: string, scale: number): Sum | undefined {
   const parts = /^(\d{1,40})(?:\.(\d{1,40}))?$/.exec(text);
   if (parts === null) return undefined;
@@ -60,7 +60,7 @@ export function parseSum(text: string, scale: number): Sum | undefined {
   return scaled < HALF * HALF ? sumOfBigInt(scaled) : undefined;
 }
 
-/** Reads the digits of a scaled sum; undefined when they are none. */
+/** Reads the digits of a scaled sum; undefined if the text is not digits. */
 export function parseSumDigits(digits: string): Sum | undefined {
   if (!/^\d{1,32}$/.test(digits)) return undefined;
   const value = BigInt(digits);

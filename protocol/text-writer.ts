@@ -1,8 +1,7 @@
 /**
- * Text writer: JSON text as bytes, digit by digit into one buffer that is reused, and a string of it at
- * the end. Joined out of strings the same text costs several times as much, since each number becomes a
- * string of its own and all of them are copied once more.
- * Bounded: the buffer keeps the size of the longest text, up to `KEPT_BYTES_MAX`.
+ * Text writer: writes JSON text as bytes, digit by digit, into one reused buffer, and returns a string at the end.
+ * Concatenating strings costs several times as much, since each number becomes a string that is copied again.
+ * Bound: the buffer keeps the size of the longest text, up to `KEPT_BYTES_MAX`.
  */
 
 import type { Nanos } from './time';
@@ -17,19 +16,19 @@ const FIRST_BYTES = 4_096;
 const KEPT_BYTES_MAX = 1_048_576;
 /** Room for any number, its sign, point and quotes. */
 const NUMBER_BYTES = 40;
-/** Of a UTF-16 unit in UTF-8, at most. */
+/** Most UTF-8 bytes of a UTF-16 unit. */
 const UNIT_BYTES = 3;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 export class TextWriter {
-  /** What is being written, for whoever is told that it cannot be. */
+  /** What is being written, for error messages. */
   field = '';
   private bytes = new Uint8Array(FIRST_BYTES);
   private at = 0;
 
-  /** The text so far; the writer is empty then. */
+  /** Returns the text so far and empties the writer. */
   take(): string {
     const text = decoder.decode(this.bytes.subarray(0, this.at));
     this.reset();
@@ -46,7 +45,7 @@ export class TextWriter {
     return this.at;
   }
 
-  /** The text up to a place; what is behind it stays, from the beginning on. */
+  /** Returns the text up to an offset; the rest moves to the beginning. */
   cut(at: number): string {
     const text = decoder.decode(this.bytes.subarray(0, at));
     this.bytes.copyWithin(0, at, this.at);
@@ -54,12 +53,12 @@ export class TextWriter {
     return text;
   }
 
-  /** Writes over a byte that is there. */
+  /** Overwrites a byte. */
   put(at: number, code: number): void {
     this.bytes[at] = code;
   }
 
-  /** ASCII that was made beforehand. */
+  /** Writes prepared ASCII bytes. */
   raw(ascii: Uint8Array): void {
     this.room(ascii.length);
     const { bytes } = this;
@@ -73,25 +72,25 @@ export class TextWriter {
     this.bytes[this.at++] = code;
   }
 
-  /** A string in quotes, of which nothing has to be escaped. */
+  /** Writes a string in quotes that needs no escaping. */
   word(text: string): void {
     this.byte(QUOTE);
     this.plain(text);
     this.byte(QUOTE);
   }
 
-  /** A string in quotes, whatever is in it. */
+  /** Writes any string in quotes. */
   text(text: string): void {
     this.plain(JSON.stringify(text));
   }
 
-  /** @throws RangeError when it is no whole number within ±(2^53 − 1) */
+  /** @throws RangeError if it is no integer within ±(2^53 − 1) */
   int(value: number): void {
     this.room(NUMBER_BYTES);
     this.digits(this.sign(value));
   }
 
-  /** A scaled integer as a decimal in quotes. @throws RangeError when it is none within ±(2^53 − 1) */
+  /** A scaled integer as a decimal in quotes. @throws RangeError if it is not within ±(2^53 − 1) */
   decimal(value: number, scale: number): void {
     this.room(NUMBER_BYTES);
     this.bytes[this.at++] = QUOTE;
@@ -120,7 +119,7 @@ export class TextWriter {
     this.bytes[this.at++] = QUOTE;
   }
 
-  /** What is written behind the sign. */
+  /** Writes the absolute value. */
   private sign(value: number): number {
     if (!Number.isSafeInteger(value)) {
       const expected = 'expected a whole number within ±(2^53 - 1)';
@@ -131,14 +130,14 @@ export class TextWriter {
     return -value;
   }
 
-  /** Without leading zeros; there is room. */
+  /** Without leading zeros; the buffer must have room. */
   private digits(value: number): void {
     let width = 1;
     while (width < POWERS.length && value >= POWERS[width]!) width += 1;
     this.padded(value, width);
   }
 
-  /** So many digits; there is room. */
+  /** Writes `count` digits; the buffer must have room. */
   private padded(value: number, width: number): void {
     if (width <= 9) return this.low(value, width);
     const high = Math.floor(value / BILLION);
@@ -146,7 +145,7 @@ export class TextWriter {
     this.low(value - high * BILLION, 9);
   }
 
-  /** So many digits, of a number that fits into 32 bits. */
+  /** Writes `count` digits of a number that fits 32 bits. */
   private low(value: number, width: number): void {
     const { bytes, at } = this;
     let rest = value | 0;

@@ -10,12 +10,12 @@
 const WORD = 4_294_967_296;
 const NS_PER_S = 1_000_000_000;
 const NS_PER_MS = 1_000_000;
-/** WORD = 4 · 10^9 + WORD_REST: what lets seconds be split off the high word exactly. */
+/** WORD = 4 · 10^9 + WORD_REST: for splitting seconds off the high word exactly. */
 const WORD_REST = 294_967_296;
 const HI_MAX = 0x7fff_ffff;
 const SECONDS_MAX = 9_223_372_035;
 
-/** A moment in nanoseconds since 1970. Immutable. `hi` is 0 … 2^31 − 1, `lo` is 0 … 2^32 − 1. */
+/** A time in nanoseconds since 1970. Immutable. `hi` is 0 … 2^31 − 1, `lo` is 0 … 2^32 − 1. */
 export class Nanos {
   readonly hi: number;
   readonly lo: number;
@@ -53,7 +53,7 @@ export class Nanos {
     return new Nanos(Number(value >> 32n), Number(value & 0xffff_ffffn));
   }
 
-  /** Reads a string of 1 to 19 digits; undefined when it is anything else or beyond int64. */
+  /** Reads a string of 1 to 19 digits; undefined for anything else, or beyond int64. */
   static parse(digits: string): Nanos | undefined {
     if (digits.length === 0 || digits.length > 19) return undefined;
     for (let i = 0; i < digits.length; i++) {
@@ -85,7 +85,7 @@ export class Nanos {
     return this.seconds * 1000 + Math.floor(this.nanosOfSecond / NS_PER_MS);
   }
 
-  /** Negative, zero or positive, as this is before, at or after the other. */
+  /** Negative, zero or positive: this is before, at or after the other. */
   compare(other: Nanos): number {
     return this.hi !== other.hi ? this.hi - other.hi : this.lo - other.lo;
   }
@@ -146,10 +146,10 @@ export function parseTime(text: string): Nanos | undefined {
   const local = iso[1]!.replace(' ', 'T');
   const ms = Date.parse(`${local}${iso[3] ?? 'Z'}`);
   if (!Number.isFinite(ms) || ms < 0) return undefined;
-  // The engine takes 30 February for 1 March; nothing here is rounded silently.
+  // The engine reads 30 February as 1 March; nothing may be changed silently.
   if (new Date(`${local}Z`).toISOString().slice(0, 19) !== local) return undefined;
   const time = Nanos.fromSeconds(ms / 1000, Number((iso[2] ?? '').padEnd(9, '0')));
-  return time.hi > HI_MAX ? undefined : time; // the calendar goes on past 2262, int64 does not
+  return time.hi > HI_MAX ? undefined : time; // the calendar continues after 2262, int64 does not
 }
 
 /** The nanoseconds behind whole seconds: modulo 2^32 both sides agree, and the answer is below it. */

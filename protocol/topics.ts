@@ -1,4 +1,4 @@
-/** Topics: `channel:SYMBOL`, `bar:SYMBOL:interval`, `status`; `*` stands for every symbol. */
+/** Topics: `channel:SYMBOL`, `bar:SYMBOL:interval`, `status`; `*` means every symbol. */
 
 import { closest, distance } from 'fastest-levenshtein';
 
@@ -19,11 +19,11 @@ export interface Topic {
   readonly channel: Channel;
   /** A symbol, or `*`; empty for a channel of all symbols, such as `status`. */
   readonly symbol: string;
-  /** Of a channel with intervals, such as `bar`; otherwise empty. */
+  /** For a channel with intervals, such as `bar`; otherwise empty. */
   readonly interval: string;
 }
 
-/** Reads a topic; undefined when it is none. */
+/** Reads a topic; undefined if it is none. */
 export function parseTopic(text: string): Topic | undefined {
   const parts = text.split(':');
   const channel = parts[0]!;
@@ -42,9 +42,8 @@ export function parseTopic(text: string): Topic | undefined {
 }
 
 /**
- * Why a text is no topic: the part of it that is at fault, and what may stand there. Of what is a topic
- * nothing is known here.
- * @param at what the text is called where it was given
+ * Why a text is no topic: the part at fault, and what was expected there. The text must not be a topic.
+ * @param at name of the field that has the text
  */
 export function topicFault(text: string, at: string): Fault {
   const [channel = '', symbol, interval, ...more] = text.split(':');
@@ -69,14 +68,14 @@ export function topicFault(text: string, at: string): Fault {
   return wrong('interval', interval ?? '', listed(BAR_INTERVALS));
 }
 
-/** Names as they stand in a sentence: `tick, trade or bbo`. */
+/** Names joined for a sentence: `tick, trade or bbo`. */
 export function listed(words: readonly string[]): string {
   return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
-/** Names the channel that is likely meant, where one is near. */
+/** The channel that was probably meant, if one is similar. */
 function nearest(given: string): string {
-  const text = given.slice(0, 40).toLowerCase(); // a whole frame may stand there
+  const text = given.slice(0, 40).toLowerCase(); // the text may be a whole frame
   const channel = closest(text, CHANNELS);
   return distance(text, channel) > channel.length / 2 ? '' : `; the nearest is ${channel}`;
 }

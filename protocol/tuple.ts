@@ -1,7 +1,7 @@
 /**
  * Tuples: the general path between a message and the array that MessagePack carries, by walking the
- * fields of its definition. Every value that comes in is checked against its field here, so what
- * leaves `fromTuple` is a valid message.
+ * fields of its definition. Every received value is checked against its field here, so the result of
+ * `fromTuple` is a valid message.
  */
 
 import { fieldFault, type Fault } from './codes';
@@ -12,7 +12,7 @@ import { parseSumDigits, type Sum } from './sums';
 import { Nanos } from './time';
 import { isSymbol } from './units';
 
-/** A value failed its field. Caught at the edge of this module and handed out as a `Fault`. */
+/** A value does not fit its field. Caught at the edge of this module and returned as a `Fault`. */
 export class FieldError extends Error {
   readonly fault: Fault;
   constructor(f: Fault) {
@@ -62,7 +62,7 @@ function encodeValue(spec: FieldSpec, value: unknown): unknown {
   }
 }
 
-/** An integer while that is exact for every reader, else the string of its digits. */
+/** An integer if that is exact for every reader, else the string of its digits. */
 function wireSum(value: Sum): number | bigint | string {
   return typeof value === 'bigint' ? value.toString() : wireInt(value);
 }
@@ -71,7 +71,7 @@ function wireInt(value: number): number | bigint {
   return value > 0xffff_ffff || value < -0x8000_0000 ? BigInt(value) : value;
 }
 
-/** A message out of its array, or the first fault in it. */
+/** A message from its array, or its first fault. */
 export function fromTuple(tuple: unknown): Message | Fault {
   try {
     return readTuple(tuple, '');
@@ -82,7 +82,7 @@ export function fromTuple(tuple: unknown): Message | Fault {
   }
 }
 
-/** The fault with the id of its request, if it is one and its id is sound. */
+/** The fault with the id of its request, if it is a request with a valid id. */
 export function ofRequest(f: Fault, def: MessageDef | undefined, id: unknown): Fault {
   const sound = Number.isInteger(id) && (id as number) >= 0 && (id as number) <= 0xffff_ffff;
   return def?.names[0] === 'id' && sound ? { ...f, id: id as number } : f;
@@ -100,14 +100,14 @@ function readTuple(tuple: unknown, path: string, kinds?: readonly string[]): Mes
       code: 'unknown-message',
     });
   }
-  // Before its fields: a kind that may not stand here is not looked into, so nothing nests.
+  // Checked before its fields: a type that is not allowed here is not parsed, so nothing nests.
   if (kinds !== undefined) checkKind(def.type, kinds, path);
   return readStruct(def.fields, tuple, 1, path === '' ? def.type : path, {
     type: def.type,
   }) as unknown as Message;
 }
 
-/** The values of a struct out of its array. @throws FieldError */
+/** The values of a struct from its array. @throws FieldError */
 export function structOf(fields: Fields, value: unknown, path: string): Record<string, unknown> {
   if (!Array.isArray(value)) throw new FieldError(fieldFault(path, value, 'an array'));
   return readStruct(fields, value, 0, path, {});
@@ -162,7 +162,7 @@ function decodeValue(f: Field<unknown>, value: unknown, path: string): unknown {
   }
 }
 
-/** Checks the values that both wire forms carry alike: text, symbols, booleans, decimals as text. */
+/** Checks values that are the same in both wire forms: text, symbols, booleans, decimals as text. */
 export function checkScalar(spec: FieldSpec, value: unknown, path: string): unknown {
   switch (spec.type) {
     case 'boolean':
@@ -175,7 +175,7 @@ export function checkScalar(spec: FieldSpec, value: unknown, path: string): unkn
       );
     case 'text':
       if (typeof value === 'string' && value.length <= spec.lengthMax && value.isWellFormed()) {
-        return value; // JSON can escape half a pair, which has no bytes in UTF-8
+        return value; // JSON can escape half a surrogate pair, which UTF-8 cannot encode
       }
       throw new FieldError(
         fieldFault(path, value, `a string of at most ${spec.lengthMax} characters in UTF-8`),
@@ -193,7 +193,7 @@ export function checkList(value: unknown, lengthMax: number, path: string): unkn
   throw new FieldError(fieldFault(path, value, `an array of at most ${lengthMax}`));
 }
 
-/** Checks that a message of this type may stand inside the one around it. */
+/** Checks that a message of this type is allowed inside the one around it. */
 export function checkKind(type: string, kinds: readonly string[], path: string): void {
   if (kinds.includes(type)) return;
   throw new FieldError(fieldFault(`${path}.type`, type, `one of ${kinds.join(', ')}`));
@@ -201,12 +201,12 @@ export function checkKind(type: string, kinds: readonly string[], path: string):
 
 function readInt(value: unknown, min: number, max: number, path: string): number {
   const n = typeof value === 'bigint' ? Number(value) : value;
-  // A float of -0 is 0: nothing inside should have to tell the two apart.
+  // A float of -0 becomes 0: no other code has to distinguish the two.
   if (typeof n === 'number' && Number.isSafeInteger(n) && n >= min && n <= max) return n + 0;
   throw new FieldError(intFault(path, n, min, max));
 }
 
-/** The fault of a value that should have been an integer within bounds, in either wire form. */
+/** The fault of a value that is no integer within bounds, in either wire form. */
 export function intFault(path: string, value: unknown, min: number, max: number): Fault {
   const unsafe = Number.isInteger(value) && !Number.isSafeInteger(value);
   const code = unsafe ? 'out-of-range' : 'invalid-field';

@@ -1,16 +1,16 @@
 /**
  * Units: prices and quantities are integers, scaled by the decimals that the instrument defines.
  *
- * `61837.63` at a scale of 8 is 6183763000000. Nothing inside rounds: text that does not lie on the
- * grid is refused with a reason. Every scaled integer stays within ±(2^53 − 1), where a double is
- * exact; what would leave that range is refused where it enters.
+ * `61837.63` at a scale of 8 is 6183763000000. Nothing is rounded: text with too many decimals is
+ * refused with a reason. Every scaled integer stays within ±(2^53 − 1), where a double is exact; values outside
+ * that range are refused on entry.
  */
 
-/** The most decimals an instrument may have; 10^15 is the largest power that stays exact. */
+/** Most decimals of an instrument; 10^15 is the largest power that is exact. */
 export const SCALE_MAX = 15;
-/** At most this many ASCII bytes name an instrument. */
+/** Longest symbol, in ASCII bytes. */
 export const SYMBOL_LENGTH_MAX = 16;
-/** The book's depth that is journaled, pushed and checksummed, per side. */
+/** Levels a side of the journaled, pushed and checksummed book. */
 export const BOOK_DEPTH = 10;
 
 export type DecimalFault = 'malformed' | 'too-many-decimals' | 'out-of-range';
@@ -22,12 +22,12 @@ export interface Scales {
 }
 export type ScalesOf = (symbol: string) => Scales | undefined;
 
-/** Of ten, by their exponent, up to `SCALE_MAX`. */
+/** Powers of ten by exponent, up to `SCALE_MAX`. */
 export const POWERS: readonly number[] = Array.from({ length: SCALE_MAX + 1 }, (_, n) => 10 ** n);
 
 /**
  * Reads a decimal such as `-12.3400` into an integer scaled by 10^scale.
- * Zeros past the scale are harmless and accepted; any other digit there is `too-many-decimals`.
+ * Zeros beyond the scale are accepted; any other digit there is `too-many-decimals`.
  */
 export function parseDecimal(text: string, scale: number): number | DecimalFault {
   const length = text.length;
@@ -75,18 +75,18 @@ export function formatDecimal(value: number, scale: number): string {
   return `${negative ? '-' : ''}${digits.slice(0, split)}.${digits.slice(split)}`;
 }
 
-/** @throws Error when they are not known */
+/** @throws Error if they are unknown */
 export function scalesKnown(scales: Scales | undefined): Scales {
   if (scales === undefined) throw new Error('a message with decimals names no known instrument');
   return scales;
 }
 
-/** 1 to 16 of `A-Z a-z 0-9 . _ -`: nothing that a path, a topic or SQL could take for its own. */
+/** 1 to 16 of `A-Z a-z 0-9 . _ -`: no character with a meaning in paths, topics or SQL. */
 export function isSymbol(text: unknown): text is string {
   return typeof text === 'string' && /^[A-Za-z0-9][A-Za-z0-9._-]{0,15}$/.test(text);
 }
 
-/** Whether a number that was given up early was at least well formed to its end. */
+/** Whether a number that was refused early is well formed to its end. */
 function isDecimal(text: string): boolean {
   return /^-?\d+(\.\d+)?$/.test(text);
 }

@@ -1,4 +1,4 @@
-/** What a venue asks of orders: the field of a definition. */
+/** The rules of a venue for orders: a field of the definition. */
 
 import { field } from './fields';
 

@@ -3,16 +3,16 @@
  * (`ensure`) and then write unchecked; integers go into `view` by the functions of `integers.ts`.
  */
 
-/** The most integers that are written at a time. */
+/** Most integers that are written at a time. */
 export const VALUES_MAX = 64;
 
 export class MsgWriter {
   private bytes: Uint8Array;
-  /** Of the whole buffer; another one after `ensure`. */
+  /** View of the whole buffer; `ensure` may replace it. */
   view: DataView;
-  /** What `putValues` is to write goes here. */
+  /** Input of `putValues`. */
   readonly values = new Float64Array(VALUES_MAX);
-  /** Where the next byte goes. */
+  /** Offset of the next byte. */
   position = 0;
   private lastSymbol = '';
   private word0 = 0;
@@ -35,7 +35,7 @@ export class MsgWriter {
     this.view = new DataView(larger.buffer);
   }
 
-  /** Forgets what was written; the buffer stays. */
+  /** Discards what was written; the buffer stays. */
   reset(): void {
     this.position = 0;
   }
@@ -59,7 +59,7 @@ export class MsgWriter {
     }
   }
 
-  /** Leaves room for the header of an array whose length is not known yet; returns where it begins. */
+  /** Reserves the header of an array of unknown length; returns its offset. */
   openArray(): number {
     const start = this.position;
     this.ensure(3);
@@ -67,7 +67,7 @@ export class MsgWriter {
     return start;
   }
 
-  /** @param start as `openArray` gave it @param length less than 65536 */
+  /** @param start result of `openArray` @param length less than 65536 */
   closeArray(start: number, length: number): void {
     if (length >= 16) {
       this.bytes[start] = 0xdc;
@@ -80,9 +80,9 @@ export class MsgWriter {
   }
 
   /**
-   * Writes a symbol, at most 16 ASCII letters, at `at`; returns where the next byte goes. Uses up to
-   * 17 bytes of room. Messages of one symbol mostly come together, so the bytes of the last one are
-   * kept as four words.
+   * Writes a symbol, at most 16 ASCII letters, at `at`; returns the next offset. Needs 17 bytes of
+   * room. Messages of one symbol mostly come together, so the bytes of the last one are kept as four
+   * 32-bit words.
    */
   symbol(at: number, text: string): number {
     if (text !== this.lastSymbol) this.keepSymbol(text);
@@ -98,7 +98,7 @@ export class MsgWriter {
     return at + 1 + length;
   }
 
-  /** A string of ASCII letters, at most 255; room must be there. */
+  /** Writes a string of at most 255 ASCII characters; the buffer must have room. */
   ascii(text: string): void {
     const { length } = text;
     if (length < 32) {
@@ -110,7 +110,7 @@ export class MsgWriter {
     for (let i = 0; i < length; i++) this.bytes[this.position++] = text.charCodeAt(i);
   }
 
-  /** Bytes that are MessagePack already. */
+  /** Writes bytes that are MessagePack already. */
   raw(encoded: Uint8Array): void {
     this.ensure(encoded.length);
     this.bytes.set(encoded, this.position);
