@@ -1,12 +1,13 @@
 /**
- * iceoryx2: publishes the same records to processes that read iceoryx2 services, through the library
- * that src/ipc/native/iceoryx2 builds from the official crate. It is optional: where the library is absent, or
- * another version, or a service cannot be had, the reason is told and the server runs without.
+ * iceoryx2: publishes the same records as the ring to subscribers of iceoryx2 services. It calls the
+ * library that src/ipc/native/iceoryx2 builds from the official crate. iceoryx2 is optional: if the
+ * library is absent or has another version, or if a service cannot be opened, the server logs the
+ * reason and runs without it.
  *
- * A batch is encoded into a ring of this process alone, by the same writer as the shared one, and one
- * call tells the library where it lies; that loans a sample for each record, writes it in shared memory
- * and sends it. Bounded: a call takes the records of `RUN_MAX` events, and subscribers that are slow
- * lose their oldest samples, which `prevSeq` shows.
+ * `RingWriter` encodes each batch into a ring in this process's private memory. One call passes the
+ * position of the new records to the library. For each record the library loans a sample, writes it
+ * in shared memory and sends it. Bounded: one call carries the records of at most `RUN_MAX` events. A
+ * slow subscriber loses its oldest samples; `prevSeq` reveals the gap.
  */
 
 import { CString, dlopen, FFIType, ptr, type Library, type Pointer } from 'bun:ffi';
@@ -24,13 +25,13 @@ import type {
 import { HEADER_BYTES, ringBytes, wordsOf } from './ring-layout';
 import { RingWriter } from './ring-writer';
 
-/** The interface of src/ipc/native/iceoryx2/src/lib.rs that this file calls, and what it is built on. */
+/** Version of the C interface of src/ipc/native/iceoryx2/src/lib.rs, and of the crate behind it. */
 const INTERFACE = 2;
 export const ICEORYX2_VERSION = '0.10.0';
 const LIBRARY_FILE = 'libtapedeck_iceoryx2.so';
 const ERROR_BYTES = 512;
 const SLOTS = 16_384;
-/** An event takes at most eight records, so that a run fits a quarter of the slots. */
+/** An event takes at most eight records, so the records of a run fit into a quarter of the slots. */
 const RUN_MAX = 512;
 
 const {
@@ -56,23 +57,23 @@ export const ICEORYX2_SYMBOLS = {
 export type Iceoryx2Library = Library<typeof ICEORYX2_SYMBOLS>;
 
 export interface Iceoryx2Settings {
-  /** Empty: where the project's own script puts it; of the single executable, beside that. */
+  /** Path of the library. Empty: the build directory, or the directory of the single executable. */
   readonly library: string;
-  /** Services are `SERVICE/tick` and so on. */
+  /** Prefix of the service names: `SERVICE/tick` and so on. */
   readonly service: string;
   readonly subscribersMax: number;
   readonly bufferRecords: number;
-  /** Room for so many instruments. */
+  /** Maximum number of instruments. */
   readonly entries: number;
 }
 
-/** Why there is no iceoryx2, and what to do about it. */
+/** Why iceoryx2 is unavailable, and what the operator can do about it. */
 export interface Unavailable {
   readonly reason: string;
   readonly hint: string;
 }
 
-/** Where the library is unless the settings say, and what to do about one that is not there. */
+/** Default path of the library, and the hint for a library that is absent. */
 const USUAL = Bun.isStandaloneExecutable
   ? {
       path: join(dirname(process.execPath), LIBRARY_FILE),
@@ -83,7 +84,7 @@ const USUAL = Bun.isStandaloneExecutable
       hint: 'Build it with "bun run build:iceoryx2", or give its path as ipc.iceoryx2.library.',
     };
 
-/** Loads the library, if it is the right one. */
+/** Loads the library. Refuses one with another interface or another version of iceoryx2. */
 export function loadIceoryx2(library: string): Iceoryx2Library | Unavailable {
   const path = library === '' ? USUAL.path : library;
   if (!existsSync(path)) return { reason: `there is no library ${path}`, hint: USUAL.hint };
@@ -96,17 +97,17 @@ export function loadIceoryx2(library: string): Iceoryx2Library | Unavailable {
   }
   const { symbols } = loaded;
   const found = symbols.tapedeck_iceoryx2_interface();
-  // A CString is an object; what a method of it gives is a string.
+  // A CString is an object; `trim` returns a primitive string.
   const version = new CString(symbols.tapedeck_iceoryx2_version()).trim();
   if (found === INTERFACE && version === ICEORYX2_VERSION) return loaded;
   loaded.close();
   return {
-    reason: `the library ${path} is of iceoryx2 ${version}, interface ${found}; expected ${ICEORYX2_VERSION}, interface ${INTERFACE}`,
+    reason: `the library ${path} has iceoryx2 ${version}, interface ${found}; expected ${ICEORYX2_VERSION}, interface ${INTERFACE}`,
     hint: USUAL.hint,
   };
 }
 
-/** What the library has put into the buffer for errors. */
+/** The zero-terminated text that the library wrote into the error buffer. */
 export function errorText(error: Uint8Array): string {
   return new TextDecoder().decode(error.subarray(0, error.indexOf(0)));
 }
@@ -125,7 +126,7 @@ export class Iceoryx2Publisher implements Publisher {
   static open(settings: Iceoryx2Settings): Iceoryx2Publisher | Unavailable {
     const library = loadIceoryx2(settings.library);
     if ('reason' in library) return library;
-    // On a buffer of its own: the storage of a small typed array may move, a buffer's stays.
+    // An explicit ArrayBuffer: the storage of a small typed array may move, that of a buffer does not.
     const error = new Uint8Array(new ArrayBuffer(ERROR_BYTES));
     const name = new TextEncoder().encode(settings.service);
     const handle = library.symbols.tapedeck_iceoryx2_open(
@@ -140,7 +141,7 @@ export class Iceoryx2Publisher implements Publisher {
       return new Iceoryx2Publisher(library, handle as Pointer, error, settings.entries);
     }
     library.close();
-    const hint = 'Another server may publish there: give another ipc.iceoryx2.service.';
+    const hint = 'Another server may publish to this service: set another ipc.iceoryx2.service.';
     return { reason: `iceoryx2: ${errorText(error)}`, hint };
   }
 
@@ -157,7 +158,7 @@ export class Iceoryx2Publisher implements Publisher {
     const bytes = new Uint8Array(fileBytes);
     this.writer = new RingWriter(wordsOf(bytes), shape);
     this.error = error;
-    // The pointer of a buffer costs more than the call; these are of buffers that stay.
+    // To take a pointer costs more than the call itself. These buffers never move.
     this.slotsAt = ptr(bytes, slotsOffset);
     this.entriesAt = ptr(bytes, HEADER_BYTES);
     this.errorAt = ptr(error);
@@ -173,7 +174,7 @@ export class Iceoryx2Publisher implements Publisher {
     return lastSeq;
   }
 
-  /** @throws Error when the library could not send; the server then goes on without it */
+  /** @throws Error when the library cannot send; the server then continues without iceoryx2 */
   accept(run: EventRun): 'taken' {
     const { events, lastSeq } = run;
     if (events.length <= RUN_MAX) this.send(run);

@@ -1,9 +1,9 @@
 /**
  * `tapedeck/ring`: reads the ring of a server on this machine.
  *
- * `RingReader` is the fast way: `poll` or `wait`, then the fields of `record`. `followRing` and
- * `ringItems` are the comfortable one: messages by async iteration. The layout, for other languages,
- * stands in protocol/ring.md.
+ * `RingReader` has the lowest delay: call `poll` or `wait`, then read the fields of `record`.
+ * `followRing` and `ringItems` are more convenient: they yield messages by async iteration. For other
+ * languages, protocol/ring.md specifies the layout.
  */
 
 export { RingReader } from './ring-reader';
@@ -14,7 +14,7 @@ export { RingState } from './ring-state';
 export type { RingInstrument } from './ring-state';
 export { followRing, ringItems } from './ring-follow';
 export type { FollowOptions, RingItem, RingLapped, RingMessage, RingOpened } from './ring-follow';
-/** Where a server of this user has its ring, unless its settings say otherwise. */
+/** Default path of the ring of a server that runs as this user. */
 export { defaultRingPath } from './ring-path';
 export { KIND } from './ring-layout';
 /** Why a ring cannot be opened: `code`, `message`, `hint`. */

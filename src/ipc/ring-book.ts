@@ -1,18 +1,18 @@
 /**
- * Ring book: one side of the ten best levels as the ring's writer keeps them, in place, so that a
- * change allocates nothing. Bounded: `ROOM` levels in the midst of a change, ten behind it.
+ * Ring book: one side of the ten best levels, as the writer of the ring keeps it. It updates the
+ * levels in place, so a change allocates nothing. Bounded: `ROOM` levels during a change, ten after.
  */
 
 import { BOOK_DEPTH } from '../../protocol/units';
 
-/** A change may name ten new levels before it deletes the ten old ones. */
+/** A change may add ten new levels before it deletes the ten old ones. */
 const ROOM = 3 * BOOK_DEPTH;
 
 export class RingSide {
   /** Price, quantity, price, quantity …, best first; valid up to `count` levels. */
   readonly fields = new Float64Array(ROOM * 2);
   count = 0;
-  /** The fields that changed since they were taken: from `first` on, and before `end`. */
+  /** The fields that changed since the last `take` lie in [`first`, `end`). */
   private first = ROOM * 2;
   private end = 0;
   private readonly sign: 1 | -1;
@@ -29,8 +29,8 @@ export class RingSide {
   }
 
   /**
-   * Quantity 0 deletes; only behind all changes is the list cut to ten, as in protocol/levels.ts.
-   * Changes come best first, so each is mostly found behind the one before.
+   * Quantity 0 deletes a level. The list is cut to ten only after all changes, as in
+   * protocol/levels.ts. Changes come best first, so each search starts at the previous change.
    */
   apply(changes: readonly number[]): void {
     const { fields, sign } = this;
@@ -46,7 +46,7 @@ export class RingSide {
     if (this.count > BOOK_DEPTH) this.count = BOOK_DEPTH;
   }
 
-  /** Puts what changed since the last call where a copy of the fields begins. */
+  /** Copies the fields that changed since the last call to `to`, whose copy begins at `start`. */
   take(to: Float64Array, start: number): void {
     const { fields } = this;
     const end = Math.min(this.end, this.count * 2);
@@ -55,7 +55,7 @@ export class RingSide {
     this.end = 0;
   }
 
-  /** @param at where the price is, or belongs */
+  /** @param at index of the price in `fields`, or the index at which to insert it */
   private set(at: number, price: number, quantity: number): void {
     const { fields } = this;
     const end = this.count * 2;
@@ -69,7 +69,7 @@ export class RingSide {
     this.end = ROOM * 2;
     if (quantity !== 0) {
       if (at === ROOM * 2) return;
-      if (this.count === ROOM) this.count -= 1; // the worst gives way
+      if (this.count === ROOM) this.count -= 1; // drops the worst level
       for (let i = this.count * 2 - 1; i >= at; i--) fields[i + 2] = fields[i]!;
       fields[at] = price;
       fields[at + 1] = quantity;

@@ -1,9 +1,9 @@
 /**
- * Ring encode: events as words of a record (ring-layout.ts), written straight into the shared memory.
+ * Ring encode: writes events as records (ring-layout.ts) directly into the shared memory.
  *
- * Nothing here allocates, and nothing is checked: events come from the sequencer, which has. `at` is
- * where a record begins, in words of eight bytes. The head is written by `putHead`, and the record
- * counts only once the writer has moved `published`.
+ * Nothing here allocates. Nothing here validates: the sequencer has already validated the events. `at`
+ * is the index in `doubles` at which a record begins. `putHead` writes the head of a record. A record
+ * becomes readable only when the writer advances `published`.
  */
 
 import { BOOK_FORMS, INSTRUMENT_STATES } from '../../protocol/messages';
@@ -11,7 +11,7 @@ import type { Bbo, Book, Status, Tick, Trade } from '../../protocol/messages';
 import { sumHigh, sumLow } from '../../protocol/sums';
 import type { Nanos } from '../../protocol/time';
 import {
-  EVENTS_WORD,
+  EVENTS_INDEX,
   FLAG,
   KIND,
   LEVELS_PER_RECORD,
@@ -24,14 +24,15 @@ import {
 const DELTA = BOOK_FORMS.indexOf('delta');
 const AGGRESSORS = { buy: 0, sell: 1, none: 2 } as const;
 
-/** The int32 of the same bits. A double past 2^31 becomes one by `| 0` only on a slow path. */
+/** The int32 with the same bits. For a double of 2^31 or more, `| 0` alone takes a slow path. */
 function signed(word: number): number {
   return (word >= 2_147_483_648 ? word - 4_294_967_296 : word) | 0;
 }
 
 /**
- * The first six words. Its values are taken off the event by the caller, who knows of what shape it is.
- * @param check int32 @param word kind, detail, levels and flags, from the lowest byte on
+ * Writes the first 48 bytes of a record. The caller reads the values from the event, because it
+ * knows the event's shape; property access here would be polymorphic and slow.
+ * @param check as int32 @param word kind, detail, levels and flags, lowest byte first
  */
 export function putHead(
   { ints, doubles }: RingWords,
@@ -133,7 +134,7 @@ export function putStatus(
   const word = KIND.status | (INSTRUMENT_STATES.indexOf(e.state) << 8);
   putHead(words, at, check, word, instrument, 1, seq, prevSeq, eventTime, receiveTime);
   words.doubles[at + REC.body] = e.missed;
-  words.doubles[at + REC.body + EVENTS_WORD] = e.events ?? Number.NaN;
+  words.doubles[at + REC.body + EVENTS_INDEX] = e.events ?? Number.NaN;
   const text = (at + REC.body + 1) * 8;
   for (let i = 0; i < REASON_BYTES; i++) {
     words.bytes[text + i] = i < e.reason.length ? e.reason.charCodeAt(i) & 0x7f : 0;
@@ -155,7 +156,7 @@ function markFlag(mark: Book['mark']): number {
   return mark === 'stale' ? FLAG.stale : FLAG.recovered;
 }
 
-/** The word of a book record: kind, form, how many bids and asks it has, flags. */
+/** The 32-bit word of a book record: kind, form, number of bids and asks in the record, flags. */
 export function bookWord(e: Book, bids: number, asks: number, flags: number): number {
   const form = e.form === 'delta' ? DELTA : BOOK_FORMS.indexOf(e.form);
   return (
@@ -163,7 +164,10 @@ export function bookWord(e: Book, bids: number, asks: number, flags: number): nu
   );
 }
 
-/** One record of a book: the head, and its levels from `from` on, counted through bids and then asks. */
+/**
+ * Writes one record of a book: the head and up to five levels.
+ * @param from number of the first level; bids count first, then asks
+ */
 export function putBook(
   words: RingWords,
   at: number,

@@ -1,7 +1,7 @@
 /**
- * Ring file: makes a ring, and holds it against a second server. The lock is on the file of the ring itself
- * and goes with the process, so nothing that others put beside it is in the way. A ring that a dead server
- * left is marked as ended, for those who still read it, and a new file takes its name.
+ * Ring file: creates the file of a ring and locks it against a second server. The lock is on the file
+ * itself and ends with the process, so other files beside it cannot block a server. If a dead server
+ * left a ring, its file is marked as ended for the readers that still map it, and a new file replaces it.
  */
 
 import {
@@ -44,31 +44,31 @@ import {
 import { isShape, openRingFile, processStart, ringUnsupported } from './ring-open';
 
 const OWNER_ONLY = 0o600;
-/** To map it takes the right to write it. */
+/** `Bun.mmap` maps a shared file only with permission to write it. */
 const OWNER_AND_GROUP = 0o660;
-/** Another server may take the name, or give it up, at the same moment. */
+/** Another server may create or remove the file at the same time. */
 const TRIES = 5;
 const NAMES_MAX = 100;
 const CHUNK_BYTES = 1_048_576;
 
 export interface RingOptions extends RingShape {
   readonly path: string;
-  /** Of those who read it besides its owner. */
+  /** Id of the group that may read the ring besides its owner. */
   readonly group?: number | undefined;
-  /** That of the numbering of its events. */
+  /** Epoch of the events' sequence numbers. */
   readonly epoch: number;
-  /** Now. */
+  /** Current time; the first heartbeat. */
   readonly time: Nanos;
 }
 
 export interface RingFile {
   readonly words: RingWords;
-  /** Lets go of the name; the file goes too, and who has it open keeps it. */
+  /** Removes the file and its lock. A reader that has mapped the file keeps its mapping. */
   remove(): void;
 }
 
 export function createRingFile(options: RingOptions): RingFile | StartFault {
-  assert(isShape(options), 'a ring has a power of two of slots, and some room for instruments');
+  assert(isShape(options), 'the slots of a ring are a power of two, and it has entries');
   const unsupported = ringUnsupported();
   if (unsupported !== undefined) return unsupported;
   for (let i = 0; i < TRIES; i++) {
@@ -79,17 +79,20 @@ export function createRingFile(options: RingOptions): RingFile | StartFault {
       const made = replace(options, old);
       if (made !== 'changed') return made;
     } finally {
-      if (old !== null) closeSync(old); // its name is no more, or another's
+      if (old !== null) closeSync(old); // the path now leads to no file, or to another one
     }
   }
-  return unusable(options.path, new Error('another process makes and removes it'));
+  return unusable(options.path, new Error('another process creates and removes it repeatedly'));
 }
 
-/** The file that has the name, locked; null: none has. So no two servers replace the same one. */
+/**
+ * Opens and locks the file at the path, so that no two servers replace the same file.
+ * @returns its descriptor; null when there is no file; `changed` when another process replaced it
+ */
 function holdOld(path: string): number | null | 'changed' | StartFault {
   const other = openRingFile(path);
   if (other instanceof StartFault) {
-    // What is no ring is not ours to replace; what was one may go.
+    // Never replace a file that is not a ring. A damaged or outdated ring may be replaced.
     if (other.code === 'ring-foreign' || other.code === 'ring-unusable') return other;
     if (other.code === 'ring-absent') return null;
   }
@@ -105,7 +108,7 @@ function holdOld(path: string): number | null | 'changed' | StartFault {
     return new StartFault(
       'ring-in-use',
       `the ring ${path} is written by another Tapedeck process${pid}`,
-      'Stop that process, or give another path with --ring or ipc.ring.path.',
+      'Stop that process, or set another path with --ring or ipc.ring.path.',
     );
   }
   if (!hasName(file, path)) {
@@ -129,7 +132,7 @@ function replace(options: RingOptions, old: number | null): RingFile | 'changed'
     putHeader(words, options);
     if (old !== null) renameSync(fresh, path);
     else {
-      linkSync(fresh, path); // fails where another has taken the name meanwhile
+      linkSync(fresh, path); // fails if another process has created the file meanwhile
       rmSync(fresh);
     }
     return { words, remove: () => remove(path, file!) };
@@ -151,7 +154,7 @@ function hasName(file: number, path: string): boolean {
   return named !== undefined && own.ino === named.ino && own.dev === named.dev;
 }
 
-/** A file that nobody else has put there. */
+/** Creates a file with a temporary name; never opens an existing one. */
 function openFresh(path: string): [path: string, file: number] {
   const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   for (let i = 0; ; i++) {
@@ -164,7 +167,7 @@ function openFresh(path: string): [path: string, file: number] {
   }
 }
 
-/** What a server left that ended while it made a ring. */
+/** Removes the temporary files of servers that died while they created a ring. */
 function removeLeft(path: string): void {
   const [directory, name] = [dirname(path), basename(path)];
   for (const other of readdirSync(directory)) {
@@ -175,7 +178,7 @@ function removeLeft(path: string): void {
   }
 }
 
-/** Every page is written, since one for which there is no room later would end the process. */
+/** Writes every page: a page that cannot be allocated later would kill the process (SIGBUS). */
 function allocate(file: number, options: RingOptions): void {
   const bytes = ringBytes(options).fileBytes;
   if (options.group === undefined) fchmodSync(file, OWNER_ONLY);
@@ -214,7 +217,7 @@ function unusable(path: string, e: unknown, bytes?: number): StartFault {
   const full = code === 'ENOSPC' || code === 'EDQUOT';
   const why = full && bytes !== undefined ? `there is no room for ${bytes} bytes` : message;
   const hint = full
-    ? 'Make room, or give fewer ipc.ring.slots or a smaller limits.instrumentsMax.'
-    : 'Give a path in a directory that is there and may be written, such as /dev/shm.';
-  return new StartFault('ring-unusable', `the ring ${path} cannot be made: ${why}`, hint);
+    ? 'Free some memory, or set fewer ipc.ring.slots or a smaller limits.instrumentsMax.'
+    : 'Set a path in a directory that exists and is writable, such as /dev/shm.';
+  return new StartFault('ring-unusable', `the ring ${path} cannot be created: ${why}`, hint);
 }

@@ -1,10 +1,11 @@
 /**
- * Ring follow: the comfortable way to read a ring. Messages of the protocol, one after the other, by
- * async iteration: first the state of every instrument, then what happens. Whoever is lapped is told
- * how much is lost, and gets the state anew; whoever follows a path goes on with the next server's.
+ * Ring follow: the convenient way to read a ring. It yields messages of the protocol by async
+ * iteration: first the state of every instrument, then each new message. After the writer has lapped
+ * the reader, it yields the number of lost records and then the state again. `followRing` continues
+ * with the ring of the next server on the same path.
  *
- * It allocates, and it sleeps when there is nothing: for a thread that has other work. For the lowest
- * delay poll a `RingReader`.
+ * It allocates, and it sleeps while there is no record, so it suits a thread that has other work. For
+ * the lowest delay, poll a `RingReader`.
  */
 
 import type { Bbo, Book, Instrument, Status, Tick, Trade } from '../../protocol/messages';
@@ -14,23 +15,23 @@ import { RingReader, type RingReaderOptions } from './ring-reader';
 import { addLevels, bboOf, bookOf, statusOf, tickOf, tradeOf } from './ring-record';
 import type { RingState } from './ring-state';
 
-/** `missed` records are lost; behind it comes the state at `seq` or later. */
+/** `missed` records are lost. The state as of `seq` or later follows. */
 export interface RingLapped {
   readonly type: 'lapped';
   readonly missed: number;
-  /** The last place that was read, and the newest one by now. */
+  /** The last sequence number that was read, and the newest one published. */
   readonly from: number;
   readonly seq: number;
 }
 
-/** A ring was opened: that of one life of the numbering. Behind it comes the state. */
+/** A ring was opened; it carries the events of one epoch. The state follows. */
 export interface RingOpened {
   readonly type: 'opened';
   readonly epoch: number;
   readonly seq: number;
 }
 
-/** The rules of a venue's instrument are not in the ring. */
+/** `rules` of an instrument is always null: the ring does not carry the rules of a venue. */
 export type RingMessage = Instrument | Tick | Trade | Bbo | Book | Status;
 export type RingItem = RingMessage | RingLapped | RingOpened;
 
@@ -40,12 +41,12 @@ export interface FollowOptions extends Omit<RingReaderOptions, 'from'> {
 }
 
 const IDLE_MS = 1;
-/** Between looks for the next server's ring. */
+/** Time between two attempts to open the next server's ring. */
 const RETRY_MS = 100;
-/** How many records are handed on before other work of the thread gets its turn. */
+/** Number of records after which it yields to other work of the thread. */
 const RUN_MAX = 1_000;
 
-/** Follows a ring that is open, until its writer has ended and everything was read. */
+/** Follows an open ring until its writer has ended and every record is read. */
 export async function* ringItems(
   reader: RingReader,
   { signal }: FollowOptions = {},
@@ -71,8 +72,8 @@ export async function* ringItems(
 }
 
 /**
- * Follows whatever ring has this path: where a server ends, the next one is waited for.
- * @throws nothing for a ring that is not there; it is looked for until `signal` says otherwise
+ * Follows the ring at this path. When its server ends, waits for the ring of the next server. An absent
+ * ring is no error: it retries until `signal` aborts.
  */
 export async function* followRing(
   path: string,
@@ -89,13 +90,13 @@ export async function* followRing(
   }
 }
 
-/** Records as messages, each instrument from the state on that was given of it. */
+/** Turns records into messages, and skips those that the yielded state already includes. */
 class Follower {
   private readonly reader: RingReader;
   private readonly latest: RingState;
-  /** Of each instrument the places of its definition, status, bbo, tick and book that were given. */
+  /** By instrument, then by kind: the newest sequence number that was yielded as state. */
   private readonly given: Map<number, number>[] = [];
-  /** A book whose further records have not come yet. */
+  /** A book whose remaining records have not been read yet. */
   private open: Book | null = null;
   private lastSeq = 0;
 
@@ -111,7 +112,7 @@ class Follower {
     for (let i = 0; i < instruments; i++) {
       const given = (this.given[i] ??= new Map());
       if (!this.latest.load(i)) continue;
-      // A writer goes on while these are handed out, so all of them come out of one copy.
+      // The writer continues while the consumer takes these, so all of them come from one copy.
       for (const message of this.messages()) {
         const kind = KIND[message.type];
         if ((given.get(kind) ?? -1) >= message.seq) continue;
@@ -128,7 +129,7 @@ class Follower {
     return { type: 'lapped', missed, from, seq };
   }
 
-  /** The record as a message; null when it is a part, or is in the state that was given. */
+  /** The record as a message; null for a part of a book and for what the state already includes. */
   take(): RingMessage | null {
     const { record } = this.reader;
     this.lastSeq = record.seq;
@@ -148,7 +149,7 @@ class Follower {
       case KIND.instrument:
         return this.definition(record.instrument);
       default:
-        return null; // of a later version
+        return null; // a kind of a later version
     }
   }
 

@@ -1,7 +1,10 @@
 /**
- * Ring latest: the latest values of one instrument, on the writer's side. What changed in a batch is
- * noted, and written once when the batch ends, under the entry's seqlock, so that no reader waits
- * longer than one entry takes to write.
+ * Ring latest: the writer's side of the latest values of one instrument. It records what a batch
+ * changed and writes the entry once, at the end of the batch, under the entry's seqlock. So a reader
+ * waits at most for the time that one entry takes to write.
+ *
+ * Seqlock: the writer makes the entry's `version` odd, writes, and makes it even again. A reader copies
+ * the entry and accepts the copy only if `version` was even and is unchanged after the copy.
  */
 
 import type { Book, Instrument } from '../../protocol/messages';
@@ -24,21 +27,21 @@ import {
   type RingWords,
 } from './ring-layout';
 
-/** What a tick (its volume has two words) and a bbo have behind the head. */
+/** Number of doubles after the head; the volume of a tick takes two. */
 const TICK_DOUBLES = 6;
 const BBO_DOUBLES = 4;
 
 export class LatestValues {
   readonly index: number;
-  /** Whether it has something to write. */
+  /** Whether the batch has changed this entry. */
   dirty = false;
   private readonly words: RingWords;
-  /** Where the entry begins, in words of eight bytes. */
+  /** Index in `doubles` at which the entry begins. */
   private readonly at: number;
   private readonly bids = new RingSide('bid');
   private readonly asks = new RingSide('ask');
   private definition: Instrument | null = null;
-  /** Where the newest records of the batch lie, in words of eight bytes; 0: there is none. */
+  /** Index in `doubles` of the newest record of each kind in this batch; 0: none. */
   private tickAt = 0;
   private bboAt = 0;
   private statusAt = 0;
@@ -66,7 +69,7 @@ export class LatestValues {
     this.statusAt = at;
   }
 
-  /** @param at where the last of its records lies */
+  /** @param at index in `doubles` of the last record of this event */
   book({ form, bids, asks }: Book, at: number): void {
     this.bookAt = at;
     if (form === 'delta') {
@@ -78,29 +81,29 @@ export class LatestValues {
     }
   }
 
-  /** Writes what changed, out of the records, which are still there. */
+  /** Writes the changes into the entry. It copies from the slots: the batch has not overwritten them. */
   settle(): void {
     this.dirty = false;
     const { words, at } = this;
     const { ints } = words;
     const int = at * 2;
     const version = ints[int + ENTRY_INT.version]!;
-    // The atomic stores keep the others between them: no compiler moves a store across one, and
-    // x86-64 shows stores in their order.
+    // The compiler moves no store across an atomic store, and x86-64 makes stores visible in program
+    // order. So the stores below stay between the two atomic stores.
     Atomics.store(ints, int + ENTRY_INT.version, (version + 1) | 0);
     let has = ints[int + ENTRY_INT.has]!;
     if (this.tickAt !== 0) {
-      copyWords(words, this.tickAt, at + ENTRY.tick, REC.body + TICK_DOUBLES);
+      copyRecord(words, this.tickAt, at + ENTRY.tick, REC.body + TICK_DOUBLES);
       this.tickAt = 0;
       has |= HAS_TICK;
     }
     if (this.bboAt !== 0) {
-      copyWords(words, this.bboAt, at + ENTRY.bbo, REC.body + BBO_DOUBLES);
+      copyRecord(words, this.bboAt, at + ENTRY.bbo, REC.body + BBO_DOUBLES);
       this.bboAt = 0;
       has |= HAS_BBO;
     }
     if (this.statusAt !== 0) {
-      copyWords(words, this.statusAt, at + ENTRY.status, SLOT_DOUBLES);
+      copyRecord(words, this.statusAt, at + ENTRY.status, SLOT_DOUBLES);
       this.statusAt = 0;
       has |= HAS_STATUS;
     }
@@ -120,7 +123,7 @@ export class LatestValues {
   private putBook(from: number): void {
     const { words, bids, asks } = this;
     const at = this.at + ENTRY.book;
-    copyWords(words, from, at, REC.body);
+    copyRecord(words, from, at, REC.body);
     words.ints[(at + BOOK_COUNTS) * 2] = bids.count;
     words.ints[(at + BOOK_COUNTS) * 2 + 1] = asks.count;
     bids.take(words.doubles, at + BOOK_BIDS);
@@ -144,8 +147,8 @@ export class LatestValues {
   }
 }
 
-/** A record's first `count` words of eight bytes; of the head, what are no doubles as integers. */
-function copyWords({ ints, doubles }: RingWords, from: number, to: number, count: number): void {
+/** Copies the first `count` × 8 bytes of a record; integer fields of the head are copied as int32. */
+function copyRecord({ ints, doubles }: RingWords, from: number, to: number, count: number): void {
   const a = from * 2;
   const b = to * 2;
   ints[b] = ints[a]!;

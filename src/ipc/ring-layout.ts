@@ -1,10 +1,10 @@
 /**
- * Ring layout: where each byte of the shared file lies. The algorithm is in ring-writer.ts and
- * ring-reader.ts; the words for readers in other languages are in protocol/ring.md.
+ * Ring layout: the position of each byte in the shared file. ring-writer.ts and ring-reader.ts have
+ * the algorithm. protocol/ring.md is the specification for readers in other languages.
  *
  *     0 ┌──────────────────────────────────────────────┐
- *       │ header        512 bytes                      │ what never changes, then one line for each
- *       │               (state, claimed, published)    │ word that the writer moves
+ *       │ header        512 bytes                      │ constants, then a cache line for each value
+ *       │               (state, claimed, published)    │ that the writer changes
  *   512 ├──────────────────────────────────────────────┤
  *       │ instruments   `instruments` × 1,024 bytes    │ definition, newest tick, bbo, status, book;
  *       │               (latest values)                │ a seqlock each
@@ -12,10 +12,10 @@
  *       │ records       `slots` × 128 bytes            │ record n lies in slot n modulo `slots`
  *       └──────────────────────────────────────────────┘
  *
- * Everything is little-endian and aligned to its size. Prices, quantities and places are whole numbers
- * in a float64 (every scaled integer is within ±(2^53 − 1), where a double is exact); NaN stands for
- * none. A double is one load and one store, on both sides; an int64 would be two of each, since Bun
- * reads one whole only as a bigint. Times are int64, as two words that lie as one.
+ * Every value is little-endian and aligned to its size. Prices, quantities and sequence numbers are
+ * whole numbers in a float64: every scaled integer is within ±(2^53 − 1), where a double is exact. NaN
+ * means none. A double takes one load or store on both sides. An int64 would take two, since JavaScript
+ * reads a whole int64 only as a bigint. Times are int64; this code accesses them as two 32-bit words.
  *
  * A record, and each of the latest values:
  *
@@ -26,14 +26,15 @@
  *     └────────┴────┴────────┴───────┴───────┴────────────┴───────────┴───────┴─────────┘
  *     32            40            48                                               128
  *     ┌─────────────┬─────────────┬────────────────────────────────────────────────┐
- *     │ eventTime   │ receiveTime │ body: ten words, by kind                       │
+ *     │ eventTime   │ receiveTime │ body: ten doubles, by kind                     │
  *     │ int64       │ int64       │                                                │
  *     └─────────────┴─────────────┴────────────────────────────────────────────────┘
  *
- * `check` is the low 32 bits of the record's number plus one, so that bytes of no record are known.
+ * `check` is the low 32 bits of the record's number plus one. It proves that a slot holds the record
+ * that the reader expects.
  */
 
-/** `TPDKRING` in ASCII, as two little-endian words. */
+/** `TPDKRING` in ASCII, as two little-endian 32-bit words. */
 export const MAGIC_LOW = 0x4b44_5054;
 export const MAGIC_HIGH = 0x474e_4952;
 export const LAYOUT_VERSION = 2;
@@ -41,7 +42,7 @@ export const LAYOUT_VERSION = 2;
 export const HEADER_BYTES = 512;
 export const ENTRY_BYTES = 1_024;
 export const SLOT_BYTES = 128;
-/** A slot in words of four bytes, and of eight. */
+/** Size of a slot in 32-bit words, and in doubles. */
 export const SLOT_INTS = SLOT_BYTES / 4;
 export const SLOT_DOUBLES = SLOT_BYTES / 8;
 
@@ -49,7 +50,7 @@ export const SLOTS_MIN = 64;
 export const SLOTS_MAX = 16_777_216;
 export const ENTRIES_MAX = 1_000_000;
 
-/** Where the header's 32-bit words lie, in words of four bytes. */
+/** Indexes of the header's 32-bit words in `ints`. */
 export const INT = {
   magicLow: 0,
   magicHigh: 1,
@@ -58,35 +59,38 @@ export const INT = {
   slotBytes: 4,
   slots: 5,
   entryBytes: 6,
-  /** How many instruments there is room for. */
+  /** Maximum number of instruments. */
   entries: 7,
   pid: 16,
-  /** `STATE_…`; written when the writer begins and ends. */
+  /** `STATE_…`; written when the writer starts and ends. */
   state: 32,
-  /** How many instruments are defined. */
+  /** Number of defined instruments. */
   defined: 33,
 } as const;
 
-/** Where the header's doubles lie, in words of eight bytes. */
+/** Indexes of the header's doubles in `doubles`. */
 export const DOUBLE = {
   entriesOffset: 4,
   slotsOffset: 5,
   fileBytes: 6,
   epoch: 7,
-  /** When the writer's process began, in clock ticks after the machine's start (/proc/PID/stat). */
+  /** Start time of the writer's process, in clock ticks after boot (/proc/PID/stat). */
   pidStart: 9,
-  /** When the writer last gave a sign of life, in ms since 1970. */
+  /** Time of the writer's last heartbeat, in ms since 1970. */
   heartbeatMs: 17,
-  /** All below this number has been written, or may be at this moment: n − `slots` is lost from here. */
+  /**
+   * The writer may be writing any record below this number, or has written it. Record n is lost as
+   * soon as `claimed` exceeds n + `slots`.
+   */
   claimed: 32,
-  /** How many records may be read: all below this number. */
+  /** Number of published records: a reader may read all records below this number. */
   published: 48,
-  /** The newest place (`seq`) that readers may know; written before `published`. */
+  /** The newest published sequence number; written before `published`. */
   lastSeq: 49,
 } as const;
 
 export const STATE_LIVE = 1;
-/** The writer has said that nothing more comes. */
+/** The writer has ended; no record follows. */
 export const STATE_ENDED = 2;
 
 /** Kinds are the codes of the messages in protocol/messages.ts. */
@@ -98,39 +102,39 @@ export const FLAG = {
   endsBatch: 1,
   /** `aux` of a book is its CRC-32. */
   hasCrc: 2,
-  /** Of a book with more levels than fit: the next record goes on. */
+  /** This book has more levels than fit: the next record continues it. */
   continues: 4,
-  /** Of a trade: why it does not stand in the present by its own time. */
+  /** Trade: `late` changes only past bars; `ahead` has an impossible `eventTime`. */
   late: 8,
   ahead: 16,
-  /** Of a bbo or book: last known values of a source that is gone, or from before a restart. */
+  /** Bbo or book: last known values of a lost source, or of the time before a restart. */
   stale: 32,
   recovered: 64,
 } as const;
 
-/** A record's words of four bytes, from its start. */
+/** Indexes of a record's 32-bit words, from its start. */
 export const REC_INT = { check: 0, kind: 1, instrument: 2, aux: 3, event: 8, receive: 10 } as const;
-/** Its words of eight bytes. */
+/** Indexes of its doubles, from its start. */
 export const REC = { seq: 2, prevSeq: 3, body: 6 } as const;
-/** Levels of one book record; price, then quantity. */
+/** Maximum number of levels in one book record; each is a price and a quantity. */
 export const LEVELS_PER_RECORD = 5;
-/** Bytes of a status's reason, from the second word of its body on. */
+/** Size of a status's reason; it begins at the second double of the body. */
 export const REASON_BYTES = 40;
-/** Which word of a status's body has its `events`. */
-export const EVENTS_WORD = 6;
+/** Index of `events` in the body of a status, in doubles. */
+export const EVENTS_INDEX = 6;
 
-/** An instrument's entry: words of four bytes. */
+/** Indexes of the 32-bit words of an instrument's entry, from its start. */
 export const ENTRY_INT = {
   /** Seqlock: odd while the entry is being written. */
   version: 0,
-  /** `HAS_…`: which of the latest values there are. */
+  /** `HAS_…`: which of the latest values the entry has. */
   has: 1,
   symbol: 4,
   priceScale: 8,
   quantityScale: 9,
   market: 10,
 } as const;
-/** Words of eight bytes. */
+/** Indexes of its doubles and records in units of 8 bytes, from its start. */
 export const ENTRY = {
   priceIncrement: 6,
   quantityIncrement: 7,
@@ -139,7 +143,7 @@ export const ENTRY = {
   tick: 16,
   bbo: 32,
   status: 48,
-  /** A record's header, then uint32 bids, uint32 asks at +6, ten bids at +7 and ten asks at +27. */
+  /** A record's head; uint32 bids and uint32 asks at +6; ten bids at +7; ten asks at +27. */
   book: 64,
 } as const;
 export const BOOK_COUNTS = 6;
@@ -155,17 +159,17 @@ export const SYMBOL_BYTES = 16;
 export interface RingShape {
   /** A power of two. */
   readonly slots: number;
-  /** How many instruments there is room for. */
+  /** Maximum number of instruments. */
   readonly entries: number;
 }
 
-/** Where the parts of a file of this shape begin, and where it ends. */
+/** Offsets of the parts of a file of this shape, and its size, in bytes. */
 export function ringBytes({ slots, entries }: RingShape) {
   const slotsOffset = HEADER_BYTES + entries * ENTRY_BYTES;
   return { entriesOffset: HEADER_BYTES, slotsOffset, fileBytes: slotsOffset + slots * SLOT_BYTES };
 }
 
-/** The file as typed words; all of them lie on the same bytes. */
+/** Typed views of the same bytes of the file. */
 export interface RingWords {
   readonly ints: Int32Array;
   readonly doubles: Float64Array;

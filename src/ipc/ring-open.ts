@@ -1,6 +1,6 @@
 /**
- * Ring open: a ring's file as its readers find it, checked before a word of it is believed. Every way
- * in which it can be none is a fault with a code of its own.
+ * Ring open: maps the file of a ring and validates its header before a reader uses any of it. Each way
+ * in which a file can fail has its own error code.
  */
 
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
@@ -30,7 +30,7 @@ export interface OpenedRing {
   readonly shape: RingShape;
 }
 
-/** Why this machine has no rings, or undefined. */
+/** Why this machine does not support rings; undefined if it does. */
 export function ringUnsupported(): StartFault | undefined {
   if (process.platform === 'linux' && process.arch === 'x64') return undefined;
   return new StartFault(
@@ -41,19 +41,19 @@ export function ringUnsupported(): StartFault | undefined {
 }
 
 /**
- * Maps a ring's file, if it is of somebody whom its reader trusts. What is read of it is as its writer left
- * it so far.
- * @param owner the user whose it may be, besides the own one and root
+ * Maps the file of a ring and validates it. Only files of trusted owners are accepted: this user, root
+ * and `owner`.
+ * @param owner uid of another trusted user
  */
 export function openRingFile(path: string, owner?: number): OpenedRing | StartFault {
   const unsupported = ringUnsupported();
   if (unsupported !== undefined) return unsupported;
   let file: number | undefined;
   try {
-    // Not a link, nor what makes an opening wait; what is checked is what is mapped.
+    // No symbolic link, and no file on which `open` blocks. The checks apply to the descriptor that is mapped.
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const stat = fstatSync(file);
-    if (!stat.isFile()) return unusable(path, 'it is no file');
+    if (!stat.isFile()) return unusable(path, 'it is not a regular file');
     if (![0, ownUid(), owner].includes(stat.uid)) return foreign(path, stat.uid);
     return checkRing(path, wordsOf(Bun.mmap(`/proc/self/fd/${file}`, { shared: true })));
   } catch (e) {
@@ -64,35 +64,35 @@ export function openRingFile(path: string, owner?: number): OpenedRing | StartFa
 }
 
 function foreign(path: string, uid: number): StartFault {
-  const hint = `Whoever owns it says what stands in it. If user ${uid} runs the server, say so: --ring-owner ${uid}, or the option owner.`;
+  const hint = `The owner of a ring controls its content. If user ${uid} runs the server, pass --ring-owner ${uid}, or the option owner.`;
   return new StartFault('ring-foreign', `the ring ${path} belongs to user ${uid}`, hint);
 }
 
 function unusable(path: string, why: string): StartFault {
-  const hint = 'A ring is for the user who runs the server, and for ipc.ring.group.';
+  const hint = 'Only the user who runs the server and members of ipc.ring.group may read a ring.';
   return new StartFault('ring-unusable', `the ring ${path} cannot be opened: ${why}`, hint);
 }
 
 function checkRing(path: string, words: RingWords): OpenedRing | StartFault {
   const { ints, doubles, bytes } = words;
   if (ints[INT.magicLow] !== MAGIC_LOW || ints[INT.magicHigh] !== MAGIC_HIGH) {
-    const hint = 'Give the path of a ring: that of --ring, or ipc.ring.path of the settings.';
-    return new StartFault('ring-foreign', `${path} is no ring of Tapedeck`, hint);
+    const hint = 'Pass the path of a ring: the value of --ring, or of the setting ipc.ring.path.';
+    return new StartFault('ring-foreign', `${path} is not a Tapedeck ring`, hint);
   }
   if (bytes.length < HEADER_BYTES) return damaged(path, `it has ${bytes.length} bytes`);
   if (ints[INT.version] !== LAYOUT_VERSION) {
     return new StartFault(
       'ring-version',
-      `the ring ${path} has layout ${ints[INT.version]}; this program knows ${LAYOUT_VERSION}`,
+      `the ring ${path} has layout ${ints[INT.version]}; this program expects ${LAYOUT_VERSION}`,
       'Use the same version of Tapedeck for the server and its readers.',
     );
   }
   const shape = { slots: ints[INT.slots]!, entries: ints[INT.entries]! };
   if (!isShape(shape) || ints[INT.slotBytes] !== SLOT_BYTES || ints[INT.entryBytes] !== ENTRY_BYTES)
-    return damaged(path, 'its header is not one');
+    return damaged(path, 'its header is invalid');
   const { slotsOffset, fileBytes } = ringBytes(shape);
   if (doubles[DOUBLE.slotsOffset] !== slotsOffset || doubles[DOUBLE.fileBytes] !== fileBytes) {
-    return damaged(path, 'its header is not one');
+    return damaged(path, 'its header is invalid');
   }
   if (bytes.length !== fileBytes) {
     return damaged(path, `it has ${bytes.length} bytes; expected ${fileBytes}`);
@@ -108,13 +108,13 @@ export function isShape({ slots, entries }: RingShape): boolean {
 }
 
 function damaged(path: string, why: string): StartFault {
-  const hint = 'Start the server again; it makes a new one.';
+  const hint = 'Restart the server; it creates a new ring.';
   return new StartFault('ring-damaged', `the ring ${path} is damaged: ${why}`, hint);
 }
 
 function unmapped(path: string, e: NodeJS.ErrnoException): StartFault {
   if (e.code === 'ENOENT') {
-    const hint = 'Start the server first, with --ring or ipc.ring.enabled; it makes the ring.';
+    const hint = 'Start the server first, with --ring or ipc.ring.enabled; it creates the ring.';
     return new StartFault('ring-absent', `there is no ring ${path}`, hint);
   }
   // An empty file cannot be mapped.
@@ -122,11 +122,11 @@ function unmapped(path: string, e: NodeJS.ErrnoException): StartFault {
   return unusable(path, e.code === 'ELOOP' ? 'it is a symbolic link' : e.message);
 }
 
-/** When a process began, in clock ticks after the machine's start; 0 when there is none. */
+/** Start time of a process, in clock ticks after boot; 0 if there is no such process. */
 export function processStart(pid: number): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name of the program comes before, in parentheses, and may hold anything.
+    // The program name precedes these fields, in parentheses, and may contain any character.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? 0 : Number(fields[19]);
   } catch {
@@ -134,7 +134,7 @@ export function processStart(pid: number): number {
   }
 }
 
-/** Whether the process that writes a ring is there. */
+/** Whether the process that writes a ring is alive. */
 export function isWriterThere({ ints, doubles }: RingWords): boolean {
   return processStart(ints[INT.pid]!) === doubles[DOUBLE.pidStart];
 }

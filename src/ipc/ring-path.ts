@@ -1,6 +1,6 @@
 /**
- * Ring path: where the ring is, unless somebody says: in a directory that only this user can write. In a
- * directory that all can write, such as /dev/shm itself, another user could take its name first.
+ * Ring path: the default path of the ring, in a directory that only this user can write. In a directory
+ * that all users can write, such as /dev/shm, another user could create a file of the same name first.
  */
 
 import { chmodSync, chownSync, lstatSync, mkdirSync } from 'node:fs';
@@ -16,9 +16,9 @@ const GROUP_MAY_LOOK = 0o750;
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Where a server of this user has its ring: in the runtime directory of its service or of its session, or
- * in one of its own in shared memory.
- * @param isForGroup whether others are to reach it, which they cannot in the directory of a session
+ * Default path of the ring of a server that runs as this user: in the runtime directory of the systemd
+ * service, in that of the login session, or in a directory of its own in /dev/shm.
+ * @param isForGroup whether a group reads the ring; other users cannot enter the directory of a session
  */
 export function defaultRingPath(environment: Environment, isForGroup = false): string {
   const service = environment['RUNTIME_DIRECTORY']?.split(':')[0] ?? '';
@@ -29,8 +29,8 @@ export function defaultRingPath(environment: Environment, isForGroup = false): s
 }
 
 /**
- * Makes the directory of a ring, for this user alone.
- * @param group that may look into it too
+ * Creates the directory of a ring, for this user alone.
+ * @param group id of a group that may enter the directory too
  */
 export function prepareRingDirectory(path: string, group?: number): StartFault | undefined {
   const directory = dirname(path);
@@ -41,7 +41,7 @@ export function prepareRingDirectory(path: string, group?: number): StartFault |
     if (code !== 'EEXIST') return unusable(directory, message);
   }
   const stat = lstatSync(directory);
-  if (!stat.isDirectory()) return unusable(directory, 'it is no directory');
+  if (!stat.isDirectory()) return unusable(directory, 'it is not a directory');
   if (stat.uid !== ownUid()) return unusable(directory, `it belongs to user ${stat.uid}`);
   try {
     if (group !== undefined) chownSync(directory, stat.uid, group);
@@ -55,7 +55,7 @@ export function prepareRingDirectory(path: string, group?: number): StartFault |
 function unusable(directory: string, why: string): StartFault {
   return new StartFault(
     'ring-unusable',
-    `the directory ${directory} cannot be that of a ring: ${why}`,
-    'Remove it, or give a path in a directory that only this user can write, with --ring or ipc.ring.path.',
+    `the directory ${directory} cannot hold a ring: ${why}`,
+    'Remove it, or set a path in a directory that only this user can write, with --ring or ipc.ring.path.',
   );
 }

@@ -17,7 +17,7 @@ export interface RingSettings {
   readonly path: string;
   readonly group?: number | undefined;
   readonly slots: number;
-  /** Room for so many instruments. */
+  /** Maximum number of instruments. */
   readonly entries: number;
 }
 

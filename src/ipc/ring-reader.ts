@@ -1,10 +1,14 @@
 /**
- * Ring reader: records out of the shared memory, one after the other. It writes nothing there, so any
- * number of readers goes on independently, and none can hold up the writer.
+ * Ring reader: reads records from the shared memory in order. It never writes to that memory, so any
+ * number of readers work independently, and none can delay the writer.
  *
- * Must hold: a record is returned as it was written, or not at all. It is copied first, and counts
- * only if the writer had not claimed its slot again by then (ring-writer.ts). Records returned and
- * records missed are together all that were published from where the reader began.
+ * Lapped: the writer has claimed the slot of the reader's next record for a newer record, so the reader
+ * has lost records.
+ *
+ * Invariants: a record is returned exactly as it was written, or not at all. The reader copies the slot
+ * first, and accepts the copy only if the writer had not claimed the slot again by then
+ * (ring-writer.ts). The records returned plus the records missed are all records published since the
+ * position at which the reader began.
  */
 
 import { assert } from '../base/assert';
@@ -26,35 +30,35 @@ import { RingRecord } from './ring-record';
 import { RingState, type RingInstrument } from './ring-state';
 
 /**
- * What `poll` found: a record; none yet; that `missed` records were overwritten before they were
- * read; that there is none left and nothing more comes.
+ * Result of `poll`. `record`: a record was read. `empty`: there is none yet. `lapped`: `missed` records
+ * were overwritten before they were read. `ended`: every record is read, and no more will follow.
  */
 export type RingSign = 'record' | 'empty' | 'lapped' | 'ended';
 
-/** `silent`: it is there, but stopped or very busy. */
+/** `silent`: the process is alive, but sends no heartbeat: it is stopped or very busy. */
 export type WriterState = 'live' | 'silent' | 'gone';
 
 export interface RingReaderOptions {
-  /** Where to begin: with what comes, or with the oldest that is still there. */
+  /** Where to begin: with the next record, or with the oldest one still in the ring. */
   readonly from?: 'newest' | 'oldest';
   readonly clock?: Clock;
-  /** The user whose the ring may be, besides the own one and root. */
+  /** Uid of a trusted owner of the ring, besides this user and root. */
   readonly owner?: number | undefined;
 }
 
-/** Between looks after the writer. */
+/** Minimum time between two checks of the writer. */
 const LOOK_EVERY_MS = 100;
-/** The writer gives a sign of life several times in this time. */
+/** A writer without a heartbeat for this long is `silent`; it normally sends several in this time. */
 const SILENT_MS = 1_000;
-/** How long `wait` polls before it begins to sleep. */
+/** How long `wait` polls before it starts to sleep. */
 const SPIN_MS = 1;
 const POLLS_A_TURN = 256;
 const SLEEP_MS = 1;
 
 export class RingReader {
-  /** The record that `poll` has found, until the next call. */
+  /** The record that `poll` has read; valid until the next call. */
   readonly record: RingRecord;
-  /** Records that were overwritten before they were read: the last time, and in all. */
+  /** Records that were overwritten before they were read: at the last `lapped`, and in total. */
   missed = 0;
   missedTotal = 0;
   readonly epoch: number;
@@ -68,11 +72,12 @@ export class RingReader {
   private cursor: number;
   /** The low 32 bits of the cursor plus one, as int32. */
   private check: number;
+  /** `published` as last loaded. */
   private seen: number;
   private isGone = false;
   private lookedAtMs = 0;
 
-  /** @returns a fault that says what the file is, when it is no ring to read */
+  /** @returns a fault with the reason when the file is not a readable ring */
   static open(path: string, options: RingReaderOptions = {}): RingReader | StartFault {
     const opened = openRingFile(path, options.owner);
     return opened instanceof StartFault ? opened : new RingReader(opened, options);
@@ -90,10 +95,10 @@ export class RingReader {
     const oldest = Math.max(0, words.doubles[DOUBLE.claimed]! - shape.slots);
     this.cursor = options.from === 'oldest' ? Math.min(oldest, this.seen) : this.seen;
     this.check = (this.cursor + 1) | 0;
-    this.learn();
+    this.readDefinitions();
   }
 
-  /** Number of the record that is read next. */
+  /** Number of the record to read next. */
   get position(): number {
     return this.cursor;
   }
@@ -103,12 +108,12 @@ export class RingReader {
     return this.words.doubles[DOUBLE.published]!;
   }
 
-  /** The newest place (`seq`) that was published. */
+  /** The newest published sequence number. */
   get lastSeq(): number {
     return this.words.doubles[DOUBLE.lastSeq]!;
   }
 
-  /** Looks for the next record, and waits for nothing. */
+  /** Reads the next record if there is one. Never waits. */
   poll(): RingSign {
     const { ints, doubles } = this.words;
     const cursor = this.cursor;
@@ -118,26 +123,26 @@ export class RingReader {
       if (cursor === this.seen) {
         return state === STATE_ENDED || this.isGone ? 'ended' : 'empty';
       }
-      // The state is read before `published`: what came before the end is not passed over.
+      // The state was loaded before `published`, so records published before the end are not skipped.
     }
-    // Also keeps the loads behind it from being moved before those of `published`.
+    // A barrier for the compiler: the loads of the slot stay after the load of `published`.
     Atomics.load(ints, INT.state);
     const at = this.slotsAt + (cursor & (this.slots - 1)) * SLOT_DOUBLES;
     this.copy(at);
     Atomics.load(ints, INT.state);
     if (doubles[DOUBLE.claimed]! > cursor + this.slots) return this.lapped();
     const { ints: own } = this.record;
-    assert(own[REC_INT.check] === this.check, 'a ring has each record in its slot');
+    assert(own[REC_INT.check] === this.check, 'the slot holds the expected record');
     this.cursor = cursor + 1;
     this.check = (this.check + 1) | 0;
-    if (own[REC_INT.instrument]! >= this.symbols.length) this.learn();
+    if (own[REC_INT.instrument]! >= this.symbols.length) this.readDefinitions();
     return 'record';
   }
 
   /**
-   * Waits for the next record: polls at first, then sleeps a millisecond at a time, so it holds up
-   * its thread, and not the processor. Notices when the writer has died.
-   * @returns `empty` when none came in time
+   * Waits for the next record. It polls first, then sleeps for a millisecond between polls. It blocks
+   * its thread without occupying the processor. It detects the death of the writer.
+   * @returns `empty` after `timeoutMs` without a record
    */
   wait(timeoutMs: number = Number.POSITIVE_INFINITY): RingSign {
     const start = this.clock.monotonicMs();
@@ -153,7 +158,7 @@ export class RingReader {
     }
   }
 
-  /** How the writer does. Asks the system, so it is for now and then. */
+  /** State of the writer. It reads /proc, so do not call it for every record. */
   writer(): WriterState {
     const { ints, doubles } = this.words;
     if (Atomics.load(ints, INT.state) === STATE_ENDED || !isWriterThere(this.words)) {
@@ -164,31 +169,31 @@ export class RingReader {
     return silentMs > SILENT_MS ? 'silent' : 'live';
   }
 
-  /** Looks after the writer, if that was not done a moment ago: a dead one cannot say that it ended. */
+  /** Checks the writer, at most every `LOOK_EVERY_MS`: a killed writer cannot mark its ring as ended. */
   look(nowMs: number = this.clock.monotonicMs()): void {
     if (nowMs - this.lookedAtMs < LOOK_EVERY_MS) return;
     this.lookedAtMs = nowMs;
     this.writer();
   }
 
-  /** Index of an instrument, which `RingState.load` takes; undefined while it is not defined. */
+  /** Index of an instrument, for `RingState.load`; undefined while it is not defined. */
   instrument(symbol: string): number | undefined {
-    if (!this.byName.has(symbol)) this.learn();
+    if (!this.byName.has(symbol)) this.readDefinitions();
     return this.byName.get(symbol);
   }
 
-  /** How many instruments are defined; their indexes are those below. */
+  /** Number of defined instruments, n; their indexes are 0 … n − 1. */
   get instruments(): number {
-    this.learn();
+    this.readDefinitions();
     return this.symbols.length;
   }
 
-  /** The latest values, to be loaded by instrument; any number of them may be had. */
+  /** A new view of the latest values; `load` fills it with those of one instrument. */
   state(): RingState {
     return new RingState(this.words, this.symbols);
   }
 
-  /** Definition of an instrument by index; undefined when it cannot be read now. */
+  /** Definition of an instrument by index; undefined while it cannot be read. */
   definition(instrument: number): RingInstrument | undefined {
     return this.probe.load(instrument) ? this.probe.definition() : undefined;
   }
@@ -210,7 +215,7 @@ export class RingReader {
     for (let i = REC.body; i < SLOT_DOUBLES; i++) own[i] = doubles[at + i]!;
   }
 
-  /** Goes on with what comes next: the state behind what is lost is in the latest values. */
+  /** Skips to the newest position. The latest values have the state after the lost records. */
   private lapped(): RingSign {
     this.seen = this.words.doubles[DOUBLE.published]!;
     this.missed = this.seen - this.cursor;
@@ -220,7 +225,8 @@ export class RingReader {
     return 'lapped';
   }
 
-  private learn(): void {
+  /** Adds the symbols of instruments that were defined since the last call. */
+  private readDefinitions(): void {
     const defined = Atomics.load(this.words.ints, INT.defined);
     for (let i = this.symbols.length; i < defined; i++) {
       const definition = this.definition(i);

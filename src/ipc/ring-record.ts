@@ -1,7 +1,7 @@
 /**
- * Ring record: a record as a reader has it. The words are the reader's own copy, so they do not change
- * under its hands, until it takes the next record. Reading a field allocates nothing, but for those
- * that say so.
+ * Ring record: the fields of a record that a reader has copied. The copy belongs to the reader and
+ * changes only when it reads the next record. Reading a field allocates nothing, unless its comment
+ * states that it does.
  */
 
 import { BOOK_FORMS, INSTRUMENT_STATES } from '../../protocol/messages';
@@ -9,7 +9,7 @@ import type { Bbo, Book, Status, Tick, Trade } from '../../protocol/messages';
 import { sumOfHalves, type Sum } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
 import {
-  EVENTS_WORD,
+  EVENTS_INDEX,
   FLAG,
   KIND,
   REASON_BYTES,
@@ -27,14 +27,14 @@ const TYPES = Object.fromEntries(
 );
 
 export class RingRecord {
-  /** The record's words, for who wants them bare. */
+  /** The raw contents of the record. */
   readonly doubles: Float64Array;
   readonly ints: Int32Array;
   private readonly symbols: readonly string[];
 
   /**
-   * @param symbols names by instrument, as they are known at the time of asking
-   * @param buffer where its words lie, from byte `offset` on
+   * @param symbols symbol by index of the instrument; the list may grow later
+   * @param buffer holds the record from byte `offset` on
    */
   constructor(
     symbols: readonly string[],
@@ -55,7 +55,7 @@ export class RingRecord {
     return TYPES[this.kind]!;
   }
 
-  /** Index of the instrument: the same for as long as the ring lives. */
+  /** Index of the instrument. It never changes during the life of the ring. */
   get instrument(): number {
     return this.ints[REC_INT.instrument]!;
   }
@@ -82,17 +82,17 @@ export class RingRecord {
     return this.time(REC_INT.receive);
   }
 
-  /** Whether its batch ends with it: what happened together is complete. */
+  /** Whether this is the last record of its batch. */
   get endsBatch(): boolean {
     return (this.flags & FLAG.endsBatch) !== 0;
   }
 
-  /** Of ticks and quotes. */
+  /** Of ticks and bbos. */
   get count(): number {
     return this.ints[REC_INT.aux]! >>> 0;
   }
 
-  // ── by kind; of another kind the value means nothing ──
+  // ── by kind; for a record of another kind the value is meaningless ──
 
   /** Of a tick. */
   get last(): number {
@@ -135,14 +135,14 @@ export class RingRecord {
     return AGGRESSORS[this.detail]!;
   }
 
-  /** Of a trade: why it does not stand in the present by its own time. */
+  /** Of a trade: whether it is late, or its `eventTime` is impossible; null when it is on time. */
   get timing(): Trade['timing'] {
     const { flags } = this;
     if ((flags & FLAG.late) === 0) return (flags & FLAG.ahead) === 0 ? null : 'ahead';
     return (flags & FLAG.ahead) === 0 ? 'late' : 'late-and-ahead';
   }
 
-  /** Of a bbo or book: why these may not be the present values. */
+  /** Of a bbo or book: why the values may be out of date; null when they are current. */
   get mark(): Book['mark'] {
     const { flags } = this;
     if ((flags & (FLAG.stale | FLAG.recovered)) === 0) return null;
@@ -164,7 +164,7 @@ export class RingRecord {
     return BOOK_FORMS[this.detail]!;
   }
 
-  /** How many levels of bids this record has. */
+  /** Number of bid levels in this record. */
   get bids(): number {
     return (this.ints[REC_INT.kind]! >> 16) & 0xf;
   }
@@ -173,17 +173,17 @@ export class RingRecord {
     return (this.ints[REC_INT.kind]! >> 20) & 0xf;
   }
 
-  /** Of a book whose levels do not fit one record: the next record goes on with them. */
+  /** Of a book: the next record continues the levels of the same event. */
   get continues(): boolean {
     return (this.flags & FLAG.continues) !== 0;
   }
 
-  /** CRC-32 of the ten levels behind this change; null in the midst of a batch. */
+  /** CRC-32 of the ten best levels after this change; null except on the last change of a batch. */
   get crc(): number | null {
     return (this.flags & FLAG.hasCrc) === 0 ? null : this.ints[REC_INT.aux]! >>> 0;
   }
 
-  /** Price of level `i` of this record: its bids, best first, then its asks. */
+  /** Price of level `i` of this record. Bids come first, then asks, each best first. */
   levelPrice(i: number): number {
     return this.doubles[REC.body + i * 2]!;
   }
@@ -202,9 +202,9 @@ export class RingRecord {
     return this.doubles[REC.body]!;
   }
 
-  /** Of a status: how many events its reason is about; NaN where it counts none. */
+  /** Of a status: the number of events that its reason concerns; NaN where it states none. */
   get events(): number {
-    return this.doubles[REC.body + EVENTS_WORD]!;
+    return this.doubles[REC.body + EVENTS_INDEX]!;
   }
 
   /** Of a status. Allocates. */
@@ -237,7 +237,7 @@ function orNull(value: number): number | null {
   return Number.isNaN(value) ? null : value;
 }
 
-/** A record of this kind as the message of the protocol. */
+/** Converts a record of this kind into the message of the protocol. */
 export function tickOf(r: RingRecord): Tick {
   const { last, quantity, volume, count } = r;
   return {
@@ -276,7 +276,7 @@ export function statusOf(r: RingRecord): Status {
   return { type: 'status', ...head(r), state, reason, missed, events: orNull(r.events) };
 }
 
-/** The first record of a book, with its own levels; further ones are added by `addLevels`. */
+/** Converts the first record of a book; `addLevels` adds the levels of the following ones. */
 export function bookOf(r: RingRecord): Book {
   const book: Book = {
     type: 'book',

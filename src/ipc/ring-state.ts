@@ -1,7 +1,7 @@
 /**
- * Ring state: the latest values of an instrument as a reader has them, whole. `load` copies an entry
- * and proves by its seqlock that the writer was not at it meanwhile; the copy is then read at leisure.
- * `load` allocates nothing, nor do the fields of the records; `definition`, `book` and the messages do.
+ * Ring state: a reader's consistent copy of the latest values of one instrument. `load` copies an entry
+ * and verifies by its seqlock that the writer did not change it during the copy. `load` and the fields
+ * of the records allocate nothing; `definition`, `book` and the conversions to messages allocate.
  */
 
 import type { Book } from '../../protocol/messages';
@@ -22,14 +22,14 @@ import {
 } from './ring-layout';
 import { bookOf, RingRecord } from './ring-record';
 
-/** A writer takes well below a microsecond for an entry; one that is stopped in its midst, for ever. */
+/** A writer needs less than a microsecond for an entry; one stopped or killed midway never finishes. */
 const TRIES_MAX = 10_000;
 const INTS = ENTRY_BYTES / 4;
 
-/** What the ring tells of an instrument; the numbers are scaled, as in `instrument`. */
+/** Definition of an instrument. Prices and quantities are scaled, as in the `instrument` message. */
 export interface RingInstrument {
   readonly symbol: string;
-  /** Place at which it was defined or last changed. */
+  /** Sequence number at which it was defined or last changed. */
   readonly seq: number;
   readonly market: 'feed' | 'venue';
   readonly priceScale: number;
@@ -58,8 +58,8 @@ export class RingState {
   }
 
   /**
-   * Takes the newest values of an instrument.
-   * @returns false when its writer was stopped or ended in the midst of writing them
+   * Loads the latest values of an instrument.
+   * @returns false when the writer was stopped or killed while it wrote them
    */
   load(instrument: number): boolean {
     const { ints, shared } = this;
@@ -88,12 +88,12 @@ export class RingState {
     return this.has(HAS_STATUS) ? this.statusRecord : null;
   }
 
-  /** Place of the newest book event; 0 before the first. */
+  /** Sequence number of the newest book event; 0 before the first. */
   get bookSeq(): number {
     return this.has(HAS_BOOK) ? this.bookRecord.seq : 0;
   }
 
-  /** Whether the book's levels may be trusted. */
+  /** Whether the book is complete, so that its levels are valid. */
   get isBookWhole(): boolean {
     return this.has(HAS_BOOK) && this.bookRecord.form !== 'incomplete';
   }
@@ -106,7 +106,7 @@ export class RingState {
     return this.ints[(ENTRY.book + BOOK_COUNTS) * 2 + 1]!;
   }
 
-  /** Of bid `i`, the best first. */
+  /** Price of bid `i`; 0 is the best. */
   bidPrice(i: number): number {
     return this.doubles[ENTRY.book + BOOK_BIDS + i * 2]!;
   }
@@ -123,7 +123,7 @@ export class RingState {
     return this.doubles[ENTRY.book + BOOK_ASKS + i * 2 + 1]!;
   }
 
-  /** The book as a message, whole; null before the first. */
+  /** The complete book as a message; null before the first book event. */
   book(): Book | null {
     if (!this.has(HAS_BOOK)) return null;
     const book = bookOf(this.bookRecord);

@@ -1,18 +1,19 @@
 /**
- * Ring writer: events into the shared memory. One writer, which waits for nobody.
+ * Ring writer: writes events into the shared memory. A ring has one writer, and it never waits for a
+ * reader.
  *
- * A record is written in three steps, and a reader relies on their order:
- * 1. `claimed` is above its number before a byte of its slot changes. So a reader that has copied
- *    record n, and then finds `claimed` ≤ n + slots, has copied what was whole. It is moved on by
- *    many records at once, so that readers mostly find its line in their cache.
- * 2. The slot is written, and the latest values of the batch.
- * 3. `published` moves on, at the end of the batch: all of it is seen, or nothing.
+ * The writer writes a record in three steps, and readers rely on their order:
+ * 1. It raises `claimed` above the record's number before it changes a byte of the slot. If a reader
+ *    copies record n and then loads `claimed` ≤ n + slots, its copy is intact. `claimed` advances by
+ *    many records at once, so readers usually find its cache line in their own cache.
+ * 2. It writes the slot, and at the end of the batch the latest values.
+ * 3. It advances `published` at the end of the batch, so readers see all of the batch or none of it.
  *
- * Between the steps stands an atomic operation, across which no compiler moves a store. x86-64 shows
- * stores in their order to everybody, so it needs no more; of other processors the ring is not opened.
+ * An atomic operation separates the steps; the compiler moves no store across it. x86-64 makes stores
+ * visible in program order, so no further barrier is necessary. Other processors cannot open a ring.
  *
- * Bounded: a batch that fills a quarter of the ring is shown in parts, since a reader could not have
- * all of a larger one.
+ * Bounded: a batch of more than a quarter of the ring is published in parts. A whole larger batch could
+ * overwrite its first records before it is published.
  */
 
 import type { BatchEvent } from '../../protocol/records';
@@ -36,7 +37,7 @@ import {
 } from './ring-layout';
 import { LatestValues } from './ring-latest';
 
-/** Slots that are fetched at once. */
+/** Maximum number of slots to fetch at once. */
 const FETCH_MAX = 2;
 
 export class RingWriter {
@@ -45,11 +46,12 @@ export class RingWriter {
   /** The low 32 bits of the position plus one, as int32. */
   private check: number;
   private claimed: number;
-  /** Slots below this number may be written. */
+  /** The writer may write records below this number: `fetch` has claimed their slots. */
   private fetched: number;
-  private shown: number;
+  /** Records below this number are published. */
+  private publishedEnd: number;
   private readonly words: RingWords;
-  /** A store to it keeps the stores before and behind it apart; no reader has its line. */
+  /** An atomic store to it separates the stores before and after it. It is private memory. */
   private readonly fence = new Int32Array(1);
   private readonly shape: RingShape;
   private readonly slotsAt: number;
@@ -58,16 +60,16 @@ export class RingWriter {
   private readonly fetchStep: number;
   private readonly partMax: number;
   private readonly latest = new Map<string, LatestValues>();
-  /** Entries that the batch has changed: the first `dirtyCount`. To empty a list costs a call. */
+  /** The first `dirtyCount` are the entries that the batch has changed. The list is never truncated. */
   private readonly dirty: LatestValues[] = [];
   private dirtyCount = 0;
-  /** The newest instrument, and its entry. */
+  /** Symbol of the previous event, and its entry. */
   private symbol = '';
   private entry: LatestValues | null = null;
 
   /** @param first number of the first record */
   constructor(words: RingWords, shape: RingShape, first = 0) {
-    this.position = this.claimed = this.fetched = this.shown = first;
+    this.position = this.claimed = this.fetched = this.publishedEnd = first;
     this.check = (first + 1) | 0;
     words.doubles[DOUBLE.claimed] = words.doubles[DOUBLE.published] = first;
     this.words = words;
@@ -80,49 +82,49 @@ export class RingWriter {
     this.fetch();
   }
 
-  /** Takes the newest events of the time before on, as latest values; no records come of them. */
+  /** Sets the latest values from the newest events of the journal. It publishes no record. */
   hydrate(events: Iterable<BatchEvent>, lastSeq: number): void {
     const { position, check } = this;
-    assert(position === this.shown, 'a ring is hydrated between two batches');
+    assert(position === this.publishedEnd, 'a ring is hydrated only between two batches');
     for (const e of events) {
       this.write(e);
       this.settle();
-      // Nobody was shown what stands in the slots, so it may go.
+      // The record is not published, so its slot can be used again.
       this.position = position;
       this.check = check;
     }
-    this.show(lastSeq);
+    this.publish(lastSeq);
   }
 
   accept({ events, lastSeq }: EventRun): void {
     for (let i = 0; i < events.length; i++) {
       this.write(events[i]!);
-      // What is shown so far is whole up to the place of this event.
-      if (this.position - this.shown >= this.partMax) this.show(events[i]!.seq);
+      // Everything up to the sequence number of this event is complete.
+      if (this.position - this.publishedEnd >= this.partMax) this.publish(events[i]!.seq);
     }
-    this.show(lastSeq);
+    this.publish(lastSeq);
   }
 
-  /** Says that the writer lives. @param nowMs since 1970 */
+  /** Writes the heartbeat. @param nowMs milliseconds since 1970 */
   beat(nowMs: number): void {
     this.words.doubles[DOUBLE.heartbeatMs] = nowMs;
   }
 
-  /** Says that nothing more comes. */
+  /** Marks the ring as ended: no record follows. */
   end(): void {
     Atomics.store(this.words.ints, INT.state, STATE_ENDED);
   }
 
   private write(e: BatchEvent): void {
     const { type } = e;
-    // The frequent ones first; a switch over words looks each up in a table.
+    // The most frequent types come first; a switch over strings would be slower.
     if (type === 'book') this.writeBook(e);
     else if (type === 'bbo') this.writeBbo(e);
     else if (type === 'tick') this.writeTick(e);
     else if (type === 'trade') this.writeTrade(e);
     else if (type === 'status') this.writeStatus(e);
     else if (type === 'instrument') this.writeDefinition(e);
-    // Commands and snapshots are for the journal.
+    // Commands and snapshots are only for the journal.
   }
 
   private writeTrade(e: Trade): void {
@@ -175,7 +177,7 @@ export class RingWriter {
     this.advance();
   }
 
-  /** As many records as its levels take; mostly one. */
+  /** Writes as many records as the levels need; usually one. */
   private writeBook(e: Book): void {
     const entry = this.dirtyEntry(e.symbol);
     const bids = e.bids.length >> 1;
@@ -195,7 +197,7 @@ export class RingWriter {
     entry.book(e, at);
   }
 
-  /** Where the next record goes, in words of eight bytes; it has been claimed. */
+  /** Index in `doubles` of the slot of the next record, which is already claimed. */
   private slot(): number {
     return this.slotsAt + (this.position & this.mask) * SLOT_DOUBLES;
   }
@@ -207,9 +209,10 @@ export class RingWriter {
   }
 
   /**
-   * Claims some slots more, and touches their lines. These come from another processor's cache, or from
-   * memory, which takes longer than to write a record; and since stores are shown in order, each would
-   * hold up those behind it. So they are asked for all at once, and ahead.
+   * Claims more slots and touches their cache lines in advance. These lines are in the cache of another
+   * core or in main memory, and to fetch one takes longer than to write a record. Stores become visible
+   * in order, so each fetch would delay the stores after it. Touching several lines at once overlaps
+   * the fetches.
    */
   private fetch(): void {
     const { doubles } = this.words;
@@ -227,19 +230,19 @@ export class RingWriter {
     this.fetched = end;
   }
 
-  /** Shows readers all that was written. */
-  private show(lastSeq: number): void {
+  /** Publishes all records written so far. */
+  private publish(lastSeq: number): void {
     const { ints, doubles } = this.words;
     this.settle();
-    if (this.position > this.shown) {
+    if (this.position > this.publishedEnd) {
       const last = (this.slotsAt + ((this.position - 1) & this.mask) * SLOT_DOUBLES) * 2;
       ints[last + REC_INT.kind] = ints[last + REC_INT.kind]! | (FLAG.endsBatch << 24);
     }
-    this.shown = this.position;
+    this.publishedEnd = this.position;
     doubles[DOUBLE.lastSeq] = lastSeq;
     Atomics.store(this.fence, 0, 0);
     doubles[DOUBLE.published] = this.position;
-    // Now, when nobody waits for it.
+    // Fetch now: the records are published, so no reader waits for this.
     if (this.fetched - this.position < this.fetchStep) this.fetch();
   }
 
@@ -258,7 +261,7 @@ export class RingWriter {
   }
 
   private entryOf(symbol: string): LatestValues {
-    // Events of one instrument mostly come together.
+    // Consecutive events often belong to the same instrument.
     if (symbol === this.symbol) return this.entry!;
     const known = this.latest.get(symbol);
     if (known === undefined) {

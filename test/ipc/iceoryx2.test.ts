@@ -189,7 +189,7 @@ describe('without it', () => {
     const path = scratch.fresh('.so');
     expect(Bun.spawnSync([cc, '-shared', '-fPIC', '-o', path, source]).exitCode).toBe(0);
     expect(loadIceoryx2(path)).toEqual({
-      reason: `the library ${path} is of iceoryx2 0.9.3, interface 1; expected 0.10.0, interface 2`,
+      reason: `the library ${path} has iceoryx2 0.9.3, interface 1; expected 0.10.0, interface 2`,
       hint: expect.stringContaining('bun run build:iceoryx2'),
     });
   });

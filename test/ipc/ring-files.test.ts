@@ -57,8 +57,8 @@ test('a foreign file is not read, and not replaced', () => {
   const path = rings.fresh();
   for (const content of ['a note', 'x'.repeat(10_000)]) {
     writeFileSync(path, content);
-    expect(opening(path)).toEqual(['ring-foreign', `${path} is no ring of Tapedeck`]);
-    expect(making(path)).toEqual(['ring-foreign', `${path} is no ring of Tapedeck`]);
+    expect(opening(path)).toEqual(['ring-foreign', `${path} is not a Tapedeck ring`]);
+    expect(making(path)).toEqual(['ring-foreign', `${path} is not a Tapedeck ring`]);
     expect(readFileSync(path, 'utf8')).toBe(content);
   }
 });
@@ -77,7 +77,7 @@ test('a ring of another layout', () => {
     file.words.ints[INT.version] = layout;
     expect(opening(path)).toEqual([
       'ring-version',
-      `the ring ${path} has layout ${layout}; this program knows 2`,
+      `the ring ${path} has layout ${layout}; this program expects 2`,
     ]);
   }
   // One that a server of before left behind is replaced.
@@ -102,7 +102,7 @@ test('a ring that was cut short, is empty, or has a header that is none; a write
   writeFileSync(path, bytes);
   expect(opening(path)).toEqual([
     'ring-damaged',
-    `the ring ${path} is damaged: its header is not one`,
+    `the ring ${path} is damaged: its header is invalid`,
   ]);
   makeRing(path, 64).file.remove();
 });
@@ -157,7 +157,7 @@ test('no room: nothing is left behind', () => {
   const made = createRingFile({ ...OPTIONS, path, slots: 65_536 }) as StartFault;
   expect([made.code, made.message]).toEqual([
     'ring-unusable',
-    `the ring ${path} cannot be made: there is no room for 8397312 bytes`,
+    `the ring ${path} cannot be created: there is no room for 8397312 bytes`,
   ]);
   expect([existsSync(path), existsSync(`${path}.new`)]).toEqual([false, false]);
   makeRing(path, 64).file.remove(); // a small one fits
@@ -266,7 +266,7 @@ describe('the directory of a ring that nobody said where', () => {
     symlinkSync(taken, link);
     expect(prepareRingDirectory(join(link, 'a.ring'))).toMatchObject({
       code: 'ring-unusable',
-      message: expect.stringContaining('no directory'),
+      message: expect.stringContaining('not a directory'),
     });
     if (!isRoot) return console.log('skipped: the directory of another user takes root');
     chownSync(taken, NOBODY, NOBODY);

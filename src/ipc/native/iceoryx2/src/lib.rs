@@ -1,11 +1,12 @@
-//! iceoryx2 for Tapedeck: the few calls that the server makes of the official Rust crate, with a C
-//! interface that bun:ffi can call. (iceoryx2's own C library is in no package registry at this version.)
+//! iceoryx2 for Tapedeck: wraps the few functions of the official Rust crate that the server uses in a
+//! C interface that bun:ffi can call. (No package registry has iceoryx2's own C library at this version.)
 //!
-//! What crosses is one call a batch: where the records lie, as protocol/ring.md defines them. Each goes
-//! to the service of its kind: a sample is loaned out of shared memory, written there and sent. A
-//! sample is a record and, since its reader may have no ring to look it up in, its symbol and scales.
+//! The server makes one call for each batch and passes the position of its records, whose layout
+//! protocol/ring.md defines. Each record goes to the service of its kind: the library loans a sample in
+//! shared memory, writes the record into it and sends it. A sample is a record followed by the symbol
+//! and the scales of its instrument, because a subscriber may have no ring in which to look them up.
 //!
-//! No function panics across the interface; what failed is text in a buffer of the caller's.
+//! No function panics across the interface. The text of an error is written to the caller's buffer.
 
 use core::ffi::c_char;
 use core::mem::MaybeUninit;
@@ -17,13 +18,13 @@ use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
 
-/// Of this interface: raised when a call or a payload changes.
+/// Version of this interface. Increment it when a function or a payload changes.
 const INTERFACE: u32 = 2;
 const ICEORYX2: &core::ffi::CStr = c"0.10.0";
 
 const RECORD: usize = 128;
 const ENTRY: usize = 1024;
-/// Within an entry: the symbol, the scales, the whole book.
+/// Offsets within an entry: the symbol, the scales, the complete book.
 const SYMBOL_AT: usize = 16;
 const SCALES_AT: usize = 32;
 const BOOK_AT: usize = 512;
@@ -80,11 +81,11 @@ struct Limits {
 }
 
 fn node() -> Result<Node<ipc::Service>, String> {
-    set_log_level(LogLevel::Fatal); // what fails is returned, and said by the server
+    set_log_level(LogLevel::Fatal); // errors are returned, and the server logs them
     NodeBuilder::new()
         .signal_handling_mode(SignalHandlingMode::Disabled)
         .create::<ipc::Service>()
-        .map_err(|e| format!("the node cannot be made: {e:?}"))
+        .map_err(|e| format!("the node cannot be created: {e:?}"))
 }
 
 fn publisher<P: Payload>(
@@ -97,7 +98,7 @@ fn publisher<P: Payload>(
     let service = name
         .as_str()
         .try_into()
-        .map_err(|e| format!("the service name {name} is none: {e:?}"))
+        .map_err(|e| format!("the service name {name} is invalid: {e:?}"))
         .and_then(|name_of: ServiceName| {
             node.service_builder(&name_of)
                 .publish_subscribe::<P>()
@@ -112,7 +113,7 @@ fn publisher<P: Payload>(
         .publisher_builder()
         .backpressure_strategy(BackpressureStrategy::DiscardData)
         .create()
-        .map_err(|e| format!("the service {name} takes no further publisher: {e:?}"))
+        .map_err(|e| format!("the service {name} accepts no further publisher: {e:?}"))
 }
 
 impl Publishers {
@@ -130,7 +131,7 @@ impl Publishers {
         })
     }
 
-    /// Sends the records, and behind them the whole book of each instrument of which there was a change.
+    /// Sends the records, then the complete book of each instrument whose book has changed.
     unsafe fn publish(&mut self, records: &Records) -> Result<(), String> {
         self.sent.clear();
         self.books.clear();
@@ -159,7 +160,7 @@ impl Publishers {
     }
 }
 
-/// Where records lie: `count` from number `first` on, in slots whose number is a power of two.
+/// Position of `count` records from slot `first` on; `mask` is the number of slots minus one.
 struct Records {
     slots: *const u8,
     mask: usize,
@@ -179,14 +180,14 @@ impl Records {
     }
 }
 
-/// Loans a sample, writes it where it lies, and sends it.
+/// Loans a sample in shared memory, writes the record into it and sends it.
 unsafe fn send<P: Payload>(
     to: &Out<P>,
     from: *const u8,
     bytes: usize,
     entry: *const u8,
 ) -> Result<(), String> {
-    let mut sample = to.loan_uninit().map_err(|e| format!("no sample: {e:?}"))?;
+    let mut sample = to.loan_uninit().map_err(|e| format!("a sample cannot be loaned: {e:?}"))?;
     let into = sample.payload_mut() as *mut MaybeUninit<P> as *mut u8;
     unsafe {
         core::ptr::copy_nonoverlapping(from, into, bytes);
@@ -196,10 +197,10 @@ unsafe fn send<P: Payload>(
     }
     .send()
     .map(|_| ())
-    .map_err(|e| format!("not sent: {e:?}"))
+    .map_err(|e| format!("a sample cannot be sent: {e:?}"))
 }
 
-/// Runs it, and puts what fails into the caller's buffer, as text that ends with a zero.
+/// Runs `act`. On an error, writes its zero-terminated text into the caller's buffer.
 unsafe fn guarded<T>(
     error: *mut u8,
     bytes: usize,
@@ -229,10 +230,10 @@ pub extern "C" fn tapedeck_iceoryx2_version() -> *const c_char {
     ICEORYX2.as_ptr()
 }
 
-/// Opens the services `PREFIX/tick` … to publish on.
+/// Opens the services `PREFIX/tick` and so on for publishing. Returns null on an error.
 ///
 /// # Safety
-/// The pointers are valid for the lengths beside them.
+/// Each pointer is valid for the length that follows it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tapedeck_iceoryx2_open(
     prefix: *const u8,
@@ -253,10 +254,10 @@ pub unsafe extern "C" fn tapedeck_iceoryx2_open(
     opened.map_or(core::ptr::null_mut(), |p| Box::into_raw(Box::new(p)))
 }
 
-/// Sends `count` records. Returns 0, or 1 when something failed.
+/// Sends `count` records. Returns 0 on success, 1 on an error.
 ///
 /// # Safety
-/// `to` comes from `open`; `slots` and `entries` are laid out as in protocol/ring.md.
+/// `to` comes from `open`; `slots` and `entries` have the layout of protocol/ring.md.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tapedeck_iceoryx2_publish(
     to: *mut Publishers,
@@ -286,14 +287,14 @@ pub unsafe extern "C" fn tapedeck_iceoryx2_close(publishers: *mut Publishers) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(unsafe { Box::from_raw(publishers) })));
 }
 
-/// A subscriber of ticks, for the bench: what a reader that calls through bun:ffi gets.
+/// A subscriber of ticks, for the benchmark of a reader that calls through bun:ffi.
 pub struct Ticks {
     from: In<Tick>,
     _node: Node<ipc::Service>,
 }
 
 /// # Safety
-/// The pointers are valid for the lengths beside them.
+/// Each pointer is valid for the length that follows it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tapedeck_iceoryx2_subscribe(
     prefix: *const u8,
@@ -319,7 +320,7 @@ pub unsafe extern "C" fn tapedeck_iceoryx2_subscribe(
     opened.map_or(core::ptr::null_mut(), |t| Box::into_raw(Box::new(t)))
 }
 
-/// The next tick, its first 128 bytes, into `to`. Returns 1, 0 when there is none, 2 when it failed.
+/// Copies the first 128 bytes of the next tick to `to`. Returns 1; 0 if there is none; 2 on an error.
 ///
 /// # Safety
 /// `from` comes from `subscribe`; `to` has room for 128 bytes.
