@@ -20,10 +20,10 @@ export type ParameterLimits = Readonly<Record<LimitName, number>>;
 export const symbol = Type.String({ description: 'Instrument', examples: ['ACME'] });
 
 /** How many items an answer has at most. @param most a constant, or the setting that bounds it */
-export function limit(otherwise: number, most: number | LimitName) {
+export function limit(otherwise: number | undefined, most: number | LimitName) {
   return Type.Integer({
     description: 'Largest number of items in the answer',
-    default: otherwise,
+    ...(otherwise !== undefined && { default: otherwise }),
     minimum: 1,
     examples: [100],
     ...(typeof most === 'number' ? { maximum: most } : { 'x-limit': most }),

@@ -169,7 +169,8 @@ export const ORDERS: RouteGroup<OrderServices> = {
             description: 'The one order of this name, open or ended; not with other parameters',
           }),
         ),
-        limit: Type.Optional(limit(ORDERS_MAX, ORDERS_MAX)),
+        // Without a default, since a `clientOrderId` excludes it.
+        limit: Type.Optional(limit(undefined, ORDERS_MAX)),
         next: nextNumber,
       },
       answer: {
