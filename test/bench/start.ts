@@ -28,7 +28,7 @@ export async function startBench({ quick }: BenchOptions): Promise<BenchResult[]
   const directory = mkdtempSync(join(tmpdir(), 'tapedeck-bench-'));
   try {
     const executable = join(directory, 'tapedeck');
-    const built = Bun.spawnSync([process.execPath, join(SOURCES, 'build.ts'), executable]);
+    const built = Bun.spawnSync([process.execPath, join(SOURCES, 'deploy/build.ts'), executable]);
     if (!built.success) throw new Error(`it is not built: ${built.stderr.toString()}`);
     const bareFile = join(directory, 'bare.ts');
     await Bun.write(bareFile, BARE_SOURCE);
