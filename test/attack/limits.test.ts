@@ -189,7 +189,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   pastBlocksMax: 'cuts, and refuses nothing',
   batchEventsMax: 'paces, and refuses nothing',
   playbackIdleMs: 'yields, and refuses nothing',
-  playbackWaitMs: 'test/gateway/idle-replays.test.ts',
+  playbackWaitMs: 'test/broadcast/idle-replays.test.ts',
   clientBytesMax: 'memory.test.ts',
   clientBytesPerClientMax: 'memory.test.ts',
   heldBytesMax: 'memory.test.ts',
