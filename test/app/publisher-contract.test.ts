@@ -14,7 +14,7 @@ import type {
 import { Broadcaster } from '../../src/broadcast/broadcaster';
 import { Iceoryx2Publisher, loadIceoryx2 } from '../../src/ipc/iceoryx2';
 import { RingPublisher } from '../../src/ipc/ring-publisher';
-import { definition, must, openRing, RingDirectory, tellingTick } from '../ipc/made-ring';
+import { definition, must, openRing, RingDirectory, checkableTick } from '../ipc/made-ring';
 
 interface Subject {
   readonly publisher: Publisher<Batch>;
@@ -77,7 +77,7 @@ const START: PublisherStart = {
 
 function batch(firstSeq: number, lastSeq = firstSeq): Batch {
   const events = Array.from({ length: lastSeq - firstSeq + 1 }, (_, i) =>
-    tellingTick('ACME', firstSeq + i),
+    checkableTick('ACME', firstSeq + i),
   );
   return { epoch: 1, firstSeq, lastSeq, events, executions: [], arrivedMs: 0 };
 }

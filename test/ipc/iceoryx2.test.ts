@@ -1,6 +1,6 @@
 /**
- * iceoryx2: what a server publishes is received by the official Python package, which shares nothing
- * with it but the version; and whatever is amiss is told, while the server runs on without.
+ * iceoryx2: the official Python package, an independent implementation of the subscriber, receives what
+ * a server publishes. If iceoryx2 is unavailable, the server logs the reason and runs without it.
  */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { ICEORYX2_VERSION, Iceoryx2Publisher, loadIceoryx2 } from '../../src/ipc/iceoryx2';
 import { ringItems, type RingItem } from '../../src/ipc/ring-follow';
 import { PUBLISH_KEY, Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
-import { batchOf, definition, openRing, RingDirectory, tellingTick } from './made-ring';
+import { batchOf, definition, openRing, RingDirectory, checkableTick } from './made-ring';
 
 setDefaultTimeout(60_000);
 const rings = new RingDirectory();
@@ -27,7 +27,7 @@ const library = loadIceoryx2('');
 const isBuilt = !('reason' in library);
 if (!isBuilt) console.log(`skipped: iceoryx2: ${library.reason}; ${library.hint}`);
 
-/** A Python with the package of exactly this version, or why there is none. */
+/** A Python that has the package in exactly this version, or the reason why there is none. */
 function pythonWithPackage(): { path: string } | { reason: string } {
   const own = join(import.meta.dir, '../../build/iceoryx2/python/bin/python');
   const path = existsSync(own) ? own : Bun.which('python3');
@@ -42,7 +42,7 @@ function pythonWithPackage(): { path: string } | { reason: string } {
 }
 
 const python = pythonWithPackage();
-if ('reason' in python) console.log(`skipped: a foreign reader of iceoryx2: ${python.reason}`);
+if ('reason' in python) console.log(`skipped: the Python subscriber of iceoryx2: ${python.reason}`);
 
 const name = (what: string): string => `tapedeck-test/${process.pid}/${what}`;
 const settings = (service: string) => ({
@@ -84,48 +84,53 @@ async function subscribe(path: string, service: string) {
 }
 
 describe.skipIf(!isBuilt)('the library', () => {
-  test.skipIf('reason' in python)('what the ring has, a foreign process receives', async () => {
-    const path = rings.fresh();
-    const service = name('market');
-    const config = `[ipc.iceoryx2]\nenabled = true\nservice = "${service}"\nbufferRecords = 4096\n`;
-    const server = await start(config, ['--ring', path]);
-    const inRing = Array.fromAsync(ringItems(openRing(path)));
-    const received = await subscribe((python as { path: string }).path, service);
-    for (const tape of ['two-instruments.ndjson', 'binance-mini.txt']) {
-      const args = [
-        'replay',
-        join(TAPES, tape),
-        '--to',
-        server.url,
-        '--key',
-        PUBLISH_KEY,
-        '--speed',
-        'max',
-      ];
-      expect((await tapedeck(args)).code).toBe(0);
-    }
-    const rest = await server.json('/v1/orderbook/ACMEUSDT?depth=10');
-    // SIGINT: the library has left the signal to the server, which ends in order.
-    expect(await server.stop('SIGINT')).toMatchObject({ code: 0, signal: null, stderr: '' });
-    const samples = await received();
-    const ringed = await inRing;
-    for (const kind of ['tick', 'trade', 'bbo', 'status']) {
-      const sent = plain(ringed.filter(({ type }) => type === kind));
-      const got = samples.filter(({ type }) => type === kind);
-      expect(got.length).toBeGreaterThan(0);
-      expect(got.map(({ seq }) => seq)).toEqual(sent.map(({ seq }) => seq as number));
-      for (const [i, sample] of got.entries()) {
-        const { priceScale, ...fields } = sample;
-        expect(priceScale).toBeGreaterThanOrEqual(0);
-        expect(sent[i]!).toMatchObject(fields);
+  test.skipIf('reason' in python)(
+    'a Python subscriber receives the same records as the ring has',
+    async () => {
+      const path = rings.fresh();
+      const service = name('market');
+      const config = `[ipc.iceoryx2]\nenabled = true\nservice = "${service}"\nbufferRecords = 4096\n`;
+      const server = await start(config, ['--ring', path]);
+      const inRing = Array.fromAsync(ringItems(openRing(path)));
+      const received = await subscribe((python as { path: string }).path, service);
+      for (const tape of ['two-instruments.ndjson', 'binance-mini.txt']) {
+        const args = [
+          'replay',
+          join(TAPES, tape),
+          '--to',
+          server.url,
+          '--key',
+          PUBLISH_KEY,
+          '--speed',
+          'max',
+        ];
+        expect((await tapedeck(args)).code).toBe(0);
       }
-    }
-    const book = samples.findLast(({ type, symbol }) => type === 'book' && symbol === 'ACMEUSDT')!;
-    expect(book.seq).toBe(rest['seq'] as number);
-    expect((book['bids'] as number[]).length).toBe((rest['bids'] as unknown[]).length * 2);
-  });
+      const rest = await server.json('/v1/orderbook/ACMEUSDT?depth=10');
+      // SIGINT: the library leaves the signal to the server, which shuts down cleanly.
+      expect(await server.stop('SIGINT')).toMatchObject({ code: 0, signal: null, stderr: '' });
+      const samples = await received();
+      const ringed = await inRing;
+      for (const kind of ['tick', 'trade', 'bbo', 'status']) {
+        const sent = plain(ringed.filter(({ type }) => type === kind));
+        const got = samples.filter(({ type }) => type === kind);
+        expect(got.length).toBeGreaterThan(0);
+        expect(got.map(({ seq }) => seq)).toEqual(sent.map(({ seq }) => seq as number));
+        for (const [i, sample] of got.entries()) {
+          const { priceScale, ...fields } = sample;
+          expect(priceScale).toBeGreaterThanOrEqual(0);
+          expect(sent[i]!).toMatchObject(fields);
+        }
+      }
+      const book = samples.findLast(
+        ({ type, symbol }) => type === 'book' && symbol === 'ACMEUSDT',
+      )!;
+      expect(book.seq).toBe(rest['seq'] as number);
+      expect((book['bids'] as number[]).length).toBe((rest['bids'] as unknown[]).length * 2);
+    },
+  );
 
-  test('a service has one publisher, and a killed one gives it up', async () => {
+  test('a service accepts one publisher; after a kill it accepts the next one', async () => {
     const service = name('twice');
     const sizes = 'subscribersMax = 4\nbufferRecords = 4096';
     const first = await start(`[ipc.iceoryx2]\nenabled = true\nservice = "${service}"\n${sizes}\n`);
@@ -136,12 +141,12 @@ describe.skipIf(!isBuilt)('the library', () => {
     await first.stop('SIGKILL');
     const third = Iceoryx2Publisher.open(settings(service));
     if ('reason' in third) throw new Error(third.reason);
-    third.accept(batchOf([definition('ACME', 1), tellingTick('ACME', 2)]));
+    third.accept(batchOf([definition('ACME', 1), checkableTick('ACME', 2)]));
     third.close();
-    third.close(); // harmless
+    third.close(); // a second close has no effect
   });
 
-  test('a service that others have made with other settings', () => {
+  test('a service that exists with other settings is refused', () => {
     const service = name('other');
     const first = Iceoryx2Publisher.open(settings(service));
     if ('reason' in first) throw new Error(first.reason);
@@ -151,13 +156,13 @@ describe.skipIf(!isBuilt)('the library', () => {
   });
 });
 
-/** As JSON has them, but for the times, which are digits there too. */
+/** The items as their JSON form; times become strings of digits. */
 function plain(items: readonly RingItem[]): Record<string, unknown>[] {
   return JSON.parse(JSON.stringify(items)) as Record<string, unknown>[];
 }
 
-describe('without it', () => {
-  test('the server says so, and runs', async () => {
+describe('without the library', () => {
+  test('the server logs the reason and runs', async () => {
     const path = scratch.fresh('.so');
     const server = await start(`[ipc.iceoryx2]\nenabled = true\nlibrary = "${path}"\n`);
     expect((await server.get('/healthz')).status).toBe(200);
@@ -167,16 +172,16 @@ describe('without it', () => {
     expect(stderr).toContain('bun run build:iceoryx2');
   });
 
-  test('a file that is no library', () => {
+  test('a file that is not a library is refused', () => {
     const path = scratch.write('not a library', '.so');
     expect(loadIceoryx2(path)).toMatchObject({
       reason: expect.stringContaining(`the library ${path} cannot be loaded`),
     });
   });
 
-  test('a library of another version', () => {
+  test('a library of another version is refused', () => {
     const cc = Bun.which('cc');
-    if (cc === null) return console.log('skipped: there is no cc to make another library');
+    if (cc === null) return console.log('skipped: there is no cc to build another library');
     const rest = ['open', 'publish', 'close', 'subscribe', 'receive', 'unsubscribe'];
     const source = scratch.write(
       [

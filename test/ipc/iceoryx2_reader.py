@@ -1,8 +1,8 @@
-"""Reads the iceoryx2 services of a Tapedeck server; prints a line of JSON for each sample.
+"""Subscribes to the iceoryx2 services of a Tapedeck server and prints a line of JSON for each sample.
 
     python3 iceoryx2_reader.py SERVICE
 
-Says "ready" when it is subscribed, and ends when its standard input does.
+Prints "ready" when it is subscribed. Ends at the end of its standard input.
 """
 
 import ctypes

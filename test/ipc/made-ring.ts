@@ -1,4 +1,4 @@
-/** Rings for tests: in a directory of /dev/shm that vanishes, with a writer and readers of one process. */
+/** Rings for tests, in a temporary directory in /dev/shm, with writer and readers in one process. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ export interface MadeRing {
   readonly writer: RingWriter;
 }
 
-/** @throws Error with the fault, if there is one */
+/** @throws Error with the code and message of the fault when the ring cannot be created */
 export function makeRing(path: string, slots: number, entries = 8, first = 0): MadeRing {
   const shape = { slots, entries };
   const file = must(createRingFile({ path, ...shape, epoch: 7, time: Nanos.fromSeconds(1, 0) }));
@@ -62,8 +62,8 @@ export function definition(symbol: string, seq: number): Instrument {
   };
 }
 
-/** A tick in which every field follows from its place, so that a torn one shows. */
-export function tellingTick(symbol: string, seq: number): Tick {
+/** A tick whose fields are all functions of its sequence number, so that a torn record is detected. */
+export function checkableTick(symbol: string, seq: number): Tick {
   const time = new Nanos(seq % 0x7fff_ffff, (seq * 2_654_435_761) % 4_294_967_296);
   return {
     type: 'tick',
@@ -81,7 +81,7 @@ export function tellingTick(symbol: string, seq: number): Tick {
   };
 }
 
-/** What is wrong with a record, as the telling tick of this place; undefined: nothing. */
+/** Compares a record with the checkable tick of `seq`. @returns its contents if it differs, else undefined */
 export function wrongTick(record: RingRecord, seq: number): string | undefined {
   const hi = seq % 0x7fff_ffff;
   const lo = ((seq * 2_654_435_761) % 4_294_967_296) | 0;

@@ -1,4 +1,4 @@
-/** What is no ring, or cannot be one: a fault with a code of its own each time, and nothing is harmed. */
+/** Files that are not valid rings: each fails with its own error code, and no file of others changes. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import {
@@ -22,15 +22,15 @@ import { INT } from '../../src/ipc/ring-layout';
 import { processStart } from '../../src/ipc/ring-open';
 import { defaultRingPath, prepareRingDirectory } from '../../src/ipc/ring-path';
 import { RingReader } from '../../src/ipc/ring-reader';
-import { batchOf, definition, makeRing, openRing, RingDirectory, tellingTick } from './made-ring';
+import { batchOf, definition, makeRing, openRing, RingDirectory, checkableTick } from './made-ring';
 
 const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
-if (!isRoot) console.warn('skipped: rings of another user, which takes root');
+if (!isRoot) console.warn('skipped: rings of another user need root');
 const rings = new RingDirectory();
 const mounted: string[] = [];
 afterAll(() => {
-  for (const path of mounted) Bun.spawnSync(['umount', '-l', path]); // it is still mapped
+  for (const path of mounted) Bun.spawnSync(['umount', '-l', path]); // lazy: the ring is still mapped
   rings.remove();
 });
 
@@ -44,16 +44,16 @@ function opening(path: string): [string, string] {
 
 function making(path: string): [string, string] {
   const made = createRingFile({ ...OPTIONS, path });
-  if (!(made instanceof StartFault)) throw new Error('it was made');
+  if (!(made instanceof StartFault)) throw new Error('it was created');
   return [made.code, made.message];
 }
 
-test('a reader that comes before the writer', () => {
+test('a reader that starts before the writer finds no ring', () => {
   const path = rings.fresh();
   expect(opening(path)).toEqual(['ring-absent', `there is no ring ${path}`]);
 });
 
-test('a foreign file is not read, and not replaced', () => {
+test('a file that is not a ring is neither read nor replaced', () => {
   const path = rings.fresh();
   for (const content of ['a note', 'x'.repeat(10_000)]) {
     writeFileSync(path, content);
@@ -63,16 +63,16 @@ test('a foreign file is not read, and not replaced', () => {
   }
 });
 
-test('a directory, and a file of somebody else', () => {
+test('a directory is neither opened nor replaced', () => {
   const path = rings.fresh();
   mkdirSync(path);
   expect(opening(path)[0]).toBe('ring-unusable');
   expect(making(path)[0]).toBe('ring-unusable');
 });
 
-test('a ring of another layout', () => {
+test('a ring of another layout is not opened; an abandoned one is replaced', () => {
   const { path, file } = makeRing(rings.fresh(), 64);
-  // That of a server of before, and of one to come.
+  // The layouts of an older and of a newer server.
   for (const layout of [1, 9]) {
     file.words.ints[INT.version] = layout;
     expect(opening(path)).toEqual([
@@ -80,7 +80,7 @@ test('a ring of another layout', () => {
       `the ring ${path} has layout ${layout}; this program expects 2`,
     ]);
   }
-  // One that a server of before left behind is replaced.
+  // A ring that an older server left behind is replaced.
   file.words.ints[INT.version] = 1;
   file.remove();
   const left = rings.fresh();
@@ -90,7 +90,7 @@ test('a ring of another layout', () => {
   makeRing(left, 64).file.remove();
 });
 
-test('a ring that was cut short, is empty, or has a header that is none; a writer replaces it', () => {
+test('a truncated or empty ring, or one with an invalid header, is damaged; a writer replaces it', () => {
   const path = rings.fresh();
   for (const bytes of [0, 100, 512, 9_000]) {
     writeFileSync(path, ringOf(path).subarray(0, bytes));
@@ -107,7 +107,7 @@ test('a ring that was cut short, is empty, or has a header that is none; a write
   makeRing(path, 64).file.remove();
 });
 
-/** The bytes of a ring that was there. */
+/** The bytes of a valid ring. */
 function ringOf(path: string): Uint8Array<ArrayBuffer> {
   writeFileSync(path, '');
   const { file } = makeRing(path, 64);
@@ -116,13 +116,13 @@ function ringOf(path: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-test('two writers on one name: the second is refused, with the process of the first', () => {
+test('a second writer on the same path is refused; the error has the pid of the first', () => {
   const { path, file, writer } = makeRing(rings.fresh(), 64);
   expect(making(path)).toEqual([
     'ring-in-use',
     `the ring ${path} is written by another Tapedeck process (process ${process.pid})`,
   ]);
-  writer.accept(batchOf([definition('ACME', 1)])); // the first has noticed nothing
+  writer.accept(batchOf([definition('ACME', 1)])); // the first writer is not affected
   const reader = openRing(path, { from: 'oldest' });
   expect([reader.poll(), reader.record.type]).toEqual(['record', 'instrument']);
   file.remove();
@@ -130,13 +130,13 @@ test('two writers on one name: the second is refused, with the process of the fi
   makeRing(path, 64).file.remove();
 });
 
-test('no directory, as without /dev/shm, and a directory that may not be written', () => {
+test('a ring in an absent directory cannot be created', () => {
   const path = join(rings.path, 'absent', 'a.ring');
   expect(making(path)[0]).toBe('ring-unusable');
   expect(making(path)[1]).toContain('ENOENT');
 });
 
-test('no room: nothing is left behind', () => {
+test('a ring that does not fit its file system leaves no file behind', () => {
   const disk = join(rings.path, 'small');
   mkdirSync(disk);
   const { exitCode } = Bun.spawnSync([
@@ -149,7 +149,7 @@ test('no room: nothing is left behind', () => {
     disk,
   ]);
   if (exitCode !== 0) {
-    console.log('skipped: this user may not mount a small file system');
+    console.log('skipped: this user cannot mount a small file system');
     return;
   }
   mounted.push(disk);
@@ -163,7 +163,7 @@ test('no room: nothing is left behind', () => {
   makeRing(path, 64).file.remove(); // a small one fits
 });
 
-test('a ring is for its owner alone, or for a group too, whatever the mask of the process', () => {
+test('the mode of a ring allows its owner, and optionally a group, whatever the umask', () => {
   const before = process.umask(0);
   const { path, file } = makeRing(rings.fresh(), 64);
   process.umask(before);
@@ -183,7 +183,7 @@ test('a ring is for its owner alone, or for a group too, whatever the mask of th
   shared.remove();
 });
 
-test('what others put beside the name of a ring is not in the way, and stays', () => {
+test('other files beside the path of a ring do not block it, and are not changed', () => {
   const path = rings.fresh();
   const foreign = [`${path}.lock`, `${path}.new`, `${path}.${process.pid}-0.new`];
   for (const name of foreign) {
@@ -199,15 +199,15 @@ test('what others put beside the name of a ring is not in the way, and stays', (
   for (const name of foreign) expect(statSync(name).size).toBe(16);
 });
 
-test('what a server left that ended while it made a ring goes with the next', () => {
+test('a temporary file of a server that died is removed by the next server', () => {
   const path = rings.fresh();
   const left = `${path}.${2 ** 22 + 1}-0.new`;
-  writeFileSync(left, 'half of it');
+  writeFileSync(left, 'unfinished');
   makeRing(path, 64).file.remove();
   expect(existsSync(left)).toBe(false);
 });
 
-test('a link is neither followed by a reader nor replaced by a writer', () => {
+test('a symbolic link is neither followed by a reader nor replaced by a writer', () => {
   const { path, file } = makeRing(rings.fresh(), 64);
   const link = rings.fresh();
   symlinkSync(path, link);
@@ -220,7 +220,7 @@ test('a link is neither followed by a reader nor replaced by a writer', () => {
   file.remove();
 });
 
-test.skipIf(!isRoot)('a ring of another user is read only where its reader names that user', () => {
+test.skipIf(!isRoot)('a ring of another user is opened only if the reader names that user', () => {
   const { path, file } = makeRing(rings.fresh(), 64);
   chownSync(path, NOBODY, NOBODY);
   expect(opening(path)).toEqual(['ring-foreign', `the ring ${path} belongs to user ${NOBODY}`]);
@@ -230,16 +230,16 @@ test.skipIf(!isRoot)('a ring of another user is read only where its reader names
   file.remove();
 });
 
-describe('the directory of a ring that nobody said where', () => {
+describe('the default directory of a ring', () => {
   const own = process.geteuid!();
 
-  test('is that of the service, of the session, or one in shared memory', () => {
+  test('is that of the service, that of the session, or one in /dev/shm', () => {
     const both = { RUNTIME_DIRECTORY: '/run/tapedeck:/run/b', XDG_RUNTIME_DIR: '/run/user/1' };
     expect(defaultRingPath(both)).toBe('/run/tapedeck/tapedeck.ring');
     expect(defaultRingPath({ XDG_RUNTIME_DIR: '/run/user/1' })).toBe(
       '/run/user/1/tapedeck/tapedeck.ring',
     );
-    // Nobody else comes into the directory of a session.
+    // Other users cannot enter the directory of a session.
     expect(defaultRingPath({ XDG_RUNTIME_DIR: '/run/user/1' }, true)).toBe(
       `/dev/shm/tapedeck-${own}/tapedeck.ring`,
     );
@@ -248,7 +248,7 @@ describe('the directory of a ring that nobody said where', () => {
     }
   });
 
-  test('is made for its owner alone, or closed to others', () => {
+  test('is created for its owner alone; one that is open to others is closed to them', () => {
     const path = join(rings.path, 'private', 'a.ring');
     expect(prepareRingDirectory(path)).toBeUndefined();
     expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
@@ -259,7 +259,7 @@ describe('the directory of a ring that nobody said where', () => {
     expect(statSync(dirname(path)).mode & 0o777).toBe(0o750);
   });
 
-  test('is not one that somebody else made first, nor a link', () => {
+  test('is refused if another user owns it, or if it is a symbolic link', () => {
     const taken = join(rings.path, 'taken');
     const link = join(rings.path, 'link');
     mkdirSync(taken, { mode: 0o777 });
@@ -268,7 +268,7 @@ describe('the directory of a ring that nobody said where', () => {
       code: 'ring-unusable',
       message: expect.stringContaining('not a directory'),
     });
-    if (!isRoot) return console.log('skipped: the directory of another user takes root');
+    if (!isRoot) return console.log('skipped: the directory of another user needs root');
     chownSync(taken, NOBODY, NOBODY);
     expect(prepareRingDirectory(join(taken, 'a.ring'))).toMatchObject({
       code: 'ring-unusable',
@@ -278,16 +278,16 @@ describe('the directory of a ring that nobody said where', () => {
   });
 });
 
-test('a reader keeps what it has open, whatever becomes of the name', () => {
+test('a reader reads an open ring to its end after the file is removed', () => {
   const { path, file, writer } = makeRing(rings.fresh(), 64);
   const reader = openRing(path);
-  writer.accept(batchOf([definition('ACME', 1), tellingTick('ACME', 2)]));
+  writer.accept(batchOf([definition('ACME', 1), checkableTick('ACME', 2)]));
   writer.end();
   file.remove();
   expect([reader.poll(), reader.poll(), reader.poll()]).toEqual(['record', 'record', 'ended']);
 });
 
-test('a process is known by its beginning, since its number may be used again', () => {
+test('a writer is identified by pid and start time, since a pid may be used again', () => {
   expect(processStart(process.pid)).toBeGreaterThan(0);
   expect(processStart(2 ** 22 + 1)).toBe(0);
   const { path, file } = makeRing(rings.fresh(), 64);

@@ -1,4 +1,4 @@
-/** The ring between processes, which are stopped and killed at random: nothing torn, nothing uncounted. */
+/** The ring between processes that are stopped and killed at random: no torn and no uncounted records. */
 
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -23,7 +23,7 @@ for (const [readers, end] of deep(RUNS, 2)) {
   test(`${readers} readers, stopped and killed at random; the writer ends by ${end}`, async () => {
     const seed = readSeed();
     console.log(`ring run: seed ${seed}`);
-    // On a busy machine a run may end before anybody that was stopped has come back.
+    // On a busy machine a run may end before a reader has read any record.
     for (let run = 0, returned = 0; returned === 0; run++) {
       expect(run).toBeLessThan(10);
       const shape = {
@@ -43,7 +43,7 @@ for (const [readers, end] of deep(RUNS, 2)) {
   });
 }
 
-test('a reader that starts late reads on to the end, and one that is stopped is lapped', async () => {
+test('a reader that starts late reads to the end, and a stopped reader is lapped', async () => {
   const path = rings.fresh();
   const writer = await startChild('ring-writer-child.ts', path, '1024', '1', '0', '0');
   const early = await startChild('ring-reader-child.ts', path);
@@ -65,7 +65,7 @@ test('a reader that starts late reads on to the end, and one that is stopped is 
   expect([one.position, two.position]).toEqual([two.published, two.published]);
 });
 
-test('whoever reads a killed writer is told, and the next one has the name', async () => {
+test('a reader detects that its writer was killed, and the next writer takes over the path', async () => {
   const path = rings.fresh();
   const writer = await startChild('ring-writer-child.ts', path, '1024', '1', '0', '50');
   const reader = openRing(path);
@@ -80,11 +80,11 @@ test('whoever reads a killed writer is told, and the next one has the name', asy
   const next = makeRing(path, 64);
   next.writer.beat(Date.now());
   expect(openRing(path).writer()).toBe('live');
-  expect(reader.poll()).toBe('ended'); // the old file is another one, and says so by itself
+  expect(reader.poll()).toBe('ended'); // this reader still maps the old file, which is marked as ended
   next.file.remove();
 });
 
-test('a writer that is stopped is silent, and not gone', async () => {
+test('a stopped writer is silent, not gone', async () => {
   const path = rings.fresh();
   const writer = await startChild('ring-writer-child.ts', path, '1024', '1', '0', '1000');
   const reader = openRing(path);

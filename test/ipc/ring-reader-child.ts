@@ -1,13 +1,13 @@
 /**
- * A reader as a process of its own, which checks every record: whole, and in order. Now and then it
- * also loads the latest values, which must be whole and not older than what it has read. It ends with
- * the ring, and prints what it saw. Argument: path; then `wait` to sleep when there is nothing.
+ * A reader in its own process. It checks that every record is intact and in order. From time to time it
+ * loads the latest values, which must be intact and no older than the records read. It ends with the
+ * ring and prints its counts. Arguments: path; then `wait` to sleep while there is no record.
  */
 
 import { assert } from '../../src/base/assert';
 import { openRing, wrongTick } from './made-ring';
 
-/** What a reader saw. */
+/** The counts of a reader. */
 export interface Seen {
   readonly from: number;
   readonly returned: number;
@@ -28,7 +28,7 @@ const from = reader.position;
 let returned = 0;
 let laps = 0;
 let states = 0;
-/** Ends at once: a reader that is killed later would take what it has found with it. */
+/** Ends at once: a reader that is killed later would not report the fault. */
 const fault = (text: string): never => {
   console.error(`fault of a reader: ${text}`);
   process.exit(1);
@@ -58,7 +58,7 @@ for (let n = 1; ; n++) {
   if (tick.seq < reader.position)
     fault(`the state at ${tick.seq} is older than ${reader.position}`);
 }
-assert(reader.poll() === 'ended', 'an end stays one');
+assert(reader.poll() === 'ended', 'a ring that has ended stays ended');
 const { position, missedTotal: missed, published } = reader;
 const seen: Seen = {
   from,

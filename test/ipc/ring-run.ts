@@ -1,7 +1,7 @@
 /**
- * A run of a ring across processes: one writer at full speed, some readers that check every record,
- * and a hand that stops and continues them at random, kills some, and starts others in their place.
- * Used by the tests for seconds and by ring-soak.ts for as long as one likes.
+ * Runs a ring across processes: one writer at full speed, and readers that check every record. The run
+ * stops and continues processes at random, and kills readers and replaces them. The tests run it for
+ * seconds, ring-soak.ts for any time.
  */
 
 import type { Subprocess } from 'bun';
@@ -18,23 +18,23 @@ export interface RunShape {
   readonly readers: number;
   readonly seconds: number;
   readonly seed: number;
-  /** How the writer ends: in order, or not. */
+  /** The signal that ends the writer: cleanly, or by a kill. */
   readonly end: 'SIGTERM' | 'SIGKILL';
 }
 
 export interface RunOutcome {
   readonly seen: Seen[];
-  /** Of a writer that ended in order: how many records there were. */
+  /** Number of records written; undefined when the writer was killed. */
   readonly records: number | undefined;
   readonly stops: number;
   readonly kills: number;
-  /** Readers that ended by themselves: they have found a fault, and said it on standard error. */
+  /** Readers that exited early: they found a fault and printed it to standard error. */
   readonly faults: number;
 }
 
 const WITH_PARENT = Bun.which('setpriv') === null ? [] : ['setpriv', '--pdeathsig', 'KILL'];
 
-/** Starts a child of this folder, and waits for its first line. */
+/** Starts a script of this folder and waits for its first line of output. */
 export async function startChild(name: string, ...args: string[]): Promise<Child> {
   const child = Bun.spawn(
     [...WITH_PARENT, process.execPath, join(import.meta.dir, name), ...args],
@@ -53,7 +53,7 @@ export async function startChild(name: string, ...args: string[]): Promise<Child
   return child;
 }
 
-/** The last line that a child printed, as JSON; undefined when it ended without one. */
+/** The last line of output, parsed as JSON; undefined when it is not JSON. */
 export async function lastLine<T>(child: Child): Promise<T | undefined> {
   const text = await new Response(child.stdout).text();
   const line = text.trim().split('\n').at(-1)!;
@@ -102,17 +102,18 @@ export async function runRing(shape: RunShape): Promise<RunOutcome> {
   return { seen: seen.filter((one) => one !== undefined), records, stops, kills, faults };
 }
 
-/** What is wrong with what the readers saw. */
+/** The errors in the outcome of a run; empty if there are none. */
 export function wrongsOf({ seen, records, faults }: RunOutcome, readers: number): string[] {
   const wrongs = faults > 0 ? [`${faults} readers found a fault`] : [];
-  if (seen.length !== readers) wrongs.push(`${seen.length} of ${readers} readers came to an end`);
+  if (seen.length !== readers) wrongs.push(`${seen.length} of ${readers} readers read to the end`);
   for (const one of seen) {
     if (one.from + one.returned + one.missed !== one.position)
-      wrongs.push(`the counts of ${JSON.stringify(one)}`);
-    if (one.position !== one.published) wrongs.push(`not all was read: ${JSON.stringify(one)}`);
+      wrongs.push(`the counts do not add up: ${JSON.stringify(one)}`);
+    if (one.position !== one.published)
+      wrongs.push(`records were not read: ${JSON.stringify(one)}`);
     if (records !== undefined && one.published !== records)
-      wrongs.push(`${one.published} of ${records}`);
-    if (one.writer !== 'gone') wrongs.push(`the writer is ${one.writer}`);
+      wrongs.push(`${one.published} records published; ${records} written`);
+    if (one.writer !== 'gone') wrongs.push(`the writer is ${one.writer}; expected gone`);
   }
   return wrongs;
 }

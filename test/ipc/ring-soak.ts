@@ -1,10 +1,10 @@
 /**
- * The ring across processes for as long as one likes, by hand:
+ * Runs the ring across processes for any time, started by hand:
  *
  *     bun test/ipc/ring-soak.ts [--seconds 600] [--readers 4] [--slots 65536] [--seed N]
  *
- * One writer at full speed, readers that check every record and are stopped and killed at random.
- * Prints what was read and missed; exit code 1 when anything was torn, out of order or not counted.
+ * One writer runs at full speed. Readers check every record, and are stopped and killed at random.
+ * Prints the counts of each reader. Exit code 1: a record was torn, out of order or not counted.
  */
 
 import { parseArgs } from 'node:util';

@@ -1,18 +1,18 @@
 /**
- * A writer as a process of its own: telling ticks in batches of a random length, as fast as it can or
- * so many batches a second, until SIGTERM, or until there are as many records as were asked for.
- * Arguments: path, slots, seed, records (0: no end), batches a second (0: no pause).
+ * A writer in its own process. It writes checkable ticks in batches of random length, at full speed or
+ * at a given rate, until SIGTERM or until it has written a given number of records.
+ * Arguments: path, slots, seed, records (0: no limit), batches per second (0: full speed).
  */
 
 import { setTimeout as pause } from 'node:timers/promises';
 
 import type { Tick } from '../../protocol/messages';
 import { Prng } from '../../src/base/prng';
-import { batchOf, definition, makeRing, tellingTick } from './made-ring';
+import { batchOf, definition, makeRing, checkableTick } from './made-ring';
 
 const [path, slots, seed, records, pace] = process.argv.slice(2) as [string, ...string[]];
 const BATCH_MAX = 64;
-/** Different ticks, made once: what is measured and tested is the ring. */
+/** Number of distinct tick objects, created once and reused. */
 const SHARED = 4_096;
 
 const random = new Prng(Number(seed));
@@ -24,11 +24,11 @@ writer.accept(batchOf([definition('ACME', 1)]));
 writer.beat(Date.now());
 console.log('ready');
 
-const ticks = Array.from({ length: SHARED }, (_, i) => ({ ...tellingTick('ACME', i) }));
+const ticks = Array.from({ length: SHARED }, (_, i) => ({ ...checkableTick('ACME', i) }));
 
-/** The tick of this place, in an object that is used again and again. */
+/** The tick with this sequence number, in a reused object. */
 function tick(seq: number): Tick {
-  return Object.assign(ticks[seq % SHARED]!, tellingTick('ACME', seq));
+  return Object.assign(ticks[seq % SHARED]!, checkableTick('ACME', seq));
 }
 
 for (let turn = 0; !stopping.signal.aborted && writer.position < end; turn++) {
@@ -37,9 +37,9 @@ for (let turn = 0; !stopping.signal.aborted && writer.position < end; turn++) {
     batch.push(tick(writer.position + batch.length + 1));
   writer.accept(batchOf(batch));
   if (Number(pace) > 0) await pause(1_000 / Number(pace));
-  else if (turn % 1_000 === 0) await pause(0); // lets a signal in
+  else if (turn % 1_000 === 0) await pause(0); // lets the event loop handle signals
   if (turn % 1_000 === 0) writer.beat(Date.now());
 }
 writer.end();
 console.log(JSON.stringify({ records: writer.position }));
-process.exit(0); // the file stays for whoever still reads; the test removes its directory
+process.exit(0); // the file stays for its readers; the test removes its directory

@@ -1,4 +1,7 @@
-/** The ring within one process: what goes in comes out, lapped readers know, the newest state is whole. */
+/**
+ * The ring within one process: records arrive unchanged, lapped readers detect it, and the latest values
+ * are complete.
+ */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -21,14 +24,14 @@ import {
   makeRing,
   openRing,
   RingDirectory,
-  tellingTick,
+  checkableTick,
   wrongTick,
 } from './made-ring';
 
 const rings = new RingDirectory();
 afterAll(() => rings.remove());
 
-/** Whatever a writer that has ended left to be read. */
+/** All items of a ring whose writer has ended. */
 async function readAll(reader: RingReader): Promise<RingItem[]> {
   return Array.fromAsync(ringItems(reader));
 }
@@ -39,7 +42,7 @@ const market = (seed: number): BatchEvent[] => {
   return runMarket(events, new ManualClock(start)).made;
 };
 
-/** Cut at random, as turns of a loop would. */
+/** Splits events into batches of random length. */
 function batches(events: readonly BatchEvent[], random: Prng): BatchEvent[][] {
   const out: BatchEvent[][] = [];
   for (let i = 0; i < events.length;) {
@@ -51,7 +54,7 @@ function batches(events: readonly BatchEvent[], random: Prng): BatchEvent[][] {
 }
 
 describe('records', () => {
-  test('every message comes out as it went in', async () => {
+  test('a reader gets every message as it was written', async () => {
     const kinds = ['tick', 'trade', 'bbo', 'book', 'status'] as const;
     const event = fc
       .constantFrom(...kinds)
@@ -72,7 +75,7 @@ describe('records', () => {
     );
   });
 
-  test('a market comes out whole, in order, batch by batch', async () => {
+  test('a reader gets all events of a market in order, with the ends of batches', async () => {
     const random = new Prng(3);
     const made = market(1);
     const { writer, file, path } = makeRing(rings.fresh(), 32_768);
@@ -81,7 +84,7 @@ describe('records', () => {
     const ends = new Set(cut.map((batch) => batch.at(-1)!.seq));
     const follower = ringItems(reader);
     const got: RingItem[] = [];
-    const first = follower.next(); // has the state of nothing
+    const first = follower.next(); // starts the follower before any instrument is defined
     for (const batch of cut) writer.accept(batchOf(batch));
     writer.end();
     for (let next = await first; next.done !== true; next = await follower.next()) {
@@ -98,13 +101,13 @@ describe('records', () => {
     file.remove();
   });
 
-  test('numbers go on past 2^32, where a slot and its check begin anew', () => {
+  test('record numbers continue past 2^32, where `check` wraps around', () => {
     const first = 4_294_967_296 - 100;
     const { writer, file, path } = makeRing(rings.fresh(), 64, 8, first);
     writer.accept(batchOf([definition('ACME', 1)]));
     const reader = openRing(path);
     for (let seq = 2; seq < 500; seq++) {
-      writer.accept(batchOf([tellingTick('ACME', seq)]));
+      writer.accept(batchOf([checkableTick('ACME', seq)]));
       expect(reader.poll()).toBe('record');
       expect(wrongTick(reader.record, seq)).toBeUndefined();
     }
@@ -115,14 +118,14 @@ describe('records', () => {
 
 type Sequenced = Exclude<MarketEvent, Instrument>;
 
-/** As the server makes them: of the one instrument, nothing conflated, a reason in ASCII. */
+/** The event as a server makes it: symbol ACME, not conflated, the reason in ASCII. */
 function plain(e: Sequenced, seq: number): Sequenced {
   const own = { symbol: 'ACME', seq };
   if (e.type === 'status') return { ...e, ...own, reason: e.reason.replaceAll(/[^ -~]/g, '_') };
   return e.type === 'book' ? { ...e, ...own, count: 1 } : { ...e, ...own };
 }
 
-/** As readers get it: without what is of the journal alone. */
+/** The events as readers get them: without the fields that only the journal has. */
 function pushed(events: readonly BatchEvent[]): RingItem[] {
   return events.map(({ ...e }) => {
     if (e.type === 'trade') delete (e as { sourceSeq?: number }).sourceSeq;
@@ -131,8 +134,8 @@ function pushed(events: readonly BatchEvent[]): RingItem[] {
   });
 }
 
-describe('a reader that is lapped', () => {
-  test('knows how many it missed, exactly, and what it gets is in order', () => {
+describe('a lapped reader', () => {
+  test('counts the missed records exactly, and gets the others in order', () => {
     fc.assert(
       fc.property(fc.integer(), fc.constantFrom(64, 128), (seed, slots) => {
         const random = new Prng(seed);
@@ -144,7 +147,7 @@ describe('a reader that is lapped', () => {
         let returned = 0;
         for (let step = 0; step < 60; step++) {
           const batch: Tick[] = [];
-          for (let n = random.int(1, slots); n > 0; n--) batch.push(tellingTick('ACME', ++seq));
+          for (let n = random.int(1, slots); n > 0; n--) batch.push(checkableTick('ACME', ++seq));
           writer.accept(batchOf(batch));
           for (let polls = random.int(0, slots); polls > 0; polls--) {
             const at = reader.position;
@@ -165,20 +168,20 @@ describe('a reader that is lapped', () => {
     );
   });
 
-  test('never gets a slot that the writer is at', () => {
+  test('never gets a record from a slot that the writer has claimed', () => {
     const { writer, file, path } = makeRing(rings.fresh(), 64);
     const reader = openRing(path);
     writer.accept(batchOf([definition('ACME', 1)]));
-    for (let seq = 2; seq < 30; seq++) writer.accept(batchOf([tellingTick('ACME', seq)]));
+    for (let seq = 2; seq < 30; seq++) writer.accept(batchOf([checkableTick('ACME', seq)]));
     expect(reader.poll()).toBe('record');
-    // As a writer stands that was stopped just before it writes the first byte of record 65.
+    // The state of a writer that was stopped just before it writes the first byte of record 65.
     file.words.doubles[DOUBLE.claimed] = 66;
     expect(reader.poll()).toBe('lapped');
     expect([reader.missed, reader.position]).toEqual([28, 29]);
     file.remove();
   });
 
-  test('is given the state, then what follows it', async () => {
+  test('gets the state, then the records that follow it', async () => {
     const made = market(2);
     const { writer, file, path } = makeRing(rings.fresh(), 256);
     writer.accept(batchOf(made.slice(0, 10)));
@@ -209,7 +212,7 @@ describe('a reader that is lapped', () => {
   });
 });
 
-/** What a reader holds who applies everything; it fails where a book does not fit its checksum. */
+/** The state of a reader that applies every item. Fails if a book does not match its checksum. */
 function stateOf(items: readonly RingItem[]) {
   const newest = new Map<string, RingItem>();
   const books = new Map<string, TenLevels>();
@@ -239,7 +242,7 @@ function applyBook(e: Book, books: Map<string, TenLevels>, heads: Map<string, nu
 }
 
 describe('latest values', () => {
-  test('have the mark of bbo and book, and a volume of any size, as the newest messages', async () => {
+  test('equal the newest messages, with marks of bbo and book and volumes of any size', async () => {
     const marked = ['tick', 'bbo', 'book'] as const;
     const event = fc
       .constantFrom(...marked)
@@ -265,7 +268,7 @@ describe('latest values', () => {
     );
   });
 
-  test('are those behind each batch', async () => {
+  test('equal the state after each batch', async () => {
     const made = market(4);
     const { writer, file, path } = makeRing(rings.fresh(), 1_024);
     const past: BatchEvent[] = [];
@@ -286,7 +289,7 @@ describe('latest values', () => {
     file.remove();
   });
 
-  test('of the time before are there before the first record', async () => {
+  test('of the journal are available before the first record', async () => {
     const made = market(7).slice(0, 600);
     const first = makeRing(rings.fresh(), 1_024);
     first.writer.accept(batchOf(made));
@@ -302,9 +305,9 @@ describe('latest values', () => {
     second.file.remove();
   });
 
-  test('that a stopped writer has half written are not given', () => {
+  test('are not returned when a stopped writer has written only a part', () => {
     const { writer, file, path } = makeRing(rings.fresh(), 64);
-    writer.accept(batchOf([definition('ACME', 1), tellingTick('ACME', 2)]));
+    writer.accept(batchOf([definition('ACME', 1), checkableTick('ACME', 2)]));
     const state = openRing(path).state();
     expect([state.load(0), state.tick?.last]).toEqual([true, 6]);
     const version = HEADER_BYTES / 4;

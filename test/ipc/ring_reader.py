@@ -1,9 +1,10 @@
-"""Reads a ring of Tapedeck with nothing but Python's own library; protocol/ring.md is all it knows.
+"""Reads a Tapedeck ring with only Python's standard library, as protocol/ring.md specifies.
 
     python3 ring_reader.py PATH [--state]
 
-Prints a line of JSON for each record, from the oldest that is there, and for each lap, until the
-writer has ended or died; with --state the latest values of each instrument instead, once.
+Prints a line of JSON for each record, from the oldest in the ring, and for each time that it is
+lapped, until the writer has ended or died. With --state, prints the latest values of each instrument
+once instead.
 """
 
 import json
@@ -28,17 +29,17 @@ class Ring:
     def __init__(self, path):
         with open(path, "rb") as file:
             self.memory = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-        # Whole words of eight and four bytes are read by one load; struct would read byte by byte.
+        # A cast memoryview reads 4 or 8 bytes with one load; struct would read byte by byte.
         self.doubles = memoryview(self.memory).cast("d")
         self.ints = memoryview(self.memory).cast("I")
         if self.memory[:8] != b"TPDKRING":
-            raise SystemExit("no ring of Tapedeck")
+            raise SystemExit("not a Tapedeck ring")
         if self.ints[2] != LAYOUT:
-            raise SystemExit(f"the ring has layout {self.ints[2]}; this program knows {LAYOUT}")
+            raise SystemExit(f"the ring has layout {self.ints[2]}; this program expects {LAYOUT}")
         self.slot_bytes, self.slots, self.entry_bytes = self.ints[4], self.ints[5], self.ints[6]
         self.entries_at, self.slots_at = int(self.doubles[4]), int(self.doubles[5])
         if int(self.doubles[6]) != len(self.memory):
-            raise SystemExit("the ring is cut short")
+            raise SystemExit("the ring is truncated")
         self.position = max(0, int(self.doubles[32]) - self.slots)
 
     def writer_is_gone(self):
@@ -73,7 +74,7 @@ class Ring:
         return self.memory[at : at + 16].rstrip(b"\0").decode()
 
     def state(self, instrument):
-        """The latest values, whole."""
+        """A consistent copy of the latest values, read under the seqlock."""
         at = self.entries_at + instrument * self.entry_bytes
         while True:
             version = self.ints[at // 4]

@@ -1,6 +1,6 @@
 /**
- * The ring of a server: what goes through it, over WebSocket and over REST is the same market; a reader
- * in Python has it too; `tail --ring` prints it; the server dies and comes back.
+ * The ring of a server: the ring, WebSocket, REST and a reader in Python agree on the market. Also:
+ * `tail --ring`, and a server that is killed and restarted.
  */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -49,7 +49,7 @@ async function replay(server: ServerProcess, file: string): Promise<void> {
   expect(await tapedeck(args)).toMatchObject({ code: 0, stderr: '' });
 }
 
-/** What a ring holds until its server has ended, without definitions. */
+/** All items until the server has ended, without definitions. */
 async function itemsOf(items: AsyncIterable<RingItem>): Promise<Message[]> {
   const all: RingItem[] = await Array.fromAsync(items);
   return all.filter(({ type }) => type !== 'instrument') as Message[];
@@ -76,7 +76,7 @@ async function python(...args: string[]): Promise<PythonRecord[]> {
 }
 
 describe('a recorded tape', () => {
-  test('is the same through the ring, over WebSocket and to a reader in Python', async () => {
+  test('gives the same messages through the ring, over WebSocket and to a reader in Python', async () => {
     const path = rings.fresh();
     const server = await start(path);
     const inRing = itemsOf(ringItems(openRing(path)));
@@ -103,7 +103,7 @@ describe('a recorded tape', () => {
   });
 });
 
-/** Python's records, with the parts of a book put together, are the messages. */
+/** Expects that Python's records, with the parts of each book joined, equal the messages. */
 function checkPython(lines: PythonRecord[], messages: Message[]): void {
   const whole: PythonRecord[] = [];
   let open: PythonRecord | undefined;
@@ -121,12 +121,12 @@ function checkPython(lines: PythonRecord[], messages: Message[]): void {
   }
   for (const record of whole) delete record['continues'];
   const plain = JSON.parse(JSON.stringify(messages)) as Record<string, unknown>[];
-  // What the ring does not carry says nothing here: a book of a server is never conflated.
+  // The ring does not carry `count` of a book: its books are never conflated.
   for (const message of plain) if (message['type'] === 'book') delete message['count'];
   expect(whole as Record<string, unknown>[]).toEqual(plain);
 }
 
-test('settings: a number of slots that is no power of two, and a path by flag', () => {
+test('settings: slots must be a power of two, and --ring sets the path', () => {
   const config = (ring: object) => check({ ipc: { ring } });
   expect(config({ slots: 100 })).toMatchObject({
     code: 'bad-config',
@@ -140,7 +140,7 @@ test('settings: a number of slots that is no power of two, and a path by flag', 
   });
 });
 
-test('of the recorded market, the newest state is that of REST', async () => {
+test('the latest values of a recorded market equal the state over REST', async () => {
   const file = captureIsThere ? CAPTURE : join(TAPES, 'binance-mini.txt');
   const symbol = captureIsThere ? 'BTCUSDT' : 'ACMEUSDT';
   const path = rings.fresh();
@@ -164,7 +164,7 @@ test('of the recorded market, the newest state is that of REST', async () => {
     formatDecimal(last, definition.priceScale),
     formatSum(volume, definition.quantityScale),
   ]);
-  // Each tick of the ring is chained to the one before, up to that of REST.
+  // `prevSeq` links each tick of the ring to the one before, up to the tick over REST.
   let head = 0;
   for (let sign = reader.poll(); sign === 'record'; sign = reader.poll()) {
     if (reader.record.type !== 'tick') continue;
@@ -183,7 +183,7 @@ test('of the recorded market, the newest state is that of REST', async () => {
   await server.stop();
 });
 
-test('a server that is killed comes back with a new epoch; who follows the path goes on', async () => {
+test('a killed server restarts with a new epoch, and a follower of the path continues', async () => {
   const path = rings.fresh();
   const first = await start(path);
   await replay(first, join(TAPES, 'binance-mini.txt'));
@@ -206,7 +206,7 @@ test('a server that is killed comes back with a new epoch; who follows the path 
   await following;
   const [before, after] = opened();
   expect(after).not.toBe(before);
-  // The state of the life before is there again, with its places.
+  // The state of the previous epoch is restored, with its sequence numbers.
   const ticks = seen.filter(
     (item): item is Tick => item.type === 'tick' && item.symbol === 'ACMEUSDT',
   );
@@ -216,7 +216,7 @@ test('a server that is killed comes back with a new epoch; who follows the path 
 });
 
 describe('the command line', () => {
-  test('a second server on the same ring is refused, and the first goes on', async () => {
+  test('a second server on the same ring is refused, and the first continues', async () => {
     const path = rings.fresh();
     const server = await start(path);
     const second = await tapedeck([
@@ -234,7 +234,7 @@ describe('the command line', () => {
     await server.stop();
   });
 
-  test('tail --ring prints the state and what happens, as lines that replay takes', async () => {
+  test('tail --ring prints the state and new messages, in the format that replay reads', async () => {
     const path = rings.fresh();
     const server = await start(path);
     await replay(server, join(TAPES, 'binance-mini.txt'));
@@ -254,12 +254,12 @@ describe('the command line', () => {
     }
     tail.kill('SIGINT');
     expect(await tail.exited).toBe(0);
-    // A gap and a reset are told to everybody, and so is a definition; of topics only those named.
+    // Resets and definitions are always printed; other messages only of the given topics.
     expect(new Set(types)).toEqual(new Set(['reset', 'instrument', 'trade']));
     await server.stop();
   });
 
-  test('tail --ring of no ring, of a topic that no ring has, and tail of nothing', async () => {
+  test('tail fails for an absent ring, for a topic that the ring lacks, and without arguments', async () => {
     const path = rings.fresh();
     const absent = await tapedeck(['tail', '--ring', path]);
     expect([absent.code, absent.stderr]).toEqual([66, expect.stringContaining('[ring-absent]')]);
