@@ -1,7 +1,7 @@
 /**
- * Documents: the documents of the project as pages. A page is rendered when it is first asked for; whoever asks
- * keeps it (rest/page-files.ts). The Markdown library and the texts are loaded with the first page, so a server
- * that nobody asks for documents does not hold them. Bounded: by the list of documents.
+ * Documents: the documents of the project as pages. A page is rendered on its first request; the caller
+ * caches it (rest/page-files.ts). The Markdown library and the texts are loaded with the first page, so a
+ * server without such requests does not hold them. Bounded: by the list of documents.
  */
 
 import type { DocumentFile } from '../../base/contracts/documents';
@@ -11,7 +11,7 @@ export class Documents {
   private readonly load: () => Promise<readonly DocumentFile[]>;
   private readonly slices: SliceQueue;
 
-  /** @param load gives the documents in the order of the list */
+  /** @param load returns the documents in the order of the list */
   constructor(load: () => Promise<readonly DocumentFile[]>, slices: SliceQueue) {
     this.load = load;
     this.slices = slices;

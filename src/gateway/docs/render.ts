@@ -1,7 +1,7 @@
 /**
- * Render: one Markdown document as HTML. Links to other documents lead to their pages. What a server does not
- * serve (sources, pictures, addresses without TLS) becomes text, so a page has no dead link and loads nothing
- * from other servers. HTML in a document is displayed as text.
+ * Render: one Markdown document as HTML. Links to other documents lead to their pages. A link to something
+ * that the server does not serve (sources, pictures, addresses without TLS) becomes plain text, so a page
+ * has no dead link and loads nothing from other servers. HTML in a document is displayed as text.
  */
 
 import { Marked, Renderer, type Tokens } from 'marked';
@@ -10,8 +10,8 @@ import { posix } from 'node:path';
 import type { DocumentFile } from '../../base/contracts/documents';
 
 /**
- * Yields after each section, so that a long document is rendered in slices.
- * @param pathOf the page of a file of the repository, if it has one
+ * Yields after each section, so that a long document can be rendered in slices.
+ * @param pathOf returns the page of a file of the repository, if it has one
  */
 export function* renderDocument(
   document: DocumentFile,
@@ -24,7 +24,7 @@ export function* renderDocument(
     html += marked.parse(section, { async: false, renderer });
     yield;
   }
-  // A wide table scrolls by itself.
+  // A wide table has its own scroll bar.
   return html
     .replaceAll('<table>', '<div class="wide"><table>')
     .replaceAll('</table>', '</table></div>');
@@ -41,7 +41,7 @@ export function escapeHtml(text: string): string {
 class DocumentRenderer extends Renderer {
   private readonly file: string;
   private readonly pathOf: (file: string) => string | undefined;
-  /** Ids of headings, and how often each was given. */
+  /** Ids of headings, and how often each was used. */
   private readonly ids = new Map<string, number>();
 
   constructor(file: string, pathOf: (file: string) => string | undefined) {
@@ -71,7 +71,7 @@ class DocumentRenderer extends Renderer {
     return text.startsWith('<!--') ? '' : escapeHtml(text);
   }
 
-  /** Where a link leads on this server or over TLS; undefined if it leads to neither. */
+  /** Target of a link on this server or over TLS; undefined if it has neither. */
   private addressOf(href: string): string | undefined {
     if (href.startsWith('#') || href.startsWith('https://')) return href;
     if (/^[a-z]+:/i.test(href)) return undefined;
@@ -80,7 +80,7 @@ class DocumentRenderer extends Renderer {
     return path === undefined || fragment === undefined ? path : `${path}#${fragment}`;
   }
 
-  /** As GitHub makes them, so that links with fragments work in both. */
+  /** Ids are formed as GitHub forms them, so that links with fragments work in both. */
   private newId(heading: string): string {
     const id = heading
       .toLowerCase()
@@ -92,7 +92,7 @@ class DocumentRenderer extends Renderer {
   }
 }
 
-/** Splits a document before its headings; what looks like a heading in a code block is none. */
+/** Splits a document before its headings. Lines in code blocks that look like headings do not count. */
 function sectionsOf(text: string): string[] {
   const sections: string[] = [];
   let lines: string[] = [];

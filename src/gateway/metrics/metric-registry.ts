@@ -1,6 +1,6 @@
 /**
- * Metric registry: metrics of prom-client whose values are read when somebody asks for them, and those of
- * the process. Names begin with `tapedeck_` and end in their unit.
+ * Metric registry: metrics of prom-client whose values are read when they are requested, and those of the
+ * process. Names begin with `tapedeck_` and end with their unit.
  */
 
 import { readdir, stat } from 'node:fs/promises';
@@ -21,12 +21,12 @@ export type Labels = Readonly<Record<string, string>>;
 export type Read = () => Iterable<readonly [labels: Labels, value: number]>;
 export type ReadDurations = () => Iterable<readonly [labels: Labels, durations: Durations]>;
 
-/** Waits for another turn of the event loop, if this one is long already. */
+/** Waits for the next turn of the event loop if the current one has taken long. */
 export type Pause = () => Promise<void> | undefined;
 
 /**
- * Of prom-client's own: what has no meaning outside Node, what is no number before a first sample, and
- * what is address space under Bun, of which it reserves gigabytes.
+ * Default metrics of prom-client that are left out: those without meaning outside Node, those that are not a
+ * number before a first sample, and those of address space, of which Bun reserves gigabytes.
  */
 const LEFT_OUT = [
   'nodejs_eventloop_lag_mean_seconds',
@@ -64,7 +64,7 @@ export class MetricRegistry {
     this.addOpenFiles();
   }
 
-  /** As prom-client has it, which lists the directory within the turn that asks: with many sessions it is long. */
+  /** Replaces prom-client's metric, which lists the directory synchronously: slow with many sessions. */
   private addOpenFiles(): void {
     if (process.platform !== 'linux') return;
     const metric = new Gauge({
@@ -72,7 +72,7 @@ export class MetricRegistry {
       help: 'Number of open file descriptors.',
       registers: [],
       async collect() {
-        // Since Linux 6.2 the size of the directory is what is in it.
+        // Since Linux 6.2 the size of the directory is the number of open files.
         const { size } = await stat(FILES_DIRECTORY);
         this.set(size > 0 ? size : (await readdir(FILES_DIRECTORY)).length - 1);
       },
@@ -96,7 +96,7 @@ export class MetricRegistry {
       labelNames,
       registers: [],
       collect() {
-        this.remove({}); // one without labels begins as 0, which would be a value
+        this.remove({}); // a gauge without labels starts at 0, which would be reported as a value
         for (const [labels, value] of read()) this.set(labels, value);
       },
     });
@@ -122,7 +122,9 @@ export class MetricRegistry {
   }
 }
 
-/** A histogram of what was counted elsewhere: the library's own takes too long for one value. */
+/**
+ * A histogram of values counted elsewhere. Observing a value in the library's own histogram takes too long.
+ */
 class CountedHistogram extends Histogram {
   private readonly told: { readonly name: string; readonly help: string };
   private readonly read: ReadDurations;
@@ -146,26 +148,26 @@ class CountedHistogram extends Histogram {
       values.push({ metricName: `${name}_sum`, labels: { ...labels }, value: sumSeconds });
       values.push({ metricName: `${name}_count`, labels: { ...labels }, value: count });
     }
-    // Its types say a number here, and its code writes what is a word.
+    // The library's types declare a number here, but its code expects a string.
     const type = 'histogram' as unknown as MetricType;
     const collect = (): void => {};
     return Promise.resolve({ ...this.told, type, aggregator: 'sum' as const, values, collect });
   }
 
-  /** What the registry asks for in place of `get`, where it is there. */
+  /** The registry calls this instead of `get` where it exists. */
   getForPromString(): ReturnType<CountedHistogram['get']> {
     return this.get();
   }
 }
 
 /**
- * prom-client asks for the spaces of the heap to see whether it can, and this runtime goes through the whole
- * heap for them: near a second of a start with a large market, for figures that are left out.
+ * prom-client requests the heap spaces to find out whether they are available. Bun walks the whole heap for
+ * them, which adds nearly a second to a start with a large market. The figures are not used.
  */
 function withoutHeapSpaces(act: () => void): void {
   const { getHeapSpaceStatistics } = v8;
   v8.getHeapSpaceStatistics = () => {
-    throw Object.assign(new Error('left out'), { code: 'ERR_NOT_IMPLEMENTED' }); // which it expects
+    throw Object.assign(new Error('left out'), { code: 'ERR_NOT_IMPLEMENTED' }); // prom-client expects this error
   };
   try {
     act();

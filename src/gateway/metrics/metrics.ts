@@ -1,17 +1,17 @@
 /**
- * Metrics: what `GET /metrics` tells, in the text form of Prometheus.
+ * Metrics: the content of `GET /metrics`, in the text format of Prometheus.
  *
- * Nothing is counted here: the stages keep their own counts, which are read when somebody asks, so a
- * metric costs next to nothing between two questions. An answer takes several turns of the event loop.
- * Bounded: labels are stages, kinds, tiers, queries, states, routes and codes of the tables, never
- * symbols or clients.
+ * Nothing is counted here. The stages keep their own counts, which are read on request, so a metric costs
+ * next to nothing between two requests. An answer spans several turns of the event loop.
+ * Bounded: labels are stages, kinds, tiers, queries, states, routes and codes of the tables, never symbols
+ * or clients.
  */
 
 import type { CheckpointFigures, JournalFigures } from '../../base/contracts/figures';
 import type { Durations } from '../../base/durations';
 import { MetricRegistry, type Labels, type Pause, type Read } from './metric-registry';
 
-/** Outcomes of the questions to a tier. */
+/** Outcomes of the queries to a tier. */
 interface Outcomes {
   readonly hits: number;
   readonly absent: number;
@@ -27,59 +27,62 @@ interface SentFigures {
   readonly bytes: number;
 }
 
-/** What became of the messages of a kind of topic since the start. */
+/** Outcomes of the messages of a kind of topic since the start. */
 export interface KindFigures {
   readonly sent: SentFigures;
-  /** Messages that another one stood for. */
+  /** Messages that were replaced by a later one. */
   readonly conflated: number;
-  /** Messages that a gap declared, and such gaps. */
+  /** Messages that gaps declared as missing, and the number of gaps. */
   readonly dropped: number;
   readonly gaps: number;
-  /** Topics that a reader was told to forget. */
+  /** Topics that a reader was notified to reset. */
   readonly resets: number;
 }
 
-/** What the stages are asked for. */
+/** What the metrics read from the stages. */
 export interface MetricSources {
-  /** Counts what takes several turns of the event loop to count. @returns what is called between two metrics */
+  /**
+   * Counts what needs several turns of the event loop.
+   * @returns a pause that is called between two metrics
+   */
   readonly begin: () => Promise<Pause>;
   readonly version: string;
   readonly tiers: {
     readonly l1: OutcomesByQuery;
     readonly l2: OutcomesByQuery;
     readonly live: OutcomesByQuery;
-    /** Questions by their kind. */
+    /** Queries by kind. */
     readonly l3: Readonly<Record<string, number>>;
   };
   readonly memtableEvents: () => number;
   readonly journal: () => JournalFigures;
-  /** Of each batch, from the arrival of its oldest event. */
+  /** Latency of each batch, from the arrival of its oldest event. */
   readonly stages: Readonly<Record<'turn' | 'wire' | 'journal', Durations>>;
   readonly commits: Durations;
-  /** By how much a timer was late. */
+  /** Delay of a timer beyond its due time. */
   readonly loopLag: Durations;
-  /** Of each kind that there was. */
+  /** One entry per kind that has occurred. */
   readonly turns: { readonly durations: ReadonlyMap<string, Durations> };
   readonly checkpoints: () => CheckpointFigures;
   readonly recovery: { readonly ms: number; readonly records: number };
   readonly sessions: () => number;
-  /** Sessions that do not keep up now, and times that one left the native topics. */
+  /** Sessions that do not keep up now, and how often a session has left the native topics. */
   readonly lanes: () => { readonly lagging: number; readonly lagged: number };
   readonly kinds: Readonly<Record<string, KindFigures>>;
-  /** What was sent to one session alone. */
+  /** What was sent to single sessions. */
   readonly own: SentFigures;
-  /** Blocks of the journal that were found not to be what was written. */
+  /** Blocks of the journal whose content failed verification. */
   readonly damagedBlocks: () => number;
-  /** Bars that late trades changed after they had ended. */
+  /** Bars that late trades changed after the bars had ended. */
   readonly revisions: { readonly revised: number; readonly dropped: number };
-  /** What is held for readers: in the logs of topics, and in all. */
+  /** Bytes held for readers: in the logs of topics, and in total. */
   readonly waiting: () => { readonly logBytes: number; readonly bytes: number };
-  /** What clients cause to be held, by kind; sessions that were closed for it, and requests refused. */
+  /** Bytes held because of clients, by kind; sessions closed for that, and requests refused. */
   readonly account: {
     readonly ofKind: Readonly<Record<string, number>>;
     readonly counts: { readonly shed: number; readonly refused: number };
   };
-  /** What clients have cost, in microseconds, as it was counted. */
+  /** Work charged to clients, in microseconds. */
   readonly work: Readonly<Record<'keys' | 'others' | 'sources', number>>;
   readonly stream: {
     readonly received: {
@@ -95,9 +98,9 @@ export interface MetricSources {
     readonly requests: ReadonlyMap<string, ReadonlyMap<number, number>>;
     readonly durations: ReadonlyMap<string, Durations>;
   };
-  /** Replays, and resumes out of the journal: under way, and waiting for others to end. */
+  /** Replays and resumes from the journal: under way, and waiting for others to end. */
   readonly plays: () => { readonly open: number; readonly waiting: number };
-  /** Those that are handed each batch, by name. */
+  /** Receivers of each batch, by name. */
   readonly publishers: () => Iterable<
     readonly [
       name: string,
@@ -114,14 +117,14 @@ export interface MetricSources {
     readonly stale: number;
     readonly silenceMsMax: number;
   };
-  /** What became of the events of all sources, since the start. */
+  /** Outcomes of the events of all sources since the start. */
   readonly intake: () => Readonly<Record<IntakeCount, number>>;
-  /** What the journal takes on disk, and what is left there; null where that is not known. */
+  /** Bytes of the journal on disk, and free bytes there; null where unknown. */
   readonly disk: () => { readonly journalBytes: number; readonly freeBytes: number | null };
   readonly instruments: () => number;
-  /** Newest place in the numbering. */
+  /** Newest sequence number. */
   readonly lastSeq: () => number;
-  /** What went on to readers since the start. */
+  /** Batches and events that were published since the start. */
   readonly published: { readonly batches: number; readonly events: number };
 }
 
@@ -225,7 +228,7 @@ export class Metrics {
     );
   }
 
-  /** What was sent, and what was not, by kind of topic. */
+  /** Messages sent and not sent, by kind of topic. */
   private addKinds({ kinds, own }: MetricSources): void {
     const { registry } = this;
     const lost = [

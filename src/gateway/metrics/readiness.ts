@@ -1,20 +1,20 @@
 /**
- * Readiness: whether the server keeps its promises now, and if not, why; what `GET /readyz` tells.
+ * Readiness: whether the server can provide its service now, and if not, why; the content of `GET /readyz`.
  *
- * There is no answer before a start has recovered the journal: the port is opened behind that. What a
- * feed does not say takes no server out of service unless the settings ask for it: a market may be quiet,
- * and whoever is fed by the same source is as silent.
+ * The port opens only after a start has recovered the journal, so there is no answer before that. A silent
+ * source does not make the server unready unless the settings say so: a market may be quiet, and other
+ * servers of the same source are silent too.
  */
 
 import type { JournalHealth } from '../../base/contracts/figures';
 import { SECURITY_HEADERS } from '../rest/responses';
 
-/** Fed instruments that have been silent for longer than they may be. */
+/** Feed instruments that have been silent for longer than allowed. */
 export interface StaleFeeds {
   readonly count: number;
   /** Some of them, the longest silent first; `since` in nanoseconds since 1970. */
   readonly feeds: readonly { readonly symbol: string; readonly since: string }[];
-  /** Whether that makes the server unready. */
+  /** Whether this makes the server unready. */
   readonly isUnready: boolean;
 }
 
@@ -28,9 +28,9 @@ export interface NotReady {
 }
 
 export interface Readiness {
-  /** Why it is not ready; empty when it is. */
+  /** Why the server is not ready; empty when it is. */
   readonly reasons: readonly NotReady[];
-  /** What somebody should look after, and does not make it unready. */
+  /** Problems that need attention but do not make the server unready. */
   readonly warnings: readonly NotReady[];
 }
 
@@ -64,7 +64,7 @@ export function readiness(
   return { reasons, warnings };
 }
 
-/** 200 `{"ready":true}`, or 503 with the reasons; either with `warnings`, if there are any. */
+/** 200 `{"ready":true}`, or 503 with the reasons; both with `warnings`, if there are any. */
 export function readyResponse({ reasons, warnings }: Readiness): Response {
   const ready = reasons.length === 0;
   const body = {

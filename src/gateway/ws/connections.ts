@@ -1,7 +1,7 @@
 /**
- * Connections: who is connected now, by the name of its session; what an operator is shown of each, and
- * the one way in which others than the connection itself end it.
- * Bounded: by the sessions that the server takes; of addresses that flood it, by `FLOODS_MAX`.
+ * Connections: the open connections, by session name. The register supplies the figures that an operator
+ * sees of each connection, and it is the only way for other parts to close one.
+ * Bounded: by the limit on sessions; remembered flooding addresses, by `FLOODS_MAX`.
  */
 
 import type { CloseReason } from '../../../protocol/codes';
@@ -14,45 +14,48 @@ import { clientAt } from '../auth/addresses';
 import type { ReceivedCounts } from './counts';
 
 export interface OpenConnection {
-  /** Name of its session. */
+  /** Name of the connection's session. */
   readonly name: string;
-  /** What the client calls itself; null when it does not say. */
+  /** The name that the client gives itself; null when it gives none. */
   readonly client: string | null;
-  /** Name of the key that it presented; null without one. */
+  /** Name of the key that the client presented; null without one. */
   readonly key: string | null;
-  /** Whom it comes from; behind a proxy, the proxy. */
+  /** Address of the client; behind a proxy, the address of the proxy. */
   readonly address: string;
   readonly connectedAt: Nanos;
   readonly figures: SessionFigures;
   readonly received: ReceivedCounts;
-  /** Whether it has sent what is not read yet; meanwhile nothing more is read of it. */
+  /** `isHolding`: frames that were received wait to be processed. The socket is not read meanwhile. */
   readonly intake: { readonly isHolding: boolean };
   readonly principal: Principal;
-  /** Why somebody for whom it acts may not any more: who showed a key last, or asked before that. */
+  /**
+   * Why a principal of this connection is no longer allowed: the current one or an earlier one
+   * (authority.ts).
+   */
   lapsed(): Lapse | undefined;
-  /** Its key has changed. */
+  /** Replaces the principal after its key has changed. */
   become(principal: Principal): void;
   topicNames(most: number): string[];
-  /** Says why, and closes it. */
+  /** Sends the reason, then closes the connection. */
   shut(reason: CloseReason): void;
 }
 
-/** So long an address is known for a flood. */
+/** How long an address is remembered after a flood. */
 const FLOOD_MS = 10_000;
 const FLOODS_MAX = 10_000;
-/** So many connections are checked in a turn of the event loop. */
+/** Number of connections that one turn of the event loop checks. */
 const CHECKS_A_TURN = 1_000;
 
 export class Connections {
   private readonly open = new Map<string, OpenConnection>();
-  /** How many there are of each address and each key. */
+  /** Number of connections per address and per key. */
   private readonly addresses = new Map<string, number>();
   private readonly keyNames = new Map<string, number>();
   private keyed = 0;
-  /** When a connection of an address was last closed for a flood; the longest ago first. */
+  /** When a connection of an address was last closed for a flood; the oldest entry first. */
   private readonly floods = new Map<string, number>();
   private readonly clock: Clock;
-  /** Those that the newest check has yet to look at. */
+  /** Connections that the current check has not reached yet. */
   private unchecked: Iterator<OpenConnection> = [].values();
 
   constructor(clock: Clock) {
@@ -77,7 +80,7 @@ export class Connections {
     this.countKey(connection.key, -1);
   }
 
-  /** An open connection has shown another key. */
+  /** An open connection has presented another key. */
   rekeyed(before: string | null, now: string | null): void {
     this.countKey(before, -1);
     this.countKey(now, 1);
@@ -99,7 +102,7 @@ export class Connections {
     }
   }
 
-  /** Whether a connection of this address was closed for a flood just now. */
+  /** Whether a connection of this address was closed for a flood recently. */
   hasFlooded(address: string): boolean {
     return this.isRecent(clientAt(address));
   }
@@ -109,12 +112,12 @@ export class Connections {
     return atMs !== undefined && this.clock.monotonicMs() - atMs < FLOOD_MS;
   }
 
-  /** Those that have not shown a key. */
+  /** Number of connections that have not presented a key. */
   get keyless(): number {
     return this.open.size - this.keyed;
   }
 
-  /** Of IPv6: of its network. */
+  /** Number of connections of an address; for IPv6, of its network. */
   ofAddress(address: string): number {
     return this.addresses.get(clientAt(address)) ?? 0;
   }
@@ -128,9 +131,10 @@ export class Connections {
   }
 
   /**
-   * Closes those of whose keys one is no more, or has expired, or goes for less than it did, though
-   * another was shown since; and those that may do nothing and have not shown a key in `helloMs`. Of many
-   * some in a turn of the event loop; a later check takes the place of one that is under way.
+   * Closes two groups of connections: those with a key that was removed, has expired or lost permissions
+   * (even if the client has presented another key since); and those without permissions that have not
+   * presented a key within `helloMs`. A check of many connections spans several turns of the event loop. A
+   * new check replaces one that is under way.
    */
   check(keys: Keyring, helloMs: number): void {
     this.unchecked = this.open.values();
@@ -148,7 +152,7 @@ export class Connections {
     this.clock.turns.soon('watch', () => this.checkSome(round, keys, helloMs));
   }
 
-  /** In the order in which they came. */
+  /** All connections, in the order in which they were opened. */
   all(): IterableIterator<OpenConnection> {
     return this.open.values();
   }

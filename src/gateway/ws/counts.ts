@@ -1,21 +1,21 @@
 /**
- * Stream counts: what clients sent over WebSocket, what was refused of it, and how connections ended;
- * over all, and of each connection.
- * Bounded: codes are those of the tables, whatever a client sends.
+ * Stream counts: what clients sent over WebSocket, how much of it was refused, and how connections ended; in
+ * total and per connection.
+ * Bounded: only the codes of the tables are counted separately, whatever a client sends.
  */
 
 import { CLOSES, type ErrorCode } from '../../../protocol/codes';
 
-/** What came in. */
+/** What was received. */
 export interface ReceivedCounts {
   frames: number;
   bytes: number;
   messages: number;
-  /** Answers with an error, to messages, parts of them, or frames. */
+  /** Error answers: to messages, to parts of messages and to frames. */
   refused: number;
 }
 
-/** Close codes of WebSocket itself (RFC 6455 § 7.4.1) that end a connection here. */
+/** Close codes of WebSocket itself (RFC 6455 § 7.4.1) that can end a connection. */
 const STANDARD_CLOSES = [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011];
 const KNOWN_CLOSES: ReadonlySet<number> = new Set([
   ...STANDARD_CLOSES,
@@ -38,12 +38,12 @@ export class StreamCounts {
   }
 }
 
-/** A client may close with any of four thousand codes; those that are not known are one. */
+/** A client may close with any of four thousand codes. All unknown codes share one count. */
 export function closeLabel(code: number): string {
   return KNOWN_CLOSES.has(code) ? String(code) : 'other';
 }
 
-/** What one connection sent; each is counted over all as well. */
+/** What one connection sent. Each item is added to the totals as well. */
 export class ConnectionCounts {
   readonly received: ReceivedCounts = { frames: 0, bytes: 0, messages: 0, refused: 0 };
   private readonly all: StreamCounts;

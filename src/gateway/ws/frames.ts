@@ -1,4 +1,4 @@
-/** Frames: what a client sent, as messages, by the form of its connection. */
+/** Frames: decodes what a client sent into messages, in the subprotocol of its connection. */
 
 import {
   decodeFrame,
@@ -14,12 +14,12 @@ import type { Message } from '../../../protocol/messages';
 import type { ScalesOf } from '../../../protocol/units';
 
 /**
- * Faults of one frame that are read: more than a connection outlives, whether they are counted as faults
- * or refused as too fast, so what is left unread behind them is nobody's any more.
+ * Number of faults of one frame that are read. A connection is closed before it reaches this number, whether
+ * the faults count as errors or as messages over the rate. What is left unread behind them is never needed.
  */
 const FRAME_FAULTS_MAX = 256;
 
-/** A longer frame is read in parts. */
+/** A longer frame is decoded in parts. */
 const SHORT_LENGTH = 4_096;
 
 export function isShort({ length }: string | Uint8Array): boolean {
@@ -41,7 +41,7 @@ export function readFrame(
     : decodeFrame(data, FRAME_MESSAGES_MAX, FRAME_FAULTS_MAX);
 }
 
-/** The same in parts, each a small part of a millisecond; a part may be empty. */
+/** Decodes a frame in parts. Each part takes a small fraction of a millisecond. A part may be empty. */
 export function* readFrameInParts(
   data: string | Uint8Array,
   form: Subprotocol,

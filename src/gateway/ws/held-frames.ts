@@ -1,21 +1,24 @@
 /**
- * Held frames: what a connection that may publish or trade has sent and that is not read yet, since its client
- * has used its share (shares.ts). As long as anything is held, the socket is not read, so that who sends too much
- * feels it by its line: nothing of it is lost, and its answers come later.
+ * Held frames: frames of a connection that may publish or trade, which wait because the client has used its
+ * share (shares.ts). The socket is not read while any frame is held, so TCP slows down a client that sends
+ * too much. No data are lost; the answers are only later.
  *
- * Bounded: by what Bun had read of the socket before it stopped, by the bytes that a client may hold, and by the
- * work that may wait of a client.
+ * Bounded: by what Bun had read from the socket before it stopped, by the bytes that a client may hold, and
+ * by the work that may wait per client.
  */
 
 import type { Meter } from '../../base/byte-account';
 import type { Pausable } from './socket-gate';
 import { PIECE, type Share, type Waiting } from '../auth/shares';
 
-/** Work in microseconds: of a frame and each of its bytes, with what becomes of them, and of each event. */
+/** Work in microseconds: per frame, per byte of a frame and per event, including what follows from them. */
 export const SOURCE_WORK = { frame: 8, byte: 0.015, event: 2 } as const;
-/** What a frame takes in memory beside its bytes. */
+/** Memory that a frame takes in addition to its bytes. */
 const FRAME_BYTES = 256;
-/** A connection for which no more than this waits is not refused for what others of its client send. */
+/**
+ * A connection with at most this many waiting frames is not refused because of its client's other
+ * connections.
+ */
 const MODEST = 16;
 
 type Data = string | Uint8Array;
@@ -32,22 +35,25 @@ export class HeldFrames implements Waiting {
   private meter: Meter | undefined;
   private frames: Frame[] = [];
   private done = 0;
-  /** In which it waits. */
+  /** The share in whose queue this connection waits. */
   private share: Share | undefined;
 
-  /** @param shareOf that of its client as it is now @param handle reads a frame, and handles what is in it */
+  /**
+   * @param shareOf returns the current share of the client
+   * @param handle decodes a frame and handles its messages
+   */
   constructor(shareOf: () => Share, handle: (data: Data, bytes: number) => void) {
     this.shareOf = shareOf;
     this.handle = handle;
   }
 
-  /** @param meter counts what is held */
+  /** @param meter counts the held bytes */
   open(socket: Pausable, meter: Meter): void {
     this.socket = socket;
     this.meter = meter;
   }
 
-  /** Reads it, now or in its turn. @returns why it is refused */
+  /** Handles a frame now, or when its share allows it. @returns why the frame is refused */
   take(data: Data, bytes: number): 'crowded' | 'no-room' | undefined {
     if (this.share === undefined) {
       const share = this.shareOf();
@@ -83,7 +89,7 @@ export class HeldFrames implements Waiting {
     return false;
   }
 
-  /** Forgets what is held. */
+  /** Discards the held frames. */
   clear(): void {
     const { share } = this;
     if (share === undefined) return;

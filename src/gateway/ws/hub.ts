@@ -1,4 +1,4 @@
-/** Stream hub: the stages behind a connection, as it sees them. */
+/** Stream hub: the interface of a connection to the stages behind it. */
 
 import type { ServerWebSocket } from 'bun';
 
@@ -20,18 +20,18 @@ import type { OrderStage } from '../../base/contracts/order-entry';
 /** What a connection needs of the broadcaster's session. */
 export interface StreamSession {
   readonly name: string;
-  /** What it causes to be held, and whose that is: the name of a key, or an address. */
+  /** Counts the bytes held for this session; they are charged to the name of a key or to an address. */
   readonly meter: Meter;
-  /** What it was sent last is lost, and its socket is being closed. */
+  /** Data sent last were lost, and the socket is being closed. */
   readonly overrun: boolean;
-  /** Topics that it is on. */
+  /** Topics that the session subscribes to. */
   readonly topics: ReadonlyMap<{ readonly name: string }, unknown>;
   readonly state: SessionFigures;
   send(messages: readonly Message[]): void;
   gone(): void;
 }
 
-/** What may be logged of a session. */
+/** Events of a session that may be logged. */
 export interface SessionNote {
   readonly client?: string;
   readonly code?: string | number;
@@ -39,7 +39,7 @@ export interface SessionNote {
   readonly field?: string | undefined;
 }
 
-/** What became of a publish that was taken. */
+/** Outcome of a publish that was accepted. */
 export interface Published {
   readonly seq: number;
   readonly intake: { readonly repeated: number; readonly waiting: number };
@@ -56,24 +56,24 @@ export interface StreamHub<S extends StreamSession> {
   readonly counts: StreamCounts;
   readonly orders: OrderStage;
   readonly clock: Clock;
-  /** For long frames of all connections. */
+  /** Queue for the long frames of all connections. */
   readonly slices: SliceQueue;
   readonly limits: GatewayLimits & { readonly frameBytesMax: number };
-  /** As they are now. */
+  /** The limits that the welcome states, as they are now. */
   welcomeLimits(): MessageOf<'welcome'>['limits'];
   lastSeq(): number;
-  /** How many topics these names stand for: `*` for one of each instrument. */
+  /** Number of topics that these names stand for: `*` counts one per instrument. */
   topicsIn(names: readonly string[]): number;
-  /** Since the start, to one session alone. */
+  /** Bytes that were sent to single sessions since the start. */
   sentBytes(): number;
-  /** Makes the session of a socket that has opened. */
+  /** Creates the session of a socket that has opened. */
   enter(socket: ServerWebSocket<unknown>, form: Subprotocol): { session: S; source: number };
   leave(session: S, source: number): void;
-  /** Whose orders a session is told of; null when it may not trade. */
+  /** Sets whose orders a session is notified of; null when it may not trade. */
   follow(session: S, owner: string | null): void;
-  /** Sends what it has yet to get of its orders, ahead of an answer. */
+  /** Sends the pending order notifications of a session, so that they precede an answer. */
   settle(session: S): void;
-  /** @param done told when the answer is made; requests about topics wait until then */
+  /** @param done called when the answer is complete; requests about topics wait until then */
   subscribe(
     session: S,
     id: number,
@@ -82,25 +82,29 @@ export interface StreamHub<S extends StreamSession> {
     done: () => void,
   ): Fault | undefined;
   /**
-   * Everything of the topics behind a place, or a reset; then live.
-   * @param done told when that is answered, or why it is refused; topics wait until then
+   * Sends everything of the topics after a seq, or a reset; then live data.
+   * @param done called when the resume is answered, or with the reason for a refusal; topics wait until then
    */
   resume(session: S, request: MessageOf<'resume'>, done: (refused?: Fault) => void): void;
-  /** @returns why it is refused; the replay answers otherwise */
+  /** @returns why the request is refused; otherwise the replay itself answers */
   replay(session: S, request: MessageOf<'replay'>): Fault | undefined;
-  /** The client has read up to a ping. @param payload that of the ping @returns whether it was one of ours */
+  /**
+   * The client has read everything up to a ping.
+   * @param payload payload of that ping
+   * @returns whether the server sent it
+   */
   pong(session: S, source: number, payload: Uint8Array): boolean;
-  /** @param done told when the session is on none of them; requests about topics wait until then */
+  /** @param done called when the session has left all of them; requests about topics wait until then */
   unsubscribe(session: S, topics: readonly string[], done: () => void): Fault | undefined;
-  /** Acknowledges a publish, soon. */
+  /** Acknowledges a publish. Acknowledgements are sent in batches. */
   acknowledge(session: S, ack: MessageOf<'ack'>): void;
-  /** @param owner whose key it is; without one the address */
+  /** @param owner name of the key; the address without one */
   submit(
     source: number,
     owner: string,
     published: MessageOf<'publish'>,
     done: (result: Published | { readonly index: number; readonly fault: Fault }) => void,
   ): void;
-  /** A line for the log, about this session; nothing in it that a client may have meant for itself. */
+  /** Writes a log line about this session. It must not contain data that may be private to the client. */
   note(session: string, event: 'named' | 'refused' | 'closed', detail: SessionNote): void;
 }

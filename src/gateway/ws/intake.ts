@@ -1,7 +1,8 @@
 /**
- * Intake: what a connection sends, on its way to be handled: counted against the limits, refused where
- * it comes too fast, each in its place, and handed on a little at a time, in the share of its client. Frames of
- * those who may publish or trade are read in a share of their own, and wait for it unread (held-frames.ts).
+ * Intake: receives what a connection sends. It counts everything against the limits, refuses what exceeds
+ * them (in order), and hands the rest on in small pieces, within the share of the client. Frames of clients
+ * that may publish or trade have a share of their own. They wait undecoded until that share allows them
+ * (held-frames.ts).
  */
 
 import { fault, type Fault } from '../../../protocol/codes';
@@ -21,17 +22,25 @@ import { Slices } from './slices';
 import { SocketGate, type Pausable } from './socket-gate';
 import { orderWork, WORK } from '../auth/work';
 
-/** Of the records behind a resume or replay so much at once: whoever leaves before it is done pays no more. */
+/**
+ * Number of records of a resume or replay that are charged at once. A client that leaves early pays for no
+ * more.
+ */
 const RECORDS_WORK_MAX = 1_000;
-/** A connection for which no more than this waits is not refused for what others of its client ask. */
+/**
+ * A connection with at most this many waiting messages is not refused because of its client's other
+ * connections.
+ */
 const MODEST = 16;
-/** A longer frame is not read for a client that owes a second's worth, as reading it is work that cannot wait. */
+/**
+ * Decoding cannot be postponed, so a longer frame of a client whose share is a second behind is not decoded.
+ */
 const SMALL_BYTES = 512;
 
-/** What a message that waits takes in memory, of its bytes in its frame. */
+/** Memory that a waiting message takes in addition to its bytes in the frame. */
 const HELD_FACTOR = 4;
 
-/** A message as it came, what was no message, or one that came too fast. */
+/** A message as it was received, a fault in its stead, or a message over the rate limit. */
 export type Asked = Message | Fault | TooFast;
 
 interface TooFast {
@@ -39,21 +48,21 @@ interface TooFast {
   readonly over: Fault;
 }
 
-/** The connection behind. */
+/** The connection that handles the messages. */
 interface Handler {
   readonly principal: Principal;
-  /** Name of the key that it has shown; null without one. */
+  /** Name of the key that the client presented; null without one. */
   readonly key: string | null;
   readonly address: string;
   readonly form: Subprotocol;
   readonly scalesOf: ScalesOf;
-  /** Whether anybody wants what is still to come. */
+  /** Whether the connection still handles messages. */
   isServed(): boolean;
   counted(messages: number): void;
   handle(asked: Asked): void;
-  /** It is handled later; what comes behind it is read before that. */
+  /** Announces a message that is handled later. What follows it is decoded before that. */
   foresee(asked: Asked): void;
-  /** It does not slow down; what waits is not handled any more. */
+  /** The client ignores the refusals. Waiting messages are no longer handled. */
   flooded(id: number | null, over: Fault): void;
 }
 
@@ -62,9 +71,9 @@ interface Stages {
   readonly clock: Clock;
   readonly shares: Shares;
   readonly slices: SliceQueue;
-  /** How many topics these names stand for. */
+  /** Number of topics that these names stand for. */
   topicsIn(names: readonly string[]): number;
-  /** Since the start, to one session alone: the answers, not the topics. */
+  /** Bytes of answers (not of topics) that were sent to single sessions since the start. */
   sentBytes(): number;
   lastSeq(): number;
   readonly connections: { ofKey(name: string): number };
@@ -104,7 +113,7 @@ export class Intake {
     });
   }
 
-  /** @param meter of the session, which counts what is held */
+  /** @param meter the session's meter, which counts the held bytes */
   open(socket: Pausable, meter: Meter): void {
     this.meter = meter;
     const gate = new SocketGate(socket);
@@ -112,15 +121,15 @@ export class Intake {
     this.frames.open(gate);
   }
 
-  /** Somebody at its address was closed for a flood just now. */
+  /** A connection of the same address was closed for a flood recently. */
   suspect(): void {
     this.inbound.suspect(this.mayPublish, this.stages.clock.monotonicMs());
   }
 
-  /** A frame of so many bytes has come: it is read, now or in its turn, or refused. */
+  /** A frame was received: decodes it now, queues it, or refuses it. */
   frame(data: string | Uint8Array, bytes: number): void {
     const nowMs = this.stages.clock.monotonicMs();
-    const { isSource } = this; // which what is in it may change
+    const { isSource } = this; // read first: handling the frame may change it
     const over =
       this.inbound.frame(bytes, this.mayPublish, nowMs) ??
       this.crowded(nowMs) ??
@@ -131,12 +140,12 @@ export class Intake {
     this.frames.read(data, bytes);
   }
 
-  /** Frames of it wait to be read, and its socket is not read. */
+  /** Whether frames wait to be decoded and the socket is not read. */
   get isHolding(): boolean {
     return this.held.isHolding;
   }
 
-  /** What was held is read before what comes behind it, whoever it is by then. */
+  /** Held frames are decoded before later frames, even if the roles have changed in between. */
   private get isSource(): boolean {
     return this.mayPublish || this.handler.principal.roles.has('trade') || this.held.isHolding;
   }
@@ -157,7 +166,7 @@ export class Intake {
     return this.stages.shares.ofSource(this.handler.key, this.payer);
   }
 
-  /** What was in a frame, or in a part of it. */
+  /** Takes the messages of a frame, or of a part of it. */
   private take(items: readonly (Message | Fault)[], bytes: number, goesOn: boolean): void {
     const nowMs = this.stages.clock.monotonicMs();
     if (items.length === 0) return this.emptyFrame(nowMs);
@@ -166,7 +175,7 @@ export class Intake {
     let events = 0;
     for (const [i, item] of items.entries()) {
       if ('events' in item && item.type === 'publish') events += item.events.length;
-      // What waits of its own frame refuses none of it.
+      // The waiting messages of a frame do not cause refusals within the same frame.
       const over = this.inbound.message(nowMs) ?? (goesOn ? undefined : this.crowded(nowMs));
       if (over === undefined) {
         taken?.push(item);
@@ -184,7 +193,10 @@ export class Intake {
     for (const later of asked.slice(done)) this.handler.foresee(later);
   }
 
-  /** An empty array costs what a message costs. As nothing of it waits, it is refused for the debt alone. */
+  /**
+   * An empty array costs as much as one message. Nothing of it can wait, so only a debt of the share refuses
+   * it.
+   */
   private emptyFrame(nowMs: number): void {
     this.share.spend(WORK.read);
     const over =
@@ -199,14 +211,15 @@ export class Intake {
     else this.handler.handle({ id: null, over });
   }
 
-  /** These were asked for or left. */
+  /** Charges the topics of a subscribe or unsubscribe. */
   topics(names: readonly string[]): void {
     this.inbound.topics(this.stages.topicsIn(names), this.stages.clock.monotonicMs());
   }
 
   /**
-   * A ping or a pong of WebSocket itself. Who sends too many is closed, and who does not read what Bun answers.
-   * @param unreadBytes what is not read of all that it was sent
+   * Counts a ping or pong of WebSocket itself. A client that sends too many is closed, and so is one that
+   * does not read the pongs that Bun sends.
+   * @param unreadBytes sent bytes that the client has not read yet
    */
   controlFrame(unreadBytes: number, meter: Meter): void {
     this.share.spend(WORK.control);
@@ -216,7 +229,7 @@ export class Intake {
     if (over !== undefined) this.handler.flooded(null, over);
   }
 
-  /** Whose connection it is. */
+  /** Whom the work is charged to. */
   private get payer(): string {
     return this.handler.key ?? clientAt(this.handler.address);
   }
@@ -245,13 +258,16 @@ export class Intake {
     return this.inbound.crowded(this.payer, nowMs);
   }
 
-  /** Forgets what waits. */
+  /** Discards what waits. */
   clear(): void {
     this.slices.clear();
     this.held.clear();
   }
 
-  /** Of what a source publishes other queues take care; of others it is refused. */
+  /**
+   * Cost of a message. Publishes of a source have queues of their own; from other clients a publish is
+   * refused.
+   */
   private costOf(asked: Asked): number {
     if ('over' in asked) return WORK.message;
     if (!('type' in asked)) return WORK.fault;

@@ -1,6 +1,6 @@
 /**
- * Lanes: how much of something each client has under way at once; the rest waits in line, behind its own.
- * So whoever asks for one thing has it next, however many things another asks for.
+ * Lanes: limits how many tasks of one kind each client has under way at once. Further tasks wait behind the
+ * client's own tasks only, so one client's many requests do not delay the single request of another.
  * Bounded: by the limits on what a client may have under way and waiting.
  */
 
@@ -13,7 +13,7 @@ export class Lanes {
   private readonly lanes = new Map<string, Lane>();
   private readonly most: number;
 
-  /** @param most of each client */
+  /** @param most tasks under way per client */
   constructor(most: number) {
     this.most = most;
   }
@@ -28,7 +28,7 @@ export class Lanes {
     } finally {
       const next = lane.waiting.shift();
       if (next !== undefined)
-        next(); // in its stead
+        next(); // takes over the slot
       else if (--lane.underWay === 0) this.lanes.delete(client);
     }
   }

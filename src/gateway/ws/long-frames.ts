@@ -1,7 +1,8 @@
 /**
- * Long frames: what one connection sends is read in the order in which it comes, a long frame in parts, between
- * which the event loop does what else there is. Meanwhile the socket is not read, and what of it was read waits.
- * Bounded: what waits, by what Bun had read of the socket before it stopped.
+ * Long frames: decodes the frames of one connection in order. A long frame is decoded in parts, and the
+ * event loop does other work between two parts. The socket is not read meanwhile; frames that were received
+ * already wait.
+ * Bounded: by what Bun had read from the socket before it stopped.
  */
 
 import type { Subprotocol } from '../../../protocol/codec';
@@ -14,7 +15,7 @@ import type { Pausable } from './socket-gate';
 
 type Data = string | Uint8Array;
 
-/** About what a message takes, where it is not known. */
+/** Estimated bytes of a message where the size is unknown. */
 const MESSAGE_BYTES = 64;
 
 interface Frame {
@@ -22,12 +23,15 @@ interface Frame {
   readonly bytes: number;
 }
 
-/** The connection behind. */
+/** The connection that takes the messages. */
 interface Reader {
   readonly scalesOf: ScalesOf;
-  /** @param bytes about what they take @param goesOn whether they are of a frame of which some were taken */
+  /**
+   * @param bytes estimated size of the items
+   * @param goesOn whether earlier items of the same frame were taken already
+   */
   taken(items: readonly (Message | Fault)[], bytes: number, goesOn: boolean): void;
-  /** Whether anybody wants what is still to come. */
+  /** Whether the connection still takes messages. */
   isServed(): boolean;
 }
 
@@ -49,7 +53,7 @@ export class LongFrames {
     this.socket = socket;
   }
 
-  /** Reads it, now or behind those before it. */
+  /** Decodes a frame now, or behind those before it. */
   read(data: Data, bytes: number): void {
     if (!this.isReading && isShort(data)) return this.whole({ data, bytes });
     this.waiting.push({ data, bytes });
@@ -80,7 +84,8 @@ export class LongFrames {
     let isFirst = true;
     for (const items of readFrameInParts(data, this.form, reader.scalesOf)) {
       if (!reader.isServed()) return;
-      // A long message alone is all of it; of many the first part counts for more than it takes.
+      // A frame with one long message is charged in full. With many messages, the first part is
+      // overestimated.
       if (items.length > 0)
         reader.taken(items, isFirst ? bytes : MESSAGE_BYTES * items.length, !isFirst);
       isFirst &&= items.length === 0;

@@ -1,4 +1,4 @@
-/** Stream messages: what a connection says by itself, from what the server knows. */
+/** Stream messages: messages that a connection creates itself, from what the server knows. */
 
 import { ERRORS, type Fault } from '../../../protocol/codes';
 import type { MessageOf } from '../../../protocol/messages';
@@ -26,13 +26,13 @@ export function welcome<S extends StreamSession>(
   };
 }
 
-/** A fault as the client is told it. @param id of the request at fault, if it is known */
+/** The error message for a fault. @param id id of the request at fault, if known */
 export function errorOf(id: number | null, f: Fault): MessageOf<'error'> {
   return {
     type: 'error',
     id,
     code: f.code,
-    message: f.message.slice(0, MESSAGE_LENGTH_MAX).toWellFormed(), // a cut may halve a pair
+    message: f.message.slice(0, MESSAGE_LENGTH_MAX).toWellFormed(), // the cut may split a surrogate pair
     field: f.field?.slice(0, FIELD_LENGTH_MAX) ?? null,
     hint: ERRORS[f.code].hint,
   };

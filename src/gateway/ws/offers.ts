@@ -1,7 +1,7 @@
 /**
- * Offers: what a source defines, from when it is read until the market has it or has refused it, so that
- * what the source sends behind a definition is read by it, and need not wait for the answer.
- * Bounded: by the definitions that wait for their turn.
+ * Offers: the definitions of a source that the market has neither accepted nor refused yet. Later messages
+ * of the source are decoded by them, so the source need not wait for the answer.
+ * Bounded: by the definitions that may wait.
  */
 
 import type { Instrument, MessageOf } from '../../../protocol/messages';
@@ -13,14 +13,14 @@ export class Offers {
     return this.bySymbol.get(symbol);
   }
 
-  /** From now on; the same message again changes nothing. */
+  /** Adds the definition. The same message again has no effect. */
   add({ events }: MessageOf<'publish'>): void {
     for (const event of events) {
       if (event.type === 'instrument') this.bySymbol.set(event.symbol, event);
     }
   }
 
-  /** The message was taken, or refused. */
+  /** The market has accepted or refused the message. */
   delete({ events }: MessageOf<'publish'>): void {
     for (const event of events) {
       if (this.bySymbol.get(event.symbol) === event) this.bySymbol.delete(event.symbol);

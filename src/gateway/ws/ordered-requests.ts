@@ -1,6 +1,6 @@
 /**
- * Ordered requests: what a connection asks of topics is done in order, so while the answer of one is being
- * made the others wait. Bounded: by number and by bytes; one more is refused.
+ * Ordered requests: requests of a connection about topics are handled in order. While one is being answered,
+ * the others wait. Bounded: by number and by bytes; a request beyond that is refused.
  */
 
 import { fault, type Fault } from '../../../protocol/codes';
@@ -8,11 +8,11 @@ import type { Message } from '../../../protocol/messages';
 import type { Meter } from '../../base/byte-account';
 
 export const HELD_MAX = 1_000;
-/** About what a request takes, and each topic that it names. */
+/** Estimated memory of a request, and of each topic that it names. */
 const REQUEST_BYTES = 256;
 const TOPIC_BYTES = 64;
 
-/** Those about topics. */
+/** Requests about topics. */
 export const ORDERED: ReadonlySet<Message['type']> = new Set([
   'subscribe',
   'unsubscribe',
@@ -21,7 +21,7 @@ export const ORDERED: ReadonlySet<Message['type']> = new Set([
 ]);
 
 export class OrderedRequests {
-  /** Of the session, which counts what waits. */
+  /** The session's meter, which counts the bytes that wait. */
   meter: Meter | undefined;
   private readonly limits: { readonly heldBytesMax: number };
   private readonly handle: (request: Message) => unknown;
@@ -35,12 +35,12 @@ export class OrderedRequests {
     this.handle = handle;
   }
 
-  /** Whether one is being answered, and others have to wait. */
+  /** Whether a request is being answered, so that others have to wait. */
   get isHolding(): boolean {
     return this.isAnswering;
   }
 
-  /** One waits. @returns why it is refused */
+  /** Queues a request. @returns why it is refused */
   hold(request: Message): Fault | undefined {
     if (this.waiting.length - this.taken >= HELD_MAX) {
       return fault('overloaded', `${HELD_MAX} requests wait for an answer`);
@@ -57,12 +57,12 @@ export class OrderedRequests {
     return undefined;
   }
 
-  /** One is answered from now on. */
+  /** A request is being answered from now on. */
   begin(): void {
     this.isAnswering = true;
   }
 
-  /** It was answered: goes on with those that wait, up to the next whose answer takes its time. */
+  /** A request was answered: handles those that wait, up to the next one that is answered asynchronously. */
   end(): void {
     this.isAnswering = false;
     if (this.isGoing) return;

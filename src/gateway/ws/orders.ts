@@ -1,4 +1,7 @@
-/** Stream orders: the commands of a connection to the market, once it is known who gives them. */
+/**
+ * Stream orders: passes the order commands of a connection to the market, with the principal that gives
+ * them.
+ */
 
 import { fieldFault, within, type Fault } from '../../../protocol/codes';
 import type { MessageOf } from '../../../protocol/messages';
@@ -7,13 +10,13 @@ import type { AmendFields, OrderOutcome, OrderStage } from '../../base/contracts
 
 export type OrderMessage = MessageOf<'order'> | MessageOf<'cancel'> | MessageOf<'amend'>;
 
-/** Why a command is not even tried. */
+/** Why a command is not passed on. */
 export function commandFault(principal: Principal, m: OrderMessage): Fault | undefined {
   const refused = mayNot(principal, 'trade') ?? (m.type === 'amend' ? amendFault(m) : undefined);
   return refused && within(m.type, refused);
 }
 
-/** Settles when the journal has the command. */
+/** Settles when the command is journaled. */
 export async function command(
   orders: OrderStage,
   { name }: Principal,

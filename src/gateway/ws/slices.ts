@@ -1,10 +1,10 @@
 /**
- * Slices: what one connection asks is done a little at a time, in its client's share of the loop
- * (shares.ts), so that who sends much at once is in nobody's way. The rest waits, in order, and the events
- * of the market and what others ask come between.
+ * Slices: handles the requests of one connection a few at a time, within its client's share of the event
+ * loop (shares.ts), so that a client with many requests does not delay others. The rest waits in order.
+ * Market events and requests of other clients are handled in between.
  *
- * Bounded: by the limits on what a connection sends, which hold before anything gets here, and by what
- * may wait of its client.
+ * Bounded: by the limits on what a connection sends, which apply before this queue, and by what may wait per
+ * client.
  */
 
 import { PIECE, type Share, type Waiting } from '../auth/shares';
@@ -16,13 +16,13 @@ export class Slices<T> implements Waiting {
   private readonly hold: (bytes: number) => void;
   private items: { readonly item: T; readonly cost: number; readonly bytes: number }[] = [];
   private done = 0;
-  /** In which it waits. */
+  /** The share in whose queue this connection waits. */
   private share: Share | undefined;
   private owed = 0;
 
   /**
-   * @param shareOf that of its client as it is now, which changes with its key
-   * @param hold counts so many bytes more that wait, or less
+   * @param shareOf returns the current share of the client, which changes with its key
+   * @param hold adds to the bytes that wait (negative: subtracts)
    */
   constructor(
     shareOf: () => Share,
@@ -41,8 +41,9 @@ export class Slices<T> implements Waiting {
   }
 
   /**
-   * Handles them, now or soon, behind those that wait.
-   * @param bytes about what each takes in memory @returns how many of them were handled now
+   * Handles items now, or later behind those that wait.
+   * @param bytes estimated memory per item
+   * @returns how many items were handled now
    */
   take(items: readonly T[], bytes = 0): number {
     let i = 0;
@@ -50,7 +51,7 @@ export class Slices<T> implements Waiting {
       const share = this.shareOf();
       for (; i < items.length; i++) {
         const cost = this.costOf(items[i]!);
-        // What costs nothing waits for nobody.
+        // Items without cost do not wait for the share.
         if (cost > 0 && !share.isFree) break;
         this.do(items[i]!, cost, share);
       }
@@ -63,7 +64,7 @@ export class Slices<T> implements Waiting {
     return i;
   }
 
-  /** Forgets what waits. */
+  /** Discards what waits. */
   clear(): void {
     this.share?.owe(-this.owed);
     this.owed = 0;

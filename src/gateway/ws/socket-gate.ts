@@ -1,6 +1,8 @@
-/** Socket gate: a socket is read while nobody wants it to rest. */
+/**
+ * Socket gate: pauses a socket while at least one part requests it, and resumes it after the last release.
+ */
 
-/** A socket as far as it matters here. */
+/** The methods of a socket that the gate uses. */
 export interface Pausable {
   pause(): void;
   resume(): void;
@@ -18,7 +20,7 @@ export class SocketGate implements Pausable {
     if (this.pauses++ === 0) this.socket.pause();
   }
 
-  /** Whoever wanted it to rest does not any more. */
+  /** One part withdraws its request for a pause. */
   resume(): void {
     if (--this.pauses === 0) this.socket.resume();
   }

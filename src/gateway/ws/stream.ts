@@ -1,9 +1,9 @@
 /**
- * Stream: one WebSocket connection from its upgrade to its end; what a client says, and the answers.
+ * Stream: one WebSocket connection from its upgrade to its end: the client's messages and the answers.
  *
- * The connection object is the `data` of Bun's socket, whose events Elysia's server hands straight to
- * it (`open`, `message`, `close` of `ws.data`), so no wrapper stands in the path of a message.
- * Bounded: frame size, messages a frame, faults before the connection is closed.
+ * The connection object is the `data` of Bun's socket. Elysia's server passes the socket events directly to
+ * it (`open`, `message`, `close` of `ws.data`), so a message passes through no wrapper.
+ * Bounded: frame size, messages per frame, faults before the connection is closed.
  */
 
 import type { ServerWebSocket } from 'bun';
@@ -36,11 +36,11 @@ import { clientAt } from '../auth/addresses';
 import { command, commandFault, type OrderMessage } from './orders';
 import { errorOf, VERSION, welcome } from './messages';
 
-/** With so many errors a connection is closed. */
+/** Number of errors after which a connection is closed. */
 export const FAULTS_MAX = 100;
-/** Whoever floods the server is asked to stay away for so long. */
+/** A client that floods the server is asked to wait this long before it reconnects. */
 const FLOOD_RETRY_MS = 1_000;
-/** What waits for a token to be checked, which takes less than a millisecond. */
+/** Messages that may wait while a token is checked, which takes less than a millisecond. */
 const UNPROVEN_MAX = FRAME_MESSAGES_MAX;
 /** Messages that need the role `read`. */
 const READS: ReadonlySet<string> = new Set(['subscribe', 'resume', 'replay']);
@@ -63,12 +63,12 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private faults = 0;
   private readonly counts: ConnectionCounts;
   readonly intake: Intake;
-  /** What came behind a token that is being checked; null when none is. */
+  /** Messages received while a token is being checked; null when no check is under way. */
   private unproven: Asked[] | null = null;
   private readonly ordered: OrderedRequests;
-  /** Definitions that this client has published and that wait for their turn. */
+  /** Definitions that this client has published and that the market has not processed yet. */
   private readonly offers = new Offers();
-  /** A source need not wait for the answer to a definition before it uses it. */
+  /** Includes offered definitions, so a source can use a definition before it is acknowledged. */
   readonly scalesOf: ScalesOf = (symbol) => this.hub.scalesOf(symbol) ?? this.offers.get(symbol);
 
   constructor(hub: StreamHub<S>, form: Subprotocol, principal: Principal) {
@@ -91,7 +91,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.ordered.meter = session.meter;
     this.intake.open(ws, session.meter);
     this.name = session.name;
-    this.address = ws.remoteAddress ?? ''; // whoever is gone by then has none
+    this.address = ws.remoteAddress ?? ''; // empty if the client has disconnected already
     if (hub.connections.hasFlooded(this.address)) this.intake.suspect();
     this.connectedAt = hub.clock.now();
     hub.connections.add(this);
@@ -112,14 +112,14 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     this.intake.frame(data, bytes);
   }
 
-  /** For the intake only: so many messages were read. */
+  /** For the intake only: number of messages that were decoded. */
   counted(messages: number): void {
     this.counts.messages(messages);
   }
 
   /** For the intake only. */
   handle(asked: Asked): void {
-    // One before it may have ended the connection, or asked for more than it reads.
+    // An earlier message may have ended the connection, or requested more data than the client reads.
     if (!this.isServed()) return;
     if (this.unproven !== null) this.holdBack(asked);
     else if ('over' in asked) this.tell(asked.id, asked.over);
@@ -127,19 +127,22 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     else this.do(this.socket!, asked);
   }
 
-  /** For the intake only: what a source defines is known to what it sends behind it, also before its turn. */
+  /** For the intake only: a definition is known to the messages behind it, even before it is processed. */
   foresee(asked: Asked): void {
     if ('type' in asked && asked.type === 'publish') this.offers.add(asked);
   }
 
-  /** For the intake only: who does not heed refusals is asked to come back later. */
+  /** For the intake only: closes a client that ignores refusals, and asks it to reconnect later. */
   flooded(id: number | null, over: Fault): void {
     this.tell(id, over);
     this.hub.connections.noteFlood(this.address);
     this.end(this.socket!, 'limit-reached', FLOOD_RETRY_MS);
   }
 
-  /** The client has had what it was sent before a ping of ours; what answers none of ours only counts. */
+  /**
+   * The client has read everything before one of our pings. A pong that answers none of them is only
+   * counted.
+   */
   pong(ws: ServerWebSocket<unknown>, payload: Uint8Array): void {
     if (this.phase.is !== 'open') return;
     const { session, source } = this.phase;
@@ -174,7 +177,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     return this.principal.name === this.hub.keys.anonymous.name ? null : this.principal.name;
   }
 
-  /** Of an open connection; the register holds no other. */
+  /** Figures of an open connection; the register holds only open ones. */
   get figures(): SessionFigures {
     if (this.phase.is !== 'open') throw new Error(`the session ${this.name} is not open`);
     return this.phase.session.state;
@@ -269,7 +272,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     });
   }
 
-  /** Acknowledged when journaled; what becomes of the order comes as executions. */
+  /** Acknowledged when journaled. The outcome of the order follows as executions. */
   private async trade(m: OrderMessage): Promise<void> {
     const refused = commandFault(this.principal, m);
     if (refused !== undefined) return this.refuse(m.id, refused);
@@ -279,7 +282,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     else this.ack(m.id, outcome.seq);
   }
 
-  /** Takes on who is asking, and with it whose orders the session is told of. */
+  /** Sets the principal, and with it whose orders the session is notified of. */
   private identify(principal: Principal, session: S): void {
     this.authority.become(principal);
     session.meter.moveTo(this.key ?? clientAt(this.address), this.key === null);
@@ -291,7 +294,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       this.refuse(null, fieldFault('hello.version', m.version, '1'));
       return this.end(ws, 'protocol-error');
     }
-    // A client tells its name for the log, which takes it once.
+    // The log takes the name of a client once.
     if (this.client === null) this.hub.note(session.name, 'named', { client: m.client });
     this.client = m.client;
     if (m.key === null) return;
@@ -369,7 +372,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private refuse(id: number | null, f: Fault): void {
     if (this.phase.is !== 'open') return;
     this.faults += 1;
-    // Not the message: it shows what was sent, which may be a key in the wrong place.
+    // The message of the fault is not logged: it quotes what was sent, which may be a key in a wrong field.
     const { code, field } = f;
     if (this.faults === 1) this.hub.note(this.phase.session.name, 'refused', { code, field });
     this.tell(id, f);
@@ -378,14 +381,14 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     }
   }
 
-  /** Answers with a fault that is no fault of the client's program. */
+  /** Answers with a fault that does not count as an error of the client. */
   private tell(id: number | null, f: Fault): void {
     if (this.phase.is !== 'open') return;
     this.counts.refused(f.code);
     this.phase.session.send([errorOf(id, f)]);
   }
 
-  /** Says why, then closes. */
+  /** Sends the reason, then closes the connection. */
   private end(ws: ServerWebSocket<unknown>, reason: CloseReason, retryMs = 0): void {
     if (this.phase.is !== 'open') return;
     const { code, reconnect } = CLOSES[reason];

@@ -1,4 +1,4 @@
-/** Stream turns: the events of one socket, each a turn of the event loop that is timed. */
+/** Stream turns: times the handling of each event of a socket as one turn of the event loop. */
 
 import type { ServerWebSocket } from 'bun';
 
@@ -6,7 +6,7 @@ import type { TurnMeter } from '../../base/turn-meter';
 
 type Socket = ServerWebSocket<unknown>;
 
-/** What takes the events of a socket. */
+/** The receiver of the events of a socket. */
 interface SocketEvents {
   open(ws: Socket): void;
   message(ws: Socket, data: string | Uint8Array): void;
@@ -31,7 +31,7 @@ export class StreamTurns implements SocketEvents {
     this.turns.run('frame', () => this.events.message(ws, data));
   }
 
-  /** The most frequent of all events where many sessions are idle. */
+  /** With many idle sessions, this is the most frequent event. */
   pong(ws: Socket, payload: Uint8Array): void {
     const isTurn = this.turns.begin();
     try {

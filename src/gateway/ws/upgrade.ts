@@ -1,4 +1,4 @@
-/** Upgrade: from a request to a WebSocket, or why it is none. */
+/** Upgrade: turns a request into a WebSocket connection, or answers why it cannot. */
 
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../../protocol/codec';
 import { fault, fieldFault } from '../../../protocol/codes';
@@ -12,13 +12,13 @@ import { errorResponse } from '../rest/responses';
 import type { Shares } from '../auth/shares';
 import { WORK } from '../auth/work';
 
-/** Bun's server as far as it is used here. */
+/** The part of Bun's server that is used here. */
 interface Upgrader {
   upgrade(request: Request, options: { data: unknown; headers?: Record<string, string> }): boolean;
   requestIP(request: Request): { readonly address: string } | null;
 }
 
-/** For so long a refusal is held back, so that who waits for it does not come again at once. */
+/** Delay of a refusal in ms, so that a client that waits for the answer does not retry at once. */
 const HELD_MS = 100;
 
 interface UpgradeOptions {
@@ -44,7 +44,7 @@ export async function upgrade(
   if (headers.get('upgrade')?.toLowerCase() !== 'websocket' || server === null) {
     return errorResponse(fault('upgrade-required', '/v1/stream speaks WebSocket'));
   }
-  // No CORS holds a browser back from opening a WebSocket for any page, so this does.
+  // CORS does not apply to WebSocket: a browser opens one for any page. So the origin is checked here.
   if (!isOwnPage(headers, options.origins)) {
     const message = 'pages of other sites may not connect, but for those of server.origins';
     return errorResponse(fault('forbidden', message, 'Origin'));
@@ -87,7 +87,10 @@ export async function upgrade(
     : errorResponse(fault('upgrade-required', 'this is not a valid WebSocket handshake'));
 }
 
-/** The first of the client's that we speak; JSON when it names none; undefined when none fits. */
+/**
+ * The first subprotocol of the client that the server supports; JSON if it lists none; undefined if none
+ * matches.
+ */
 function chooseSubprotocol(offered: string | null): Subprotocol | undefined {
   if (offered === null) return SUBPROTOCOL_JSON;
   return offered
