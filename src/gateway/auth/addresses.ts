@@ -1,11 +1,14 @@
-/** Addresses: who counts as one client behind one: of IPv6 the network of 64 bits that a customer has. */
+/**
+ * Addresses: maps an address to the client that it counts as. For IPv6 that is the network of 64 bits, as
+ * one customer has a whole network.
+ */
 
-/** Who counts as one client behind an address. */
+/** The client that an address counts as. */
 export function clientAt(address: string): string {
   return address.includes(':') ? networkOf(address) : address;
 }
 
-/** An IPv6 address without its lower half; one that stands for an IPv4 address, as that. */
+/** The upper half of an IPv6 address; for an IPv4-mapped address, the IPv4 address. */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped !== null) return mapped[1]!;

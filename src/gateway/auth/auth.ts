@@ -1,6 +1,7 @@
 /**
- * Auth: who is asking, and what they may do. A key is found by its id and compared in constant time; a
- * token is checked by its signature; who has neither may do what the server leaves to anybody.
+ * Auth: identifies the sender of a request and its permissions. A key is found by its id and compared in
+ * constant time. A token is checked by its signature. A sender without either has the permissions that the
+ * server grants to everybody.
  * Bounded: by the file of keys.
  */
 
@@ -14,16 +15,16 @@ import type { Tokens } from './tokens';
 import type { WrongKeys } from './wrong-keys';
 
 export interface KeyringOptions {
-  /** What may be done without a key. */
+  /** Roles that need no key. */
   readonly anonymousRoles: readonly Role[];
-  /** Pages that may speak for their users, besides the server's own. */
+  /** Origins of pages that may act for their users, in addition to the server's own. */
   readonly origins: readonly string[];
   /** Seconds since 1970. */
   readonly now: () => number;
   readonly wrongKeys: WrongKeys;
 }
 
-/** An entry to compare with where there is none, so that an unknown id takes the same time. */
+/** An entry to compare with if there is none, so that an unknown id takes the same time. */
 const NO_KEY = storedKey(
   `tk_000000000000_${'A'.repeat(43)}`,
   { name: 'none', roles: [], symbols: [], expiresAt: 0 },
@@ -32,9 +33,12 @@ const NO_KEY = storedKey(
 );
 
 export class Keyring {
-  /** Somebody without a key. */
+  /** The principal of a sender without a key. */
   readonly anonymous: Principal;
-  /** Somebody without a key whose browser speaks for another site: who may read at the most. */
+  /**
+   * The principal of a sender without a key whose browser acts for another site: it has at most the role
+   * `read`.
+   */
   private readonly stranger: Principal;
   private readonly options: KeyringOptions;
   private keys: ReadonlyMap<string, Known> = new Map();
@@ -55,17 +59,17 @@ export class Keyring {
     this.stranger = { ...nobody, roles: new Set(anonymousRoles.filter((role) => role === 'read')) };
   }
 
-  /** Anybody may read, so nobody need be asked who they are. */
+  /** Reading needs no key, so clients need not be asked for one. */
   get isOpen(): boolean {
     return this.anonymous.roles.has('read');
   }
 
-  /** Whether anybody can show one. */
+  /** Whether the server accepts keys or tokens at all. */
   get hasKeys(): boolean {
     return this.keys.size > 0 || this.tokens !== null;
   }
 
-  /** Takes these keys, and no others from now on. */
+  /** Replaces all keys. */
   load(keys: readonly StoredKey[], tokens: Tokens | null): void {
     this.tokens = tokens;
     this.keys = new Map(
@@ -87,7 +91,10 @@ export class Keyring {
     );
   }
 
-  /** The key is no more, or goes for less than it did; or it has expired. @param hash of the key */
+  /**
+   * Why a principal is no longer allowed: its key was removed, has lost permissions or has expired.
+   * @param hash hash of the key
+   */
   private lapseOfKey(principal: Principal, hash: string): Lapse | undefined {
     const now = this.keys.get(principal.keyId!);
     if (now === undefined || now.stored.hash !== hash) return 'key-revoked';
@@ -95,12 +102,16 @@ export class Keyring {
     return this.isOver(now.principal) ? 'key-expired' : undefined;
   }
 
-  /** Where anybody may read, so may whoever has a key for something else. */
+  /** Where reading needs no key, every key may read too. */
   private withRead(roles: Iterable<Role>): ReadonlySet<Role> {
     return new Set(this.isOpen ? [...roles, 'read'] : roles);
   }
 
-  /** Whose key or token it is. @param address where it comes from @returns a promise for a token only */
+  /**
+   * The principal of a key or token.
+   * @param address address of the client
+   * @returns a promise for a token only
+   */
   find(secret: string, address: () => string): Principal | Fault | Promise<Principal | Fault> {
     const id = idOf(secret);
     if (id === undefined) {
@@ -121,7 +132,7 @@ export class Keyring {
     const found = await tokens.check(secret, this.options.now());
     if ('code' in found) return found;
     const lapsed = (): Lapse | undefined => {
-      // Whoever signs has another key now, or tokens are not taken any more.
+      // The signing key was replaced, or tokens are no longer accepted.
       if (this.tokens?.signer !== tokens.signer) return 'key-revoked';
       return this.isOver(found) ? 'key-expired' : undefined;
     };
@@ -132,22 +143,22 @@ export class Keyring {
     return expiresAt !== null && expiresAt <= this.options.now();
   }
 
-  /** Somebody who was let in before and has not lapsed, with what the key goes for now. */
+  /** The principal of an earlier one that is still allowed, with the current permissions of its key. */
   renewed(principal: Principal): Principal {
     const { keyId } = principal;
     return keyId === null ? principal : (this.keys.get(keyId)?.principal ?? principal);
   }
 
   /**
-   * Who sends a request: of its `Authorization: Bearer` header, or somebody without a key.
-   * @param addressOf whom a connection comes from; empty when that is not known
+   * The principal of a request: by its `Authorization: Bearer` header, or the one without a key.
+   * @param addressOf returns the address of the connection; empty if unknown
    */
   async of(request: Request, addressOf: (request: Request) => string): Promise<Principal | Fault> {
     const header = request.headers.get('authorization');
     if (header === null) {
-      // What may be done without a key must not be done by any web site that a browser on this machine
-      // has open, nor by one that gave its own name this machine's address, nor by those for whom a
-      // proxy on this machine speaks.
+      // Roles that need no key are for programs of this machine. They must not be available to a web site
+      // that is open in a browser on this machine, to a site whose name resolves to this machine, or to
+      // clients of a proxy on this machine.
       if (this.anonymous.roles.size === this.stranger.roles.size) return this.anonymous;
       const { headers } = request;
       const isTrusted =

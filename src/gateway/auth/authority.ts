@@ -1,16 +1,17 @@
 /**
- * Authority: for whom a connection acts: who showed a key last, and who asked for something over it
- * before that. What they asked for goes on when another key is shown, so it ends with their keys too.
- * Bounded: `FORMER_MAX` who asked for something before.
+ * Authority: the principals that a connection acts for: the current one, and earlier ones that requested
+ * something over it. Their requests continue when another key is presented, so the connection also ends when
+ * an earlier key ends.
+ * Bounded: `FORMER_MAX` earlier principals.
  */
 
 import { covers, type Lapse, type Principal } from './principal';
 
-/** A client that changes its key again and again is no client of ours. */
+/** An honest client does not change its key this often. */
 export const FORMER_MAX = 8;
 
 export class Authority {
-  /** Who asks now. */
+  /** The current principal. */
   principal: Principal;
   private hasAsked = false;
   private former: Principal[] = [];
@@ -19,16 +20,16 @@ export class Authority {
     this.principal = principal;
   }
 
-  /** Something was asked for that may outlast the asking: a topic, a replay, an order, events. */
+  /** Something was requested that lasts longer than its answer: a topic, a replay, an order, events. */
   ask(): void {
     this.hasAsked = true;
   }
 
-  /** Another key was shown, or the same one goes for something else now. */
+  /** Another key was presented, or the permissions of the same key have changed. */
   become(principal: Principal): void {
     const before = this.principal;
     this.principal = principal;
-    // A token that was made anew stands for the one before, and a key for itself.
+    // A renewed token replaces the one before it, and a key replaces itself.
     const others = this.former.filter((one) => !isSuccessor(principal, one));
     const stands = others.length < this.former.length;
     if (this.hasAsked && !isSuccessor(principal, before)) {
@@ -39,12 +40,12 @@ export class Authority {
     this.hasAsked ||= stands;
   }
 
-  /** Whether no further key can be taken. */
+  /** Whether no further key can be accepted. */
   get isFull(): boolean {
     return this.former.length >= FORMER_MAX;
   }
 
-  /** Why somebody for whom it acts may not any more; undefined while all may. */
+  /** Why one of its principals is no longer allowed; undefined while all are. */
   lapsed(): Lapse | undefined {
     for (const one of this.former) {
       const lapse = one.lapsed();
@@ -54,7 +55,7 @@ export class Authority {
   }
 }
 
-/** The same key, or a token for the same subject, that goes for no less. */
+/** The same key, or a token for the same subject, with at least the same permissions. */
 function isSuccessor(now: Principal, before: Principal): boolean {
   return now.name === before.name && now.keyId === before.keyId && covers(now, before);
 }

@@ -12,15 +12,15 @@ import { isIP } from 'node:net';
 import { fieldFault, type Fault } from '../../../protocol/codes';
 
 export interface HostOptions {
-  /** That the server listens on. */
+  /** The host that the server listens on. */
   readonly host: string;
-  /** That it may be asked for by, besides its own. */
+  /** Further names that are accepted. */
   readonly names: readonly string[];
-  /** Whether something may be done without a key. */
+  /** Whether something is allowed without a key. */
   readonly isOpen: boolean;
 }
 
-/** A request, as far as it matters here. */
+/** The part of a request that is used here. */
 interface Asked {
   readonly url: string;
   readonly headers: Pick<Headers, 'get'>;
@@ -30,7 +30,7 @@ export class Hosts {
   private readonly names: ReadonlySet<string>;
   private readonly isLoopback: boolean;
   private readonly takesAll: boolean;
-  /** The beginning of an address whose name is known to be good: nearly all requests have the same. */
+  /** Origin of a URL that was accepted before: nearly all requests have the same one. */
   private good = '-';
 
   constructor({ host, names, isOpen }: HostOptions) {
@@ -39,15 +39,15 @@ export class Hosts {
     this.takesAll = !this.isLoopback && names.length === 0 && !isOpen;
   }
 
-  /** Why a request is not answered; undefined when it is. */
+  /** Why a request is refused; undefined if it is accepted. */
   refusal({ url, headers }: Asked): Fault | undefined {
     if (this.takesAll || url.startsWith(this.good)) return undefined;
     const from = url.indexOf('://') + 3;
     const to = url.indexOf('/', from);
-    // The address has the name, but where it cannot be one of an address.
+    // The URL contains the name, unless the name is not valid in a URL.
     const isAddress = from >= 3 && to > 0;
     const host = isAddress ? url.slice(from, to) : (headers.get('host') ?? '');
-    if (host === '') return undefined; // no browser sends that
+    if (host === '') return undefined; // no browser sends an empty name
     if (!this.takes(nameOf(host.toLowerCase()))) {
       return fieldFault('Host', host, 'a name of this server, or one of server.hosts');
     }
@@ -57,17 +57,18 @@ export class Hosts {
 
   private takes(name: string): boolean {
     if (isLoopbackName(name) || this.names.has(name)) return true;
-    // An address can be nobody else's name; but this one is not to be had by that of another machine.
+    // An IP address cannot be the name of another site. A loopback server is requested by loopback names
+    // only.
     return !this.isLoopback && isIP(name) !== 0;
   }
 }
 
-/** Whether a name or an address is of this machine alone. */
+/** Whether a name or an address is a loopback one. */
 export function isLoopbackName(name: string): boolean {
   return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
 }
 
-/** The name of a `Host`, without its port. */
+/** The name in a `Host` header, without the port. */
 function nameOf(host: string): string {
   return bare(host.replace(/:\d*$/, ''));
 }

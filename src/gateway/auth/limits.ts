@@ -1,6 +1,7 @@
 /**
- * Limits: how much one client, and all of them, may ask of the gateway, and the answers beyond that.
- * The figures are those of `[limits]` of the settings as they are now: a reload changes them in place.
+ * Limits: how much one client, and all clients together, may request from the gateway, and the answers
+ * beyond that. The values are the current ones of `[limits]` in the settings: a reload changes them in
+ * place.
  */
 
 import { fault, type Fault } from '../../../protocol/codes';
@@ -26,24 +27,26 @@ export interface GatewayLimits extends RequestLimits, ShareLimits {
   readonly heldBytesMax: number;
 }
 
-/** Refusals in a row after which a connection that does not slow down is closed; */
+/** Number of refusals in a row after which a connection is closed. */
 const REFUSALS_MAX = 100;
-/** of whoever has been closed for that and comes back at once, fewer. */
+/** The same for a client that was closed for a flood recently. */
 const SUSPECT_REFUSALS_MAX = 10;
-/** What such a connection may send at its beginning, of what others may: a hundredth of a second's. */
+/** Initial allowance of such a connection, as a part of the usual one: that of a hundredth of a second. */
 const SUSPECT_SHARE = 0.01;
-/** With which an innocent neighbour can say what it wants, however small the limits are. */
+/**
+ * The least initial allowance, so that an innocent neighbour can send its requests even with small limits.
+ */
 const SUSPECT_MESSAGES_MIN = 8;
 const SUSPECT_BYTES_MIN = 16_384;
-/** Pings and pongs of WebSocket while something is unread. */
+/** Number of pings and pongs of WebSocket while sent data are unread. */
 const UNREAD_CONTROL_MAX = 1_000;
-/** How fast they are forgiven. */
+/** Number of refusals that are forgiven per second. */
 const REFUSALS_PER_SECOND = 1;
 
-/** What one connection sends. */
+/** Rates of what one connection sends. */
 export class Inbound {
   private readonly limits: GatewayLimits;
-  /** In parts of what it may send in a second, which changes with its key. */
+  /** Counted as a fraction of the bytes per second, because that limit changes with the key. */
   private readonly bytes = new Rate();
   private readonly messages = new Rate();
   private readonly control = new Rate();
@@ -56,7 +59,7 @@ export class Inbound {
     this.limits = limits;
   }
 
-  /** Somebody at its address was closed for a flood just now: to come back gives no new allowance. */
+  /** A client of this address was closed for a flood recently, so a new connection gets no new allowance. */
   suspect(mayPublish: boolean, nowMs: number): void {
     const begin = (rate: Rate, perSecond: number, least: number): void => {
       const left = Math.min(perSecond, Math.max(perSecond * SUSPECT_SHARE, least));
@@ -68,26 +71,26 @@ export class Inbound {
     this.refusalsMax = SUSPECT_REFUSALS_MAX;
   }
 
-  /** So many topics were asked for or left; each takes what an average message takes. */
+  /** Counts topics of a subscribe or unsubscribe; each counts as one average message. */
   topics(count: number, nowMs: number): void {
     this.messages.spend(count, this.limits.messagesPerSecond, nowMs);
   }
 
-  /** A frame; the fault, when it comes too soon behind others. */
+  /** Counts a frame. @returns a fault if it exceeds the rate */
   frame(bytes: number, mayPublish: boolean, nowMs: number): Fault | undefined {
     const most = this.bytesPerSecond(mayPublish);
     if (this.bytes.take(bytes / most, 1, nowMs)) return undefined;
     return this.refused(`more than ${most} bytes a second; the frame was not read`, nowMs);
   }
 
-  /** A message of one. */
+  /** Counts a message of a frame. @returns a fault if it exceeds the rate */
   message(nowMs: number): Fault | undefined {
     const { messagesPerSecond } = this.limits;
     if (this.messages.take(1, messagesPerSecond, nowMs)) return undefined;
     return this.refused(`more than ${messagesPerSecond} messages a second`, nowMs);
   }
 
-  /** A ping or a pong of WebSocket itself; the fault, when it is one too many. */
+  /** Counts a ping or pong of WebSocket itself. @returns a fault if it exceeds the rate */
   controlFrame(nowMs: number): Fault | undefined {
     const { controlFramesPerSecond: most } = this.limits;
     if (this.control.take(1, most, nowMs)) return undefined;
@@ -95,8 +98,8 @@ export class Inbound {
   }
 
   /**
-   * Of a ping or pong, what is not read by then. As Bun answers pings by itself, at once and however much
-   * waits, the fault comes when that went on for many; their payloads are 125 bytes at the most.
+   * Checks the unread bytes at a ping or pong. Bun answers every ping at once, however much is unread, so
+   * many pings in a row with unread data are a fault. A payload has at most 125 bytes.
    */
   unread(bytes: number): Fault | undefined {
     this.unreadControl = bytes === 0 ? 0 : this.unreadControl + 1;
@@ -105,19 +108,19 @@ export class Inbound {
     return fault('limit-reached', message);
   }
 
-  /** What its client asks for, over all connections, is more than is done in a second. */
+  /** Refuses because all connections of the client together request more than a second's work. */
   crowded(client: string, nowMs: number): Fault {
     return this.refused(crowded(client, this.limits).message, nowMs);
   }
 
-  /** The same of what sources send. */
+  /** The same for what sources send. */
   crowdedSource(client: string, nowMs: number): Fault {
     const { publishWorkPerSecond: most } = this.limits;
     const message = `${client} publishes and orders more than ${most} µs of work a second, over all its connections and requests; the frame was not read`;
     return this.refused(message, nowMs);
   }
 
-  /** It does not slow down. */
+  /** Whether the client ignores the refusals. */
   get isFlood(): boolean {
     return this.refusals > this.refusalsMax;
   }
@@ -135,16 +138,16 @@ export class Inbound {
   }
 }
 
-/** A second's worth of a client's work waits already. */
+/** A second's worth of the client's work waits already. */
 export function crowded(client: string, { workPerSecond }: ShareLimits): Fault {
   const message = `${client} asks for more work than ${workPerSecond} µs a second, over all its connections and requests`;
   return fault('limit-reached', message);
 }
 
 /**
- * Why no further connection is taken; undefined when it is.
- * @param address as a client counts: of IPv6 the network
- * @param areKeys whether the server has keys, of whose sessions some are kept for
+ * Why no further connection is accepted; undefined if it is.
+ * @param address the client that the address counts as: for IPv6 the network
+ * @param areKeys whether the server has keys; some sessions are then reserved for clients with a key
  */
 export function tooManySessions(
   connections: Connections,
@@ -168,7 +171,7 @@ export function tooManySessions(
   return tooManyOfKey(connections, limits, key);
 }
 
-/** The same of a key that is shown on an open connection. */
+/** The same check for a key that is presented on an open connection. */
 export function tooManyOfKey(
   connections: Connections,
   { sessionsPerKeyMax }: GatewayLimits,
@@ -178,7 +181,7 @@ export function tooManyOfKey(
   return fault('limit-reached', `the key ${key} has ${sessionsPerKeyMax} sessions already`);
 }
 
-/** An order stage that takes so many commands of an owner in a second. */
+/** Wraps an order stage: limits the commands per second of each owner. */
 export function limitedOrders(stage: OrderStage, limits: GatewayLimits, clock: Clock): OrderStage {
   const rates = new Rates();
   const over = (owner: string): Fault | undefined => {

@@ -1,14 +1,14 @@
-/** Origins: for which page a browser speaks, and from where, as far as that matters here. */
+/** Origins: for which page a browser sends a request, and whether the request comes from this machine. */
 
 import { isLoopbackName } from './hosts';
 
-/** Whether the request is addressed to this machine by a name that no other site can have. */
+/** Whether the request names this machine by a host name that no other site can have. */
 export function isOwnMachine(headers: Headers): boolean {
   const name = (headers.get('host') ?? '').replace(/:\d+$/, '');
   return name === '[::1]' || (name !== '::1' && isLoopbackName(name));
 }
 
-/** Whether it comes from no page at all, from the server's own, or from one of these. */
+/** Whether it comes from no page, from a page of the server itself, or from one of these origins. */
 export function isOwnPage(headers: Headers, origins: readonly string[]): boolean {
   const origin = headers.get('origin');
   if (origin === null || origins.includes(origin)) return true;
@@ -16,7 +16,7 @@ export function isOwnPage(headers: Headers, origins: readonly string[]): boolean
   return origin === `http://${host}` || origin === `https://${host}`;
 }
 
-/** What a proxy says of whom it speaks for; one that says nothing cannot be known. */
+/** Headers in which a proxy names its client. A proxy that sets none of them cannot be recognized. */
 const PROXY_HEADERS: ReadonlySet<string> = new Set([
   'forwarded',
   'via',
@@ -27,7 +27,7 @@ const PROXY_HEADERS: ReadonlySet<string> = new Set([
   'cf-connecting-ip',
 ]);
 
-/** Whether it comes from a program of this machine, and not by way of a proxy there. */
+/** Whether it comes from a program on this machine, without a proxy. */
 export function isLocal(headers: Headers, address: string): boolean {
   const peer = address.startsWith('::ffff:') ? address.slice(7) : address;
   if (!isLoopbackName(peer)) return false;

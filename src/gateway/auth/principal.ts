@@ -1,32 +1,32 @@
-/** Principal: who sends a request or message, what they may do, and the fault where they may not. */
+/** Principal: the sender of a request or message, its permissions, and the fault for what it may not do. */
 
 import { fault, within, type CloseReason, type Fault } from '../../../protocol/codes';
 import type { Role } from './stored-keys';
 import type { SymbolRule } from './symbols';
 
-/** Who is asking: the name of the key, or of whom a token is for; and what it may do. */
+/** Who sends a request: the name of the key or the subject of the token, with the permissions. */
 export interface Principal {
   readonly name: string;
   readonly roles: ReadonlySet<Role>;
-  /** Whether the role `publish` goes for a symbol. */
+  /** Whether the role `publish` includes a symbol. */
   readonly symbols: SymbolRule;
-  /** The patterns of that rule. */
+  /** The patterns of symbols that it may publish. */
   readonly patterns: readonly string[];
-  /** Of a key; null of a token, and of somebody without either. */
+  /** Hash of the key; null for a token and without a key. */
   readonly keyId: string | null;
   /** Seconds since 1970; null: never. */
   readonly expiresAt: number | null;
-  /** Why it may do nothing any more; undefined while it may. */
+  /** Why it is no longer allowed; undefined while it is. */
   lapsed(): Lapse | undefined;
 }
 
-/** What becomes of somebody who was let in: the reason that a connection is closed for. */
+/** Why a principal is no longer allowed: the reason with which a connection is closed. */
 export type Lapse = Extract<CloseReason, 'key-revoked' | 'key-expired'>;
 
-/** What is known of somebody from a key or a token, before it is known whether that still goes. */
+/** What a key or token states, before a check whether it is still valid. */
 export type Claimed = Omit<Principal, 'lapsed'>;
 
-/** Whether somebody may do all that somebody else may. */
+/** Whether one principal has all permissions of another. */
 export function covers(one: Claimed, other: Claimed): boolean {
   if (!other.roles.isSubsetOf(one.roles)) return false;
   if (!other.roles.has('publish') || one.patterns.includes('*')) return true;
@@ -39,7 +39,7 @@ const LAPSED: Readonly<Record<Lapse, Fault>> = {
   'key-expired': EXPIRED,
 };
 
-/** Whether somebody may do this, now; the fault, if not. */
+/** Checks a role now. @returns the fault if the principal does not have it */
 export function mayNot(principal: Principal, role: Role): Fault | undefined {
   const lapse = principal.lapsed();
   if (lapse !== undefined) return LAPSED[lapse];
@@ -49,7 +49,7 @@ export function mayNot(principal: Principal, role: Role): Fault | undefined {
     : fault('forbidden', `the key ${principal.name} does not have the role ${role}`);
 }
 
-/** Whether somebody may publish events of these symbols; the fault and which of them, if not. */
+/** Checks that it may publish events of these symbols. @returns the fault and its symbol if not */
 export function mayNotPublish(
   principal: Principal,
   events: readonly { readonly symbol: string }[],
@@ -60,7 +60,7 @@ export function mayNotPublish(
   return { index, fault: fault('forbidden', message, 'symbol') };
 }
 
-/** Why a message of events is not published; undefined when it may be. */
+/** Why a message of events is not published; undefined if it may be. */
 export function publishFault(
   principal: Principal,
   { events }: { readonly events: readonly { readonly symbol: string }[] },

@@ -1,15 +1,16 @@
 /**
- * Shares: of the event loop's time, what one client may take with all its connections and requests. A
- * client is a key; without one an address, of IPv6 the network of 64 bits.
+ * Shares: the part of the event loop's time that one client may use with all its connections and requests. A
+ * client is a key; without one it is an address (for IPv6 the network of 64 bits).
  *
- * Work is counted in microseconds of one core, by what was measured of its kind and not by a clock, which
- * would count the other processes of a busy machine. What is done is debited, also where that is known only
- * afterwards, and the debt is paid off evenly: who is in debt waits. What waits has its turn in the round of the clients, and of each client's connections, so that
- * heavy work of one comes between that of others and not all at once. In each millisecond so much is done
- * for all, and less for those without a key, so that these leave room to those that have one. What sources
- * send has a share of its own of each client, which is larger.
+ * Work is counted in microseconds of one core. The amounts are measured constants per kind of work: a clock
+ * would also count other processes of a busy machine. Work is debited when it is done, even if its amount is
+ * known only afterwards. The debt is paid off at a constant rate, and a client in debt waits. Waiting work
+ * is scheduled round-robin over the clients, and over the connections of each client, so that heavy work of
+ * one client alternates with that of others. Each millisecond has a budget for all clients, and a smaller
+ * one for clients without a key, so that clients with a key always have room. What sources send has a
+ * separate, larger share per client.
  *
- * Bounded: what waits of a client, by one second of its work (`isOver`); clients, by what happens within
+ * Bounded: the waiting work of a client, by one second of its work (`isOver`); clients, by the activity of
  * some seconds.
  */
 
@@ -21,36 +22,36 @@ export interface ShareLimits {
   readonly publishWorkPerSecond: number;
 }
 
-/** Waits for its turn. */
+/** Work that waits for its share. */
 export interface Waiting {
-  /** Does a piece of it, about as much as `PIECE`. @returns whether there is more */
+  /** Does a part of the work, about as much as `PIECE`. @returns whether there is more */
   step(share: Share): boolean;
 }
 
-/** What is done of one connection before another of the same client has its turn. */
+/** Work of one connection before another connection of the same client is served. */
 export const PIECE = 25;
-/** Of each millisecond, for what all clients ask, and for those without a key. */
+/** Budget of each millisecond: for all clients, and for those without a key. */
 const ALL = 400;
 const STRANGERS = 250;
-/** The same for what all sources send. */
+/** The same for all sources. */
 const SOURCES = 650;
 const TICK_MS = 1;
-/** So many milliseconds' worth is done at once where the loop comes late to it. */
+/** Milliseconds whose budgets are available at once when the loop runs late. */
 const AT_ONCE_MS = 3;
-/** Of what one source sends: a burst, of which each millisecond has its part. */
+/** Burst of one source; each millisecond has a part of it. */
 const SOURCE_AT_ONCE_MS = 50;
-/** Deep in debt: more than several long answers about the past that were asked at once. */
+/** Deep debt: more than several long queries about the past that were requested at once. */
 const DEEP_MS = 10_000;
-/** Of a source: more than what honest ones have waiting behind a stall of the machine. */
+/** For a source: more than what honest sources have waiting after a stall of the machine. */
 const FULL_MS = 2_000;
-/** So many are looked through for those that may be forgotten. */
+/** Number of clients that are checked at once for removal. */
 const CLIENTS_MANY = 1_024;
 
-/** Used in this millisecond; what is beyond it counts for nobody. */
+/** Work used in the current millisecond. Work beyond the budget is not carried over. */
 class Pool {
   private used = 0;
   private sinceMs = -Infinity;
-  /** Milliseconds that it stands for: more than one where the loop came late. */
+  /** Number of milliseconds that the budget covers: more than one if the loop ran late. */
   private of = 1;
   private readonly most: number;
   private readonly atOnceMs: number;
@@ -78,20 +79,20 @@ class Pool {
   }
 }
 
-/** What one client may have of a kind of work. */
+/** The share of one client for one kind of work. */
 interface Kind {
-  /** Of what those with a key ask, of what others do, and of what is published or traded. */
+  /** `keys`: requests with a key; `others`: requests without one; `sources`: publishing and trading. */
   readonly name: 'keys' | 'others' | 'sources';
-  /** What it may take of a millisecond; a reload may change it. */
+  /** Budget per millisecond; a reload may change it. */
   readonly perMs: number;
-  /** So many milliseconds' worth is done at once. */
+  /** Milliseconds whose budgets are available at once. */
   readonly atOnceMs: number;
   readonly pools: readonly Pool[];
-  /** What comes behind has too much of a client waiting already. */
+  /** Called when too much of a client waits, so that callers can stop reading from it. */
   readonly isCrowded: (client: string) => boolean;
 }
 
-/** That of one client. */
+/** The share of one client. */
 export class Share {
   private readonly shares: Shares;
   private readonly kind: Kind;
@@ -99,7 +100,7 @@ export class Share {
   private readonly tasks: Waiting[] = [];
   private debt = 0;
   private atMs = -Infinity;
-  /** Work that waits, as far as that is known. */
+  /** Known amount of the work that waits. */
   private waiting = 0;
 
   constructor(shares: Shares, kind: Kind, client: string) {
@@ -108,12 +109,12 @@ export class Share {
     this.client = client;
   }
 
-  /** Whether something new may be done now. */
+  /** Whether new work may be done now. */
   get isFree(): boolean {
     return this.tasks.length === 0 && this.mayRun;
   }
 
-  /** Whether what waits may go on. */
+  /** Whether waiting work may continue. */
   get mayRun(): boolean {
     const { nowMs } = this.shares;
     const { perMs, atOnceMs, pools, isCrowded } = this.kind;
@@ -124,17 +125,20 @@ export class Share {
     );
   }
 
-  /** A second's worth waits, or is owed. */
+  /** Whether a second's worth of work waits or is owed. */
   get isOver(): boolean {
     return this.debtAt(this.shares.nowMs) + this.waiting >= this.kind.perMs * 1_000;
   }
 
-  /** So much was done already that it is not paid off for long: what costs before it can wait is refused. */
+  /**
+   * Whether the debt takes long to pay off. Requests whose cost arises before they can wait are then
+   * refused.
+   */
   get isDeep(): boolean {
     return this.debtAt(this.shares.nowMs) >= this.kind.perMs * DEEP_MS;
   }
 
-  /** So much waits, whatever was done already, that what comes on top is refused. */
+  /** Whether so much work waits, without the debt, that further work is refused. */
   get isFull(): boolean {
     return this.waiting >= this.kind.perMs * FULL_MS;
   }
@@ -154,18 +158,18 @@ export class Share {
     for (const pool of this.kind.pools) pool.spend(work, nowMs);
   }
 
-  /** More work waits, or (below 0) less. */
+  /** Adds to the work that waits (below 0: subtracts). */
   owe(work: number): void {
     this.waiting += work;
   }
 
-  /** It has its turn, soon. */
+  /** Queues a task. */
   wait(task: Waiting): void {
     this.tasks.push(task);
     if (this.tasks.length === 1) this.shares.plan(this);
   }
 
-  /** For `Shares` only: a turn of this client. */
+  /** For `Shares` only: serves this client once. */
   run(): void {
     while (this.tasks.length > 0 && this.mayRun) {
       const task = this.tasks.shift()!;
@@ -174,8 +178,8 @@ export class Share {
   }
 
   /**
-   * Resolves when it has its turn; false: too much waits already.
-   * @param work about what it will be, which is spent with that; what it was beyond it is spent afterwards
+   * Resolves when the work may start; false: too much waits already.
+   * @param work estimated amount, which is spent then; the caller spends any excess afterwards
    */
   turn(work: number): Promise<boolean> | true {
     if (this.isFree) {
@@ -186,7 +190,7 @@ export class Share {
     return this.line(work).then(() => true);
   }
 
-  /** Resolves when it has its turn, however much waits: where that is bounded in another way. */
+  /** Resolves when the work may start, however much waits: for work that is bounded in another way. */
   line(work: number): Promise<void> {
     if (this.isFree) {
       this.spend(work);
@@ -212,7 +216,7 @@ export class Share {
 }
 
 export class Shares {
-  /** Since the start, in microseconds. */
+  /** Totals since the start, in microseconds. */
   readonly spent: Record<Kind['name'], number> = { keys: 0, others: 0, sources: 0 };
   private readonly clock: Clock;
   private readonly keys = new Map<string, Share>();
@@ -225,11 +229,11 @@ export class Shares {
   private readonly ofStrangers: Kind;
   private readonly ofSources: Kind;
   private many = CLIENTS_MANY;
-  /** Those with something that waits; the next one first. */
+  /** Clients with waiting work, in the order of service. */
   private round: Share[] = [];
   private timer: Timer | undefined;
 
-  /** @param isCrowded whether so much of a source waits for its turn that no more is to be read of it */
+  /** @param isCrowded whether so much of a source waits that no more is read from it */
   constructor(limits: ShareLimits, clock: Clock, isCrowded: Kind['isCrowded'] = () => false) {
     this.clock = clock;
     const all = new Pool(ALL);
@@ -263,18 +267,18 @@ export class Shares {
     return this.keys.get(name) ?? this.made(this.keys, name, this.ofKeys);
   }
 
-  /** @param client an address, or a network */
+  /** The share of a client without a key. @param client an address, or a network */
   ofStranger(client: string): Share {
     return this.strangers.get(client) ?? this.made(this.strangers, client, this.ofStrangers);
   }
 
-  /** Of what a client sends that may publish or trade. @param key null of one that has shown none */
+  /** The share of a client that may publish or trade. @param key null if it has presented none */
   ofSource(key: string | null, client: string): Share {
     const map = key === null ? this.sources.strangers : this.sources.keys;
     return map.get(client) ?? this.made(map, client, this.ofSources);
   }
 
-  /** For `Share` only: it waits for its turn. */
+  /** For `Share` only: puts a share into the queue. */
   plan(share: Share): void {
     this.round.push(share);
     this.timer ??= this.later();
@@ -288,7 +292,7 @@ export class Shares {
     this.timer = undefined;
     const { round } = this;
     this.round = [];
-    // Each is asked once; who had no room stands in front of those that had.
+    // Each client is visited once. Those without budget come before those that were served.
     const served: Share[] = [];
     const unserved: Share[] = [];
     for (const share of round) {

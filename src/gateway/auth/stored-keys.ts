@@ -1,10 +1,10 @@
 /**
- * Stored keys: what of a key is kept, in `keys.json` of the data directory, and how a key is made.
+ * Stored keys: the file `keys.json` of the data directory, and how a key is made.
  *
- * A key is `tk_ID_SECRET`. Its secret is 256 random bits, so nobody can try them out, and a plain hash
- * does what a slow one (scrypt, argon2) does for passwords, which people choose: SHA-256 under a salt of
- * its own is kept, and never the key. The id finds the entry; it is no secret.
- * Bounded: keys in a file (`KEYS_MAX`). The file is replaced whole, or not at all.
+ * A key is `tk_ID_SECRET`. Its secret is 256 random bits and cannot be guessed, so a fast hash is enough;
+ * slow hashes (scrypt, argon2) are for passwords that people choose. The file has the SHA-256 of the key
+ * with a salt of its own, and never the key. The id finds the entry and is not secret.
+ * Bounded: keys in a file (`KEYS_MAX`). The file is replaced atomically.
  */
 
 import { Type, type Static } from '@sinclair/typebox';
@@ -28,9 +28,11 @@ import { StartFault } from '../../base/start-fault';
 const KEYS_FILE = 'keys.json';
 const KEYS_MAX = 10_000;
 const TOKEN = /^tk_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/;
-/** Names of keys own orders, so none may be taken for somebody without a key, or of the demo. */
+/**
+ * Orders belong to the name of a key, so the names of the anonymous principal and of the demo are reserved.
+ */
 export const NAME_PATTERN = '^(?!anonymous$|sim-)[A-Za-z0-9._-]{1,40}$';
-/** Letters of symbols, with `*` for any number of any of them. */
+/** Characters of symbols; `*` stands for any number of characters. */
 export const SYMBOLS_PATTERN = '^[A-Za-z0-9._*-]{1,40}$';
 
 export const ROLES = ['read', 'publish', 'trade', 'admin'] as const;
@@ -41,7 +43,7 @@ const StoredKeySchema = Type.Object(
     id: Type.String({ pattern: '^[0-9a-f]{12}$' }),
     name: Type.String({ pattern: NAME_PATTERN }),
     roles: Type.Array(Type.Union(ROLES.map((role) => Type.Literal(role))), { minItems: 1 }),
-    /** What it may publish. */
+    /** Patterns of symbols that it may publish. */
     symbols: Type.Array(Type.String({ pattern: SYMBOLS_PATTERN }), { minItems: 1 }),
     /** In hex. */
     salt: Type.String({ pattern: '^[0-9a-f]{32}$' }),
@@ -67,8 +69,8 @@ export interface KeyWish {
 }
 
 /**
- * A new key and what is kept of it.
- * @param random so many bytes that nobody can foresee
+ * Makes a new key and its stored entry.
+ * @param random random bytes that nobody can predict
  */
 export function makeKey(
   wish: KeyWish,
@@ -80,7 +82,7 @@ export function makeKey(
   return { token, stored: storedKey(token, wish, nowSeconds, random(16).toString('hex')) };
 }
 
-/** What is kept of a key. @param salt in hex */
+/** The stored entry of a key. @param salt in hex */
 export function storedKey(
   token: string,
   { name, roles, symbols, expiresAt }: KeyWish,
@@ -102,12 +104,12 @@ export function storedKey(
   };
 }
 
-/** Of a text that has the form of a key. */
+/** The id of a text that has the form of a key. */
 export function idOf(token: string): string | undefined {
   return TOKEN.exec(token)?.[1];
 }
 
-/** Whether it is this key, found out in a time that tells nothing. */
+/** Whether it is this key; compared in constant time. */
 export function isKey(token: string, { salt, hash }: StoredKey): boolean {
   return timingSafeEqual(hashOf(token, salt), Buffer.from(hash, 'hex'));
 }
@@ -116,7 +118,7 @@ function hashOf(token: string, salt: string): Buffer {
   return createHmac('sha256', Buffer.from(salt, 'hex')).update(token).digest();
 }
 
-/** The keys of a data directory; none where there is no file. */
+/** The keys of a data directory; none without a file. */
 export function readKeys(directory: string): readonly StoredKey[] | StartFault {
   const path = join(directory, KEYS_FILE);
   let text: string;
@@ -124,7 +126,7 @@ export function readKeys(directory: string): readonly StoredKey[] | StartFault {
     text = readFileSync(path, 'utf8');
   } catch (e) {
     const { code, message } = e as NodeJS.ErrnoException;
-    // No directory is no file; what else is wrong with it the journal finds out.
+    // A missing directory counts as a missing file. The journal reports other problems of the directory.
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
     return badKeys(`${path} cannot be read: ${message}`);
   }
@@ -145,7 +147,7 @@ export function readKeys(directory: string): readonly StoredKey[] | StartFault {
   return value.keys;
 }
 
-/** Changes the keys of a directory. @returns why that is impossible, if so */
+/** Changes the keys of a directory. @returns why that failed, if it did */
 export function changeKeys(
   directory: string,
   change: (keys: readonly StoredKey[]) => readonly StoredKey[] | StartFault,
@@ -155,7 +157,7 @@ export function changeKeys(
   let file: number;
   try {
     makePrivate(directory);
-    // Who makes this file may change the keys; it fails where somebody else has it.
+    // This file is the lock for changes of the keys: creating it fails while another process has it.
     file = openSync(next, 'wx', 0o600);
   } catch (e) {
     const { code, message } = e as NodeJS.ErrnoException;
@@ -184,7 +186,7 @@ export function changeKeys(
     renameSync(next, path);
     return undefined;
   } catch (e) {
-    unlinkSync(next); // the keys stay as they were, and the next command is not held up
+    unlinkSync(next); // the keys remain unchanged, and the next command finds no lock
     return new StartFault(
       'data-unwritable',
       `${next} cannot be written: ${(e as Error).message}`,
@@ -195,13 +197,13 @@ export function changeKeys(
   }
 }
 
-/** What tells whether the file has changed, without reading it. */
+/** A text that changes when the file changes; it is made without reading the file. */
 export function keysStamp(directory: string): string {
   try {
     const { ino, size, mtimeMs } = statSync(join(directory, KEYS_FILE));
     return `${ino} ${size} ${mtimeMs}`;
   } catch {
-    return ''; // whoever reads it is told why
+    return ''; // reading the file reports the error
   }
 }
 

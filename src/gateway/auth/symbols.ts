@@ -1,15 +1,15 @@
-/** Symbols: patterns of what a key may publish; `*` stands for any letters. */
+/** Symbols: patterns of the symbols that a key may publish; `*` stands for any characters. */
 
 export type SymbolRule = (symbol: string) => boolean;
 
-/** Whether a symbol fits one of them. */
+/** Whether a symbol matches one of the patterns. */
 export function symbolsOf(patterns: readonly string[]): SymbolRule {
   if (patterns.includes('*')) return () => true;
   const rules = patterns.map(ruleOf);
   return (symbol) => rules.some((rule) => rule(symbol));
 }
 
-/** Without a regular expression: a pattern with many stars could make one slow. */
+/** No regular expression is used: a pattern with many stars could make it slow. */
 function ruleOf(pattern: string): SymbolRule {
   const [first = '', ...rest] = pattern.split('*');
   const last = rest.pop();

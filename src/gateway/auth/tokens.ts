@@ -1,10 +1,10 @@
 /**
- * Tokens: JSON Web Tokens as an alternative to keys, for browsers, which cannot keep a key. Somebody
- * else makes them (a login service); this server checks them, with one algorithm, which it is told, so
- * that a token cannot choose a weaker one.
+ * Tokens: JSON Web Tokens as an alternative to keys, for browsers, which cannot keep a key. A login service
+ * issues them. This server checks them with the one algorithm of its settings, so a token cannot choose a
+ * weaker one.
  *
- * Claims: `sub`, who it is for; `roles`, a list; `symbols`, what may be published, all unless told;
- * `exp`, which must be there. Source of the format: RFC 7519.
+ * Claims: `sub`, whom the token is for; `roles`, a list; `symbols`, what may be published (all if absent);
+ * `exp`, which is required. Source of the format: RFC 7519.
  */
 
 import { jwtVerify, type JWK } from 'jose';
@@ -19,9 +19,9 @@ import { symbolsOf } from './symbols';
 
 export interface TokenSettings {
   readonly tokenAlgorithm: 'none' | 'EdDSA' | 'HS256';
-  /** PEM of an Ed25519 public key; or the secret of HS256 as it is, of 32 bytes at least. */
+  /** PEM of an Ed25519 public key; or the raw bytes of the HS256 secret, at least 32. */
   readonly tokenKeyFile: string;
-  /** What `iss` and `aud` must be; anything where empty. */
+  /** Required values of `iss` and `aud`; empty: any. */
   readonly tokenIssuer: string;
   readonly tokenAudience: string;
 }
@@ -29,14 +29,14 @@ export interface TokenSettings {
 const SUBJECT = /^[A-Za-z0-9._@-]{1,36}$/;
 const SECRET_BYTES_MIN = 32;
 const CLOCK_TOLERANCE_S = 5;
-/** What a header can hold, with room for a few claims of others. */
+/** Length that fits into a header, with room for some further claims. */
 const TOKEN_LENGTH_MAX = 8_192;
 const SYMBOLS_MAX = 200;
 /** The end of the year 9999, in seconds. */
 const SECONDS_MAX = 253_402_300_799;
 
 export class Tokens {
-  /** Tells one key from another without showing it. */
+  /** Identifies the signing key without revealing it. */
   readonly signer: string;
   private readonly settings: TokenSettings;
   private readonly key: JWK | Uint8Array;
@@ -48,7 +48,7 @@ export class Tokens {
     this.signer = createHash('sha256').update(material).digest('base64');
   }
 
-  /** Null when the settings want none. */
+  /** Null if the settings have no tokens. */
   static read(settings: TokenSettings): Tokens | StartFault | null {
     const { tokenAlgorithm, tokenKeyFile } = settings;
     if (tokenAlgorithm === 'none') return null;
@@ -59,7 +59,7 @@ export class Tokens {
       return badKey(`auth.tokenKeyFile cannot be read: ${(e as Error).message}`);
     }
     if (tokenAlgorithm === 'HS256') {
-      // A line break at the end is of the editor.
+      // An editor adds the line break at the end.
       const secret = Buffer.from(bytes.toString('latin1').replace(/\r?\n$/, ''), 'latin1');
       if (secret.length >= SECRET_BYTES_MIN) return new Tokens(settings, secret);
       return badKey(
@@ -94,7 +94,7 @@ export class Tokens {
       if (typeof sub !== 'string' || !SUBJECT.test(sub)) {
         return refused('its sub is no name of 1 to 36 letters');
       }
-      // A number without an end, such as 1e999, is none.
+      // An infinite number such as 1e999 is refused.
       if (!isTime(exp)) return refused('its exp is no number of seconds');
       const odd = ['nbf', 'iat'].find((name) => name in payload && !isTime(payload[name]));
       if (odd !== undefined) return refused(`its ${odd} is no number of seconds`);
@@ -107,7 +107,7 @@ export class Tokens {
       if (!isListOf(symbols, (symbol) => new RegExp(SYMBOLS_PATTERN).test(symbol))) {
         return refused('its symbols are not a list of patterns');
       }
-      // No key can have such a name, so a token is never taken for a key, nor owns its orders.
+      // No key can have such a name, so a token is never mistaken for a key and never owns a key's orders.
       const name = `jwt:${sub}`;
       return {
         name,

@@ -1,10 +1,10 @@
 /**
- * Wrong keys: how many keys and tokens of one address that turn out wrong are checked in a second. To check a
- * token takes a tenth of a millisecond, and who sends it need not have anything.
+ * Wrong keys: limits how many wrong keys and tokens of one address are checked per second. Checking a token
+ * takes a tenth of a millisecond, and anybody can send one.
  *
- * Others may share the address: a key that the server has is looked up by its id, and a token that was good before
- * is known, so neither waits for what strangers send.
- * Bounded: tokens that are known; addresses by what happens within some seconds.
+ * Other clients may share the address, so correct keys do not wait: a key of the server is looked up by its
+ * id, and a token that was valid before is remembered.
+ * Bounded: remembered tokens; addresses, by the activity of some seconds.
  */
 
 import { createHash } from 'node:crypto';
@@ -22,7 +22,7 @@ export class WrongKeys {
   private readonly limits: WrongKeyLimits;
   private readonly nowMs: () => number;
   private readonly rates = new Rates();
-  /** Digests of tokens that were good, the newest last. */
+  /** Digests of tokens that were valid, the newest last. */
   private readonly known = new Set<string>();
 
   constructor(limits: WrongKeyLimits, nowMs: () => number) {
@@ -30,7 +30,7 @@ export class WrongKeys {
     this.nowMs = nowMs;
   }
 
-  /** Before something is checked of which it is not known that it is good. @returns why it is not checked */
+  /** Counts the check of something that is not known to be valid. @returns why it is not checked */
   begin(address: string): Fault | undefined {
     const { wrongKeysPerSecond: most } = this.limits;
     if (this.rates.take(address, 1, most, this.nowMs())) return undefined;
@@ -40,7 +40,7 @@ export class WrongKeys {
     );
   }
 
-  /** Checks a token. What turns out good counts for nothing. */
+  /** Checks a token. Valid tokens do not count against the limit. */
   async during<T extends object>(
     token: string,
     address: () => string,
