@@ -328,7 +328,7 @@ const execution = define(56, 'execution', "What became of an order of the sessio
   code: field.nullable(field.text(40, 'Error code of a rejection')),
 });
 
-const renumber = define(57, 'renumber', "A source's numbers of a symbol begin anew", {
+const renumber = define(57, 'renumber', "A source's numbers of a symbol restart", {
   ...sequenced,
   numbers: field.oneOf(NUMBERINGS, 'Which: a book then waits for a snapshot'),
 });

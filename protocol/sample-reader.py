@@ -212,7 +212,7 @@ class Reader:
         self.collecting[self.ids] = topics
         self.send("subscribe", self.ids, topics, None)
 
-    def anew(self, t, why):
+    def resubscribe(self, t, why):
         """What was missed of a topic stays missing."""
         self.write("reset", epoch=self.here, topics=[t], seq=None, reason=why)
         self.again.add(t)
@@ -315,7 +315,7 @@ class Reader:
         """Changes the copy, and gives the message to the application."""
         if m["type"] == "book" and m["form"] == "delta" and not self.books.setdefault(t, Book()).good:
             if not any(is_under(t, topics) for topics in self.requests()):
-                self.anew(t, "no-copy")
+                self.resubscribe(t, "no-copy")
             return
         held = self.held.setdefault(t, {})
         held[m.get("openTime", m["symbol"])] = m
@@ -335,7 +335,7 @@ class Reader:
                 line["book"] = {"bids": pairs(bids, *scales), "asks": pairs(asks, *scales)}
         self.write(kind, epoch=self.here, **line)
         if not is_right:
-            self.anew(t, "book-mismatch")  # [B7]
+            self.resubscribe(t, "book-mismatch")  # [B7]
 
     def missing(self, t, seq):
         self.last[t] = self.known(t)
@@ -345,7 +345,7 @@ class Reader:
         if any(is_under(t, topics) for topics in self.requests()):
             return  # its answer decides
         if is_tried:
-            self.anew(t, "broken")  # [R9]
+            self.resubscribe(t, "broken")  # [R9]
         else:
             self.resume([t], self.last[t])
 
@@ -359,7 +359,7 @@ class Reader:
                 if "*" not in n:
                     self.last.setdefault(n, m["seq"])
             for t in [t for t in self.broken if is_under(t, topics)]:
-                self.anew(t, "broken")  # its state did not fit
+                self.resubscribe(t, "broken")  # its state did not fit
             self.write("subscribed", epoch=self.here, topics=topics, seq=m["seq"])
         elif m["id"] in self.resuming:
             self.resumed(self.resuming[m["id"]], m["seq"])
@@ -379,11 +379,11 @@ class Reader:
             del self.state_to[x]
         for t in [t for t in self.lost_from if is_under(t, topics)]:
             if t in self.books and not self.held.get(t):
-                self.anew(t, "no-copy")
+                self.resubscribe(t, "no-copy")
             self.lost_from.pop(t, None)
         for t in [t for t in self.broken if is_under(t, topics)]:
             if self.broken.pop(t) > self.known(t):
-                self.anew(t, "broken")  # the hole is in the answer itself
+                self.resubscribe(t, "broken")  # the hole is in the answer itself
 
     def error(self, m):
         if m["code"] in ("overloaded", "limit-reached", "journal-failing", "history-failed", "shutting-down", "internal"):
@@ -406,7 +406,7 @@ class Reader:
             if n in self.names:
                 self.subscribe([n])
             else:
-                self.anew(n, m["code"])
+                self.resubscribe(n, m["code"])
 
     def gap(self, m):
         t, void_from = m["topic"], None
