@@ -1,10 +1,10 @@
 /**
- * Hosts: by which names this server may be asked for. A web site can give a name of its own the address of
- * this machine (DNS rebinding); the browser then takes it for the site, and lets it read the answers. The
- * name that it asks for stands in `Host`, so a name that is not of this server is refused.
+ * Hosts: the host names under which this server answers. A web site can let its own name resolve to this
+ * machine (DNS rebinding). The browser then takes the server for that site and lets the site read the
+ * answers. The requested name is in `Host`, so a request for an unknown name is refused.
  *
- * Where nobody may do anything without a key, such a site gets nothing, and any name does, unless the
- * settings list some.
+ * Where everything needs a key, such a site gains nothing. Any name is then accepted, unless the settings
+ * list some.
  */
 
 import { isIP } from 'node:net';

@@ -1,12 +1,12 @@
-/** Addressed: the instrument that the address of the page names; one that there is not is said to be so. */
+/** Addressed: the instrument in the URL of the page. A notice says so if the server does not have it. */
 
 import type { MarketState } from './market-state';
 import type { Notices } from './notices';
 
 export class Addressed {
-  /** Until it is there. */
+  /** The instrument in the URL, until the server announces it. */
   wanted: string | undefined;
-  /** The server has said which instruments there are. */
+  /** Whether the server has announced all its instruments. */
   complete = false;
   private readonly market: MarketState;
   private readonly notices: Notices;
@@ -16,7 +16,7 @@ export class Addressed {
     this.notices = notices;
   }
 
-  /** Whether something else may be displayed: the one that is named will not come. */
+  /** Whether another instrument may be displayed, because the one in the URL is absent or will not come. */
   get mayBeAnother(): boolean {
     return this.wanted === undefined || this.complete;
   }
@@ -26,13 +26,13 @@ export class Addressed {
     this.tell();
   }
 
-  /** It is displayed. */
+  /** The instrument in the URL is displayed. */
   found(): void {
     this.wanted = undefined;
     this.notices.clear('symbol');
   }
 
-  /** Says that there is none of the name. */
+  /** Displays a notice if there is no instrument of that name. */
   tell(): void {
     const { wanted, complete } = this;
     const { chosen, rows } = this.market;
@@ -42,7 +42,7 @@ export class Addressed {
   }
 }
 
-/** `#SYM`, or `?symbol=SYM`. */
+/** Reads `#SYM` or `?symbol=SYM`. */
 export function symbolInAddress(): string | undefined {
   const hash = location.hash.slice(1);
   const named = hash === '' ? new URLSearchParams(location.search).get('symbol') : hash;
@@ -50,16 +50,16 @@ export function symbolInAddress(): string | undefined {
   try {
     return decodeURIComponent(named);
   } catch {
-    return named; // not one that there is, and displayed as it stands
+    return named; // not the name of an instrument; displayed unchanged
   }
 }
 
-/** The address names what is displayed, so that it can be kept or given on. */
+/** Puts the displayed instrument into the URL, so that the URL can be stored or shared. */
 export function nameInAddress(symbol: string): void {
   history.replaceState(null, '', `#${encodeURIComponent(symbol)}`);
 }
 
-/** @param displayed what is displayed instead; undefined where there is nothing */
+/** @param displayed the instrument that is displayed instead; undefined if there is none */
 function unknownMessage(
   wanted: string,
   displayed: string | undefined,

@@ -1,4 +1,4 @@
-/** API: the reference of the REST API, made from `/openapi.json` in the browser. */
+/** API: the reference of the REST API, rendered from `/openapi.json` in the browser. */
 
 import { byId, make } from './dom';
 

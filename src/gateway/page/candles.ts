@@ -1,7 +1,7 @@
 /**
- * Candles: the bars of one instrument and length, keyed by the second they open at. History and live
- * bars are one series; of a bar that both have, the live one counts, unless messages were missed since.
- * A live message about an earlier bar is a revision of it. Bounded: `CANDLES_MAX` candles.
+ * Candles: the bars of one instrument and length, keyed by their opening second. Historical and live bars
+ * form one series. If a bar has both, the live one is used, unless messages were missed since. A live
+ * message for an earlier bar is a revision of it. Bounded: `CANDLES_MAX` candles.
  */
 
 import type { UTCTimestamp } from 'lightweight-charts';
@@ -12,7 +12,7 @@ import { scaledNumber } from './format';
 
 export const CANDLES_MAX = 5_000;
 
-/** What the chart draws; decimals as doubles, since it draws them to the pixel only. */
+/** A candle as the chart draws it. Prices are doubles, as they are only used for pixel positions. */
 export interface Candle {
   readonly time: UTCTimestamp;
   readonly open: number;
@@ -22,7 +22,7 @@ export interface Candle {
   readonly volume: number;
 }
 
-/** Scaled integers of a bar. */
+/** Bar with scaled integers. */
 export interface ScaledBar {
   readonly open: number;
   readonly high: number;
@@ -35,9 +35,9 @@ export class Candles {
   /** Length of a bar. */
   readonly seconds: number;
   private readonly byTime = new Map<UTCTimestamp, Candle>();
-  /** Came live, with no message missed since: history knows nothing newer of them. */
+  /** Live bars since the last missed message. History has no newer values for them. */
   private readonly live = new Set<UTCTimestamp>();
-  /** Changed since they were drawn. */
+  /** Candles that changed since they were drawn. */
   private changed = new Map<UTCTimestamp, Candle>();
   private isNew = true;
   private oldestKept = -Infinity;
@@ -51,7 +51,7 @@ export class Candles {
     return this.byTime.size;
   }
 
-  /** Opening second of the oldest; undefined without any. */
+  /** Opening second of the oldest candle; undefined without any. */
   get oldest(): number | undefined {
     return this.size === 0 ? undefined : this.oldestTime;
   }
@@ -60,12 +60,12 @@ export class Candles {
     return this.byTime.get(time as UTCTimestamp);
   }
 
-  /** Messages were missed: history knows more of what came before. */
+  /** Messages were missed, so history replaces earlier live bars. */
   broken(): void {
     this.live.clear();
   }
 
-  /** Bars of history; those that came live stay. */
+  /** Adds bars of history; live bars are kept. */
   fill(history: readonly RestBar[]): void {
     for (const bar of history) {
       const time = (Nanos.parse(bar.openTime)?.seconds ?? 0) as UTCTimestamp;
@@ -91,7 +91,7 @@ export class Candles {
     if (this.byTime.size > CANDLES_MAX) this.trim();
   }
 
-  /** A candle that is not a bar of the server, such as that of a moment within one. */
+  /** Sets a candle that is not a bar of the server, such as a partial one up to a time within the bar. */
   set(time: number, bar: ScaledBar, { priceScale, quantityScale }: Instrument): void {
     const unit = 10 ** priceScale;
     const candle: Candle = {
@@ -107,7 +107,7 @@ export class Candles {
     this.changed.set(candle.time, candle);
   }
 
-  /** Those that end at this second or before it, as candles of their own. */
+  /** A copy with the candles that end at or before this second. */
   until(second: number): Candles {
     const copy = new Candles(this.seconds);
     for (const [time, candle] of this.byTime) {
@@ -122,12 +122,14 @@ export class Candles {
     return [...this.byTime.values()].sort((a, b) => a.time - b.time);
   }
 
-  /** All is to be drawn anew. */
+  /** The next call of `takeChanges` returns all candles. */
   redraw(): void {
     this.isNew = true;
   }
 
-  /** What is to be drawn, oldest first; `all` where that is every candle. Then nothing is. */
+  /**
+   * Returns the candles to draw, oldest first, and clears the list of changes. `all`: these are all candles.
+   */
   takeChanges(): { readonly all: boolean; readonly candles: readonly Candle[] } {
     const { isNew, changed } = this;
     this.isNew = false;
@@ -136,7 +138,7 @@ export class Candles {
     return { all: false, candles: [...changed.values()].sort((a, b) => a.time - b.time) };
   }
 
-  /** Forgets the oldest fifth. */
+  /** Removes the oldest fifth. */
   private trim(): void {
     const times = [...this.byTime.keys()].sort((a, b) => a - b);
     for (const time of times.slice(0, CANDLES_MAX / 5)) {

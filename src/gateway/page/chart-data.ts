@@ -1,7 +1,8 @@
 /**
- * Chart data: the candles on the screen. Present ones are history and what comes live; of a past moment
- * there are those before it, and the one it lies in as far as that. Older pages are asked for as somebody
- * scrolls to them. Bounded: two series of `CANDLES_MAX` candles, one page of each under way.
+ * Chart data: the candles on the screen. In the present they are history and live bars. For a past time they
+ * are the earlier candles, and the part of the current candle up to that time. Older pages are requested as
+ * the user scrolls to them. Bounded: two series of `CANDLES_MAX` candles, one page request of each under
+ * way.
  */
 
 import { BAR_SECONDS, type BarInterval } from '../../../protocol/bars';
@@ -11,25 +12,25 @@ import { Candles, CANDLES_MAX } from './candles';
 import type { PastBars } from './past-bars';
 import type { Fold, Running } from './past-figures';
 
-/** So many are loaded before anybody scrolls, while the server gives them quickly. */
+/** Number of bars that are loaded before the user scrolls, as long as the server answers quickly. */
 const BARS = 480;
 const SLOW_MS = 1_000;
-/** A series that begins so many bars before a moment shows what led up to it. */
+/** Number of bars before a past time that its series must contain. */
 const BARS_BEFORE = 120;
 
 interface Series {
   readonly candles: Candles;
   readonly pages: AsyncGenerator<readonly RestBar[]>;
-  /** Second up to which it knows all; infinite of the present one. */
+  /** Second up to which the series is complete; infinite for the present. */
   readonly end: number;
   loading: boolean;
-  /** There is nothing older. */
+  /** Whether history has nothing older. */
   complete: boolean;
 }
 
 export interface ChartDataHost {
   changed(): void;
-  /** The newest page has few bars. @returns whether something else is displayed instead */
+  /** The newest page has few bars. @returns whether the host displays another length instead */
   isShort(bars: number): boolean;
   failed(error: TapedeckError): void;
 }
@@ -53,7 +54,7 @@ export class ChartData {
     return (this.past ?? this.present)?.candles;
   }
 
-  /** Another instrument, or another length of bars. */
+  /** Another instrument or another length of bars was chosen. */
   begin(symbol: string, interval: BarInterval): void {
     this.symbol = symbol;
     this.interval = interval;
@@ -62,7 +63,7 @@ export class ChartData {
     void this.load(this.present, BARS);
   }
 
-  /** Messages were missed: history is asked again. */
+  /** Messages were missed: history is requested again. */
   broken(): void {
     if (this.present === undefined) return;
     const { candles } = this.present;
@@ -79,7 +80,7 @@ export class ChartData {
     }
   }
 
-  /** Shows what there was up to a moment. */
+  /** Displays the candles up to a past time. */
   seek(at: Nanos): void {
     const step = BAR_SECONDS[this.interval];
     const end = at.seconds - (at.seconds % step);
@@ -94,7 +95,7 @@ export class ChartData {
     this.past.complete = known.complete;
   }
 
-  /** The candle that the moment lies in. */
+  /** Sets the candle that contains the past time. */
   setTime({ start, fold }: Running, definition: Instrument): void {
     const bar = scaledOf(fold);
     if (bar !== undefined) this.past?.candles.set(start, bar, definition);
@@ -105,7 +106,7 @@ export class ChartData {
     this.present?.candles.redraw();
   }
 
-  /** The oldest candles are in sight. */
+  /** The oldest candles have come into view. */
   more(): void {
     const series = this.past ?? this.present;
     if (series === undefined || series.loading || series.complete) return;
@@ -117,7 +118,7 @@ export class ChartData {
     return { candles, pages, end, loading: false, complete: false };
   }
 
-  /** Pages until there are so many bars more, or the server is slow. */
+  /** Loads pages until there are this many bars more, or until the server is slow. */
   private async load(series: Series, bars: number): Promise<void> {
     series.loading = true;
     try {
@@ -137,7 +138,7 @@ export class ChartData {
         if (this.clock.monotonicMs() - startedMs > SLOW_MS) break;
       }
     } catch (e) {
-      series.complete = true; // a page that failed ends the pages
+      series.complete = true; // no further pages after a failed one
       if (series === this.present || series === this.past) this.host.failed(e as TapedeckError);
     } finally {
       series.loading = false;

@@ -1,6 +1,6 @@
 /**
- * Chart view: candles and volume, the newest price as a line of its own, and a past moment. A revision
- * of an earlier candle changes that candle in place.
+ * Chart view: candles and volume, a line at the newest price, and a line at a past time. A revision of an
+ * earlier candle updates that candle.
  */
 
 import {
@@ -18,7 +18,7 @@ import type { Instrument } from '../../client/index';
 import type { Candle, Candles } from './candles';
 import type { View } from './painter';
 
-/** With fewer candles before the left edge, older ones are wanted. */
+/** With fewer candles before the left edge, older ones are requested. */
 const CANDLES_AHEAD = 20;
 
 export interface ChartSource {
@@ -26,13 +26,13 @@ export interface ChartSource {
   readonly candles: Candles | undefined;
   /** The newest price, scaled. */
   readonly last: number | null;
-  /** A past moment in seconds, at which a line stands. */
+  /** A past time in seconds, marked by a line. */
   readonly markedSeconds: number | undefined;
 }
 
 export interface ChartEvents {
   changed(): void;
-  /** The oldest candles come into sight. */
+  /** The oldest candles have come into view. */
   more(): void;
 }
 
@@ -55,7 +55,7 @@ export class ChartView implements View {
   private readonly volumes: ISeriesApi<'Histogram'>;
   private colours: Colours;
   private readonly source: () => ChartSource;
-  /** What is drawn, and of which candles. */
+  /** Times of the candles that are drawn, and the series that they belong to. */
   private drawn = new Set<UTCTimestamp>();
   private drawnOf: Candles | undefined;
   private newest: Candle | undefined;
@@ -72,8 +72,8 @@ export class ChartView implements View {
     this.moment = moment;
     this.source = source;
     this.colours = readColours(root);
-    // The library's own logo brings a style of its own, which the page's policy does not let in; the
-    // foot of the page says what its licence asks for.
+    // The library's logo adds a style of its own, which the page's content security policy blocks. The
+    // footer of the page has the attribution that its licence requires.
     this.chart = createChart(root, {
       autoSize: true,
       layout: {
@@ -84,7 +84,7 @@ export class ChartView implements View {
       timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4, barSpacing: 9 },
       rightPriceScale: { scaleMargins: { top: 0.08, bottom: 0.24 } },
     });
-    // The library's own line and label are of the newest candle in sight; ours are of the newest price.
+    // The library's price line and label follow the newest visible candle; ours follow the newest price.
     this.candles = this.chart.addSeries(CandlestickSeries, {
       borderVisible: false,
       lastValueVisible: false,
@@ -130,7 +130,7 @@ export class ChartView implements View {
     this.paintMoment(markedSeconds, candles.seconds);
   }
 
-  /** Another instrument, or another length of bars. */
+  /** Another instrument or another length of bars was chosen. */
   private begin({ symbol, priceScale, priceIncrement }: Instrument, seconds: number): void {
     this.symbol = symbol;
     const minMove = priceIncrement / 10 ** priceScale;
@@ -159,7 +159,7 @@ export class ChartView implements View {
     }
   }
 
-  /** The newest price, wherever the chart is scrolled to. */
+  /** Draws the newest price, independent of the scroll position. */
   private paintLast(last: number | null, { priceScale }: Instrument): void {
     if (last === null) {
       if (this.line !== undefined) this.candles.removePriceLine(this.line);
@@ -182,7 +182,7 @@ export class ChartView implements View {
   }
 
   private paintMoment(seconds: number | undefined, length: number): void {
-    // The line stands within the bar of the moment; an interval without trades has none.
+    // The line needs an existing bar that contains the time; an interval without trades has no bar.
     const x = seconds === undefined ? null : this.coordinateOf(seconds - (seconds % length));
     this.moment.hidden = x === null;
     if (x !== null) this.moment.style.transform = `translateX(${x.toFixed(0)}px)`;
@@ -219,7 +219,7 @@ export class ChartView implements View {
   }
 }
 
-/** For whoever reads the page by program; the library adds members of its own to a candle. */
+/** For programs that read the page; the library adds members of its own to a candle. */
 function describe({ time, open, high, low, close, volume }: Candle): string {
   return JSON.stringify({ time, open, high, low, close, volume });
 }

@@ -1,4 +1,7 @@
-/** Displayed: what each view displays: the present, or all of it of the moment that time travel stands at. */
+/**
+ * Displayed: the data that each view displays: those of the present, or those of the time that time travel
+ * is at.
+ */
 
 import type { Instrument, TapedeckClient } from '../../client/index';
 import { doubtOf, isDoubtful } from './book-doubt';

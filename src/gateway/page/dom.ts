@@ -1,9 +1,9 @@
 /**
- * DOM: making elements, and cells that touch the document only when what they show has changed, so a
- * paint of thousands of updates costs what is really new on the screen.
+ * DOM: creates elements, and cells that change the document only if their text or class has changed, so
+ * thousands of updates cost only the actual changes on the screen.
  */
 
-/** An element of index.html. @throws Error when it is not there: page and script do not fit */
+/** An element of index.html. @throws Error if it is missing: page and script do not match */
 export function byId(id: string): HTMLElement {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`the page has no #${id}`);
@@ -21,11 +21,11 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** An element whose text and class are set often, and changed seldom. */
+/** An element whose text and class are set often but rarely change. */
 export class Cell {
   readonly element: HTMLElement;
   private readonly own: string;
-  /** The one node that changes: cheaper than a new one for each text. */
+  /** One text node that is updated: cheaper than a new node per text. */
   private readonly node = document.createTextNode('');
   private text = '';
   private mood = '';
@@ -48,14 +48,14 @@ export class Cell {
   }
 }
 
-/** A new element in a parent, as a cell. */
+/** Adds an element to a parent, as a cell. */
 export function cell(parent: HTMLElement, className: string, tag: 'span' | 'b' = 'span'): Cell {
   const element = make(tag, className);
   parent.append(element);
   return new Cell(element);
 }
 
-/** Buttons of which one is pressed. */
+/** A group of buttons of which one is pressed. */
 export class Choice<V extends string> {
   readonly element: HTMLElement;
   private readonly buttons: readonly HTMLButtonElement[];

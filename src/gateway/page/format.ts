@@ -1,14 +1,14 @@
-/** Format: numbers and times as people read them. Prices keep every decimal; times are UTC. */
+/** Format: numbers and times as text. Prices keep every decimal; times are UTC. */
 
 import { formatSum, type Sum } from '../../../protocol/sums';
 import { formatDecimal, type Nanos } from '../../client/index';
 
-/** A scaled integer with its decimals, thousands apart. */
+/** A scaled integer with its decimals and separators between thousands. */
 export function decimal(value: number, scale: number): string {
   return grouped(formatDecimal(value, scale));
 }
 
-/** Thousands apart. */
+/** Adds separators between thousands. */
 export function grouped(text: string): string {
   const point = text.indexOf('.');
   const end = point < 0 ? text.length : point;
@@ -18,12 +18,12 @@ export function grouped(text: string): string {
   return (signed ? '−' : '') + whole + text.slice(end);
 }
 
-/** A sum with its decimals, thousands apart. */
+/** A sum with its decimals and separators between thousands. */
 export function decimalOfSum(sum: Sum, scale: number): string {
   return grouped(formatSum(sum, scale));
 }
 
-/** For drawing: the nearest double. */
+/** The nearest double, for drawing. */
 export function scaledNumber(sum: Sum, scale: number): number {
   return Number(sum) / 10 ** scale;
 }
@@ -36,7 +36,7 @@ export function count(value: number): string {
   return decimal(value, 0);
 }
 
-/** `+1.25%` of a price against the one before it; empty where either is unknown. */
+/** Change of a price against an earlier one, such as `+1.25%`; empty if either is unknown. */
 export function percent(now: number | null, before: number | null): string {
   if (now === null || before === null || before === 0) return '';
   const share = ((now - before) / Math.abs(before)) * 100;
@@ -59,7 +59,7 @@ export function moment(time: Nanos): string {
   return time.toISOString().slice(0, 23).replace('T', ' ');
 }
 
-/** A length of time in its largest unit: `0.4 s`, `12 s`, `5 min`, `3 h`, `2 d`. */
+/** A duration in its largest unit: `0.4 s`, `12 s`, `5 min`, `3 h`, `2 d`. */
 export function duration(ms: number): string {
   const s = Math.max(0, ms) / 1000;
   if (s < 9.95) return `${s.toFixed(1)} s`;
@@ -68,7 +68,7 @@ export function duration(ms: number): string {
   return s < 172_800 ? `${Math.round(s / 3_600)} h` : `${Math.round(s / 86_400)} d`;
 }
 
-/** Milliseconds of a latency, in three digits or so. */
+/** A latency in milliseconds, with about three digits. */
 export function latency(ms: number): string {
   return ms < 10 ? ms.toFixed(1) : Math.round(ms).toString();
 }

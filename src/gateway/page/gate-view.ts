@@ -1,7 +1,7 @@
 /**
- * Gate view: asks for a key where the server wants one, says why, and what is wrong with the one that it
- * was given. It lies over the page, so nothing moves when it comes or goes; what came before stays in
- * sight behind it. The field is a password's, and is emptied as soon as it was read.
+ * Gate view: requests a key if the server requires one, and says why a presented key was refused. It
+ * overlays the page, so the layout does not move when it opens or closes, and earlier data stay visible
+ * behind it. The key is entered in a password field, which is emptied as soon as it has been read.
  */
 
 import type { TapedeckError } from '../../client/index';
@@ -16,7 +16,7 @@ export class GateView {
   private readonly outcome = make('p', 'outcome');
   private proving = false;
 
-  /** @param present proves a key, and rejects when it is refused */
+  /** @param present presents a key to the server; rejects if the key is refused */
   constructor(root: HTMLDialogElement, present: (key: string) => Promise<void>) {
     this.root = root;
     this.present = present;
@@ -35,7 +35,7 @@ export class GateView {
       event.preventDefault();
       void this.prove();
     });
-    // There is nothing to go back to before a key is taken.
+    // Without an accepted key there is nothing to return to.
     root.addEventListener('cancel', (event) => event.preventDefault());
     root.append(form);
   }

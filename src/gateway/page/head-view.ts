@@ -1,4 +1,4 @@
-/** Head view: the chosen instrument: its last price, and the session so far, now or at a past moment. */
+/** Head view: the last price and the session statistics of the chosen instrument, now or at a past time. */
 
 import type { BarInterval } from '../../../protocol/bars';
 import type { Sum } from '../../../protocol/sums';
@@ -10,12 +10,12 @@ import type { View } from './painter';
 const INTERVALS = ['1s', '1m', '5m', '1h', '1d'] as const;
 const FIGURES = ['Bid', 'Ask', 'Open', 'High', 'Low', 'VWAP', 'Volume', 'Trades'] as const;
 
-/** The session so far; prices scaled. */
+/** Statistics of the session so far; prices scaled. */
 export interface HeadStats {
   readonly open: number | null;
   readonly high: number | null;
   readonly low: number | null;
-  /** A decimal; null where it is not known. */
+  /** A decimal; null if unknown. */
   readonly vwap: string | null;
   readonly volume: Sum;
   readonly trades: number;
@@ -26,11 +26,11 @@ export interface HeadSource {
   /** Null before the first trade. */
   readonly last: number | null;
   readonly turn: 'up' | 'down' | '';
-  /** Null where there is none, or none to be relied on. */
+  /** Null if there is none, or none that is reliable. */
   readonly bid: number | null;
   readonly ask: number | null;
   readonly previousClose: number | null;
-  /** Undefined where they are not known. */
+  /** Undefined if unknown. */
   readonly stats: HeadStats | undefined;
 }
 
@@ -98,7 +98,7 @@ export class HeadView implements View {
   }
 }
 
-/** A decimal cut to so many places; what is cut is of no interest here. */
+/** A decimal, truncated to this many decimals. */
 function shorten(text: string, places: number): string {
   const point = text.indexOf('.');
   if (point < 0) return grouped(text);

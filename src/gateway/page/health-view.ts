@@ -1,4 +1,6 @@
-/** Health view: the strip at the top: connection, place, latency, rate, and what did not come. */
+/**
+ * Health view: the strip at the top: connection, sequence number, latency, message rate and missed messages.
+ */
 
 import type { Clock } from '../../base/clock';
 import { cell, type Cell } from './dom';
@@ -42,8 +44,8 @@ export class HealthView implements View {
     );
     this.rate = figure('messages/s', 'rate', 'Messages of the last second');
     this.conflated = figure('conflated', 'few', 'Updates that came only within a later one');
-    this.gaps = figure('gaps', 'few', 'Messages that the server told not to come');
-    this.resets = figure('resets', 'few', 'Times that state was taken anew');
+    this.gaps = figure('gaps', 'few', 'Messages that the server reported as not sent');
+    this.resets = figure('resets', 'few', 'Times that state was loaded again');
   }
 
   paint(): void {

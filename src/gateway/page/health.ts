@@ -1,8 +1,8 @@
 /**
- * Health: what this page sees of its stream: messages a second, latency, and what did not come.
+ * Health: what this page measures on its stream: messages per second, latency and missed messages.
  *
- * Latency is from the server's receive time to the moment the page has the message, by the server's
- * clock as pings tell it, so this machine's clock may be wrong by hours. Bounded: the newest
+ * Latency is the time from the server's receive time until the page has the message. It uses the server's
+ * clock, which pings estimate, so this machine's clock may be wrong by hours. Bounded: the newest
  * `SAMPLES_MAX` latencies of `WINDOW_MS`, and the newest pings.
  */
 
@@ -15,16 +15,16 @@ const WINDOW_MS = 10_000;
 const PINGS_MAX = 12;
 
 export class Health {
-  /** By the newest second. */
+  /** Messages in the newest second. */
   perSecond = 0;
   messages = 0;
-  /** Updates that came only as part of a later one. */
+  /** Updates that were merged into a later one. */
   conflated = 0;
-  /** Messages that gaps told of. */
+  /** Messages that gaps declared as missing. */
   missed = 0;
   gaps = 0;
   resets = 0;
-  /** Newest place seen. */
+  /** Newest sequence number received. */
   seq = 0;
   private readonly clock: Clock;
   private readonly latencies = new Float64Array(SAMPLES_MAX);
@@ -40,7 +40,7 @@ export class Health {
     this.countedAtMs = clock.monotonicMs();
   }
 
-  /** Add to this machine's time for the server's, in ms; undefined before the first pong. */
+  /** Difference from this machine's clock to the server's, in ms; undefined before the first pong. */
   get offsetMs(): number | undefined {
     return this.best?.offsetMs;
   }
@@ -49,23 +49,23 @@ export class Health {
     return this.best?.roundTripMs;
   }
 
-  /** How old something is by the server's clock, in ms. */
+  /** Age by the server's clock, in ms. */
   ageMs(time: Nanos): number | undefined {
     const { offsetMs } = this;
     return offsetMs === undefined ? undefined : this.clock.now().since(time) / 1e6 + offsetMs;
   }
 
   ping(answer: ServerClock): void {
-    // The quickest of the newest ones was held up least, so it knows the clock best.
+    // The quickest of the newest pings was delayed least, so its estimate of the clock is best.
     this.pings = [answer, ...this.pings].slice(0, PINGS_MAX);
     this.best = this.pings.reduce((a, b) => (b.roundTripMs < a.roundTripMs ? b : a));
-    // A clock that was set since then makes the older pings worthless.
+    // If a clock was set since, the older pings are invalid.
     if (Math.abs(this.best.offsetMs - answer.offsetMs) <= answer.roundTripMs + 50) return;
     this.pings = [answer];
     this.best = answer;
   }
 
-  /** @param live it happened since this connection began, so its way here can be timed */
+  /** @param live whether the item happened since this connection began, so that its latency is meaningful */
   take(item: Item, live: boolean): void {
     this.messages += 1;
     if (item.type === 'gap') {
@@ -79,7 +79,7 @@ export class Health {
       return;
     }
     if (item.seq > this.seq) this.seq = item.seq;
-    // Of bars and statistics the count is one of trades.
+    // Bars and statistics count trades.
     if ('count' in item && CHANNEL_TABLE[item.type].nature !== 'derived') {
       this.conflated += Math.max(0, item.count - 1);
     }
@@ -90,7 +90,7 @@ export class Health {
     this.takenAt[at] = this.clock.monotonicMs();
   }
 
-  /** Takes the figures of the time since the last call. */
+  /** Computes the figures of the time since the last call. */
   count(): void {
     const nowMs = this.clock.monotonicMs();
     const seconds = (nowMs - this.countedAtMs) / 1000;

@@ -1,4 +1,4 @@
-/** Ladder view: ten levels a side with their depth, asks above bids, the spread between. */
+/** Ladder view: ten levels per side with their depth: asks above, bids below, the spread between them. */
 
 import { addSum, sumOfBigInt, type Sum } from '../../../protocol/sums';
 import { formatDecimal, type Instrument } from '../../client/index';
@@ -16,9 +16,9 @@ const PADDING_PX = 12;
 export interface LadderSource {
   readonly definition: Instrument | undefined;
   readonly book: DisplayedBook | undefined;
-  /** Of a past book, when it was. */
+  /** Time of a past book. */
   readonly note: string;
-  /** Why the book is not to be relied on, in words; empty where it is. */
+  /** Why the book is unreliable, as text; empty if it is reliable. */
   readonly doubt: string;
 }
 
@@ -124,7 +124,7 @@ export class LadderView implements View {
   }
 }
 
-/** Half-way between two prices, with a decimal more than they have. */
+/** The midpoint of two prices, with one decimal more than they have. */
 function middleOf(bid: number, ask: number, scale: number): string {
   const middle = (BigInt(bid) + BigInt(ask)) * 5n;
   const text = decimalOfSum(sumOfBigInt(middle < 0n ? -middle : middle), scale + 1);

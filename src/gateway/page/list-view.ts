@@ -1,6 +1,6 @@
 /**
- * List view: every instrument with last, bid and ask, change and freshness, to choose from by mouse or
- * keyboard. Bounded: only the rows in sight exist, whatever the number of instruments.
+ * List view: all instruments with last, bid and ask, change and age; the user chooses one by mouse or
+ * keyboard. Bounded: only the visible rows exist as elements, whatever the number of instruments.
  */
 
 import { isDoubtful } from './book-doubt';
@@ -12,11 +12,11 @@ import type { View } from './painter';
 import { fittingPx, TextMeasure } from './text-fit';
 
 const ROW_PX = 46;
-/** Beyond the rows in sight, so that a scroll shows no hole. */
+/** Extra rows beyond the visible ones, so that scrolling leaves no blank area. */
 const SPARE_ROWS = 4;
 const FRESH_MS = 5_000;
 const QUIET_MS = 60_000;
-/** Of a row's width: its padding, the column of the change, and what a symbol or a note has at least. */
+/** Parts of a row's width: its padding, the column of the change, and the minimum of a symbol or note. */
 const PADDING_PX = 24;
 const CHANGE_PX = 66;
 const WORDS_PX = 56;
@@ -33,16 +33,16 @@ export class ListView implements View {
   private readonly health: Health;
   private readonly choose: (symbol: string) => void;
   private filter = '';
-  /** The server has said which instruments there are. */
+  /** Whether the server has announced all its instruments. */
   private complete = false;
-  /** Kept here, since asking the document in a frame would make it lay out anew. */
+  /** Copies of the layout values: reading them from the document in a frame would force a new layout. */
   private scrollTop = 0;
   private height = 0;
   private width = 0;
   private readonly measure = new TextMeasure();
   private active = -1;
   private symbols: string[] = [];
-  /** Which rows there are, or in which order, may have changed. */
+  /** The set of rows or their order may have changed. */
   private sorted = false;
 
   constructor(
@@ -73,13 +73,16 @@ export class ListView implements View {
     });
   }
 
-  /** The server has said which instruments there are; before, that none is known means nothing. */
+  /**
+   * The server has announced all its instruments. Before that, an empty list does not mean that there are
+   * none.
+   */
   setComplete(): void {
     this.complete = true;
     this.sorted = false;
   }
 
-  /** Instruments came or went. */
+  /** Instruments were added or removed. */
   resort(): void {
     this.sorted = false;
   }
@@ -89,13 +92,13 @@ export class ListView implements View {
     this.sorted = false;
   }
 
-  /** The first that fits the filter. */
+  /** The first instrument that matches the filter. */
   get first(): string | undefined {
     this.sort();
     return this.symbols[0];
   }
 
-  /** Chooses the instrument so many rows below the chosen one. */
+  /** Chooses the instrument this many rows below the chosen one. */
   move(by: number): void {
     this.sort();
     const at = this.symbols.indexOf(this.market.chosen ?? '');
@@ -139,7 +142,7 @@ export class ListView implements View {
     }
   }
 
-  /** For readers of the screen: which line the arrows stand at. */
+  /** Marks the active row for screen readers. */
   private activate(line: number): void {
     if (line === this.active) return;
     this.active = line;
@@ -159,7 +162,7 @@ export class ListView implements View {
   }
 }
 
-/** One row on the screen, which shows this or that instrument. */
+/** One visible row. It is reused for different instruments. */
 class Line {
   readonly element = make('div', 'row');
   private readonly symbol = cell(this.element, 'symbol');
@@ -218,7 +221,11 @@ class Line {
     row.changed = false;
   }
 
-  /** Makes a figure small enough. @param done for which length and room it was done @returns the same */
+  /**
+   * Sets the font size so that a figure fits.
+   * @param done length and width of the last fit
+   * @returns those of this fit
+   */
   private fit({ element }: Cell, text: string, room: number, basePx: number, done: string): string {
     const wanted = `${text.length} ${room}`;
     if (wanted === done) return done;
@@ -227,14 +234,14 @@ class Line {
   }
 }
 
-/** Connected is not receiving: how long ago something came. */
+/** How long ago the last message arrived: an open connection does not mean that data arrive. */
 function freshness(ageMs: number | undefined): string {
   if (ageMs === undefined) return '';
   if (ageMs < FRESH_MS) return 'fresh';
   return ageMs < QUIET_MS ? '' : 'quiet';
 }
 
-/** How long ago something came; and the state, where it is not the usual one. */
+/** How long ago the last message arrived, and the state if it is not the usual one. */
 function noteOf({ state }: Row, ageMs: number | undefined): string {
   const age = ageMs === undefined ? 'nothing yet' : duration(ageMs);
   return state === 'live' ? age : `${state}, ${age}`;

@@ -1,10 +1,10 @@
 /**
- * LiveStream: the page's side of the SDK: one client, found again when the server was away from the start,
- * and the subscriptions of what is on the screen. Bounded by the queues of the subscriptions.
+ * LiveStream: the page's use of the SDK: one client, which keeps looking for the server even if it is away
+ * at the start, and the subscriptions for what is on the screen. Bounded by the queues of the subscriptions.
  *
- * Where the server wants a key, or no longer takes the one that it was given, the stream is locked until
- * it has one. It then goes on with a client of the new key, whose state is told as taken anew: what
- * happened in between is never left out silently.
+ * If the server requires a key, or no longer accepts the current one, the stream is locked until it has a
+ * new key. It then continues with a new client and reports a reset of every part, as messages in between may
+ * be missing.
  */
 
 import { CHANNEL_TABLE } from '../../../protocol/channels';
@@ -22,19 +22,19 @@ import {
 import type { Clock } from '../../base/clock';
 import type { TabKey } from './tab-key';
 
-/** Of what is on the screen an item is: of every instrument, of the chosen one, or of its bars. */
+/** The part of the page that an item is for: all instruments, the chosen one, or its bars. */
 export type Part = 'all' | 'chosen' | 'bars';
 
 export type Link =
   | { readonly state: 'connecting' }
   | { readonly state: 'live'; readonly epoch: number; readonly server: string }
-  /** The server wants a key, or another one; `why`, in words for people. */
+  /** The server requires a key, or another key; `why` is a text for the user. */
   | { readonly state: 'locked'; readonly why: string }
   | {
       readonly state: 'away';
       readonly sinceMs: number;
       readonly reason: string;
-      /** When it tries again, by the monotonic clock; undefined when it does not. */
+      /** Time of the next attempt, by the monotonic clock; undefined if there is none. */
       readonly retryAtMs: number | undefined;
     };
 
@@ -46,25 +46,25 @@ export interface StreamEvents {
   clock(answer: ServerClock): void;
   /** The server has sent the state of a part. */
   ready(part: Part): void;
-  /** The server refuses a part for good. */
+  /** The server has permanently refused a part. */
   refused(part: Part, error: TapedeckError): void;
 }
 
 const PING_EVERY_MS = 5_000;
 const RETRY_MS = 2_000;
 
-/** Ends of a connection after which another key is wanted, by their codes; in words for people. */
+/** Close codes after which another key is required, with texts for the user. */
 export const KEY_ENDS: ReadonlyMap<number, string> = new Map([
   [CLOSES.unauthorized.code, 'The server no longer takes the key.'],
   [CLOSES['key-revoked'].code, 'The key was revoked, or has lost a role.'],
   [CLOSES['key-expired'].code, 'The key has expired.'],
 ]);
-const ASKED = 'It shows its markets to whoever has a key with the role read, or a token.';
+const ASKED = 'The server requires a key with the role read, or a token.';
 
 export class LiveStream {
   link: Link = { state: 'connecting' };
   client: TapedeckClient | undefined;
-  /** Of the last connection: what came before it was not on its way just now. */
+  /** Newest seq when the last connection began: no latency is measured for earlier items. */
   private connectedAtSeq = 0;
   private epoch = 0;
   private readonly url: string;
@@ -87,12 +87,12 @@ export class LiveStream {
     void this.find(ASKED);
   }
 
-  /** Goes on with a key. @throws TapedeckError why that is not possible, such as `unauthorized` */
+  /** Continues with a key. @throws TapedeckError why that is not possible, such as `unauthorized` */
   unlock(key: string): Promise<void> {
     return this.connect(key);
   }
 
-  /** Whether an item happened since this connection began, so its way here can be timed. */
+  /** Whether an item happened since this connection began, so that its latency is meaningful. */
   isNews(item: Item): boolean {
     if (item.type === 'gap' || item.type === 'reset') return false;
     if (item.type === 'book') return item.form === 'delta';
@@ -108,13 +108,16 @@ export class LiveStream {
     this.want('bars', [`bar:${symbol}:${interval}`]);
   }
 
-  /** The page is looked at again: if the server is away, this is the time to look for it. */
+  /** The page is visible again: if the server is away, tries to connect now. */
   wake(): void {
     this.client?.reconnectNow();
     void this.ping();
   }
 
-  /** Finds the server, however long that takes. @param why a key is wanted, if one is */
+  /**
+   * Looks for the server until it is found.
+   * @param why the reason for requesting a key, if one is required
+   */
   private async find(why: string): Promise<void> {
     const { value } = this.key;
     try {
@@ -126,7 +129,7 @@ export class LiveStream {
         setTimeout(() => void this.find(why), RETRY_MS);
       } else if (value === undefined) this.lock(why);
       else {
-        // The server may be another one by now, which wants none.
+        // The server may have been replaced by one that requires no key.
         this.key.forget();
         await this.find(`The key that this tab had is refused: ${error.message}.`);
       }
@@ -140,7 +143,7 @@ export class LiveStream {
       ...(key !== undefined && { key }),
     });
     try {
-      const proof = client.subscribe(['status']); // whether it may read at all
+      const proof = client.subscribe(['status']); // checks whether the client may read
       await proof.ready;
       if (key !== undefined) this.key.keep(key);
       this.attach(client);
@@ -180,7 +183,7 @@ export class LiveStream {
     for (const part of ['chosen', 'bars'] as const) this.subscribe(part);
   }
 
-  /** Of the client before nothing goes on: the state of each part is that of the new one. */
+  /** Subscriptions of the previous client do not continue. Each part gets its state from the new client. */
   private notifyReset(epochBefore: number): void {
     const { epoch, connectedAtSeq: seq } = this;
     const reason = epoch === epochBefore ? 'other-key' : 'other-epoch';
@@ -226,18 +229,18 @@ export class LiveStream {
     void this.read(subscription, part);
     subscription.ready.then(
       () => this.subscriptions.get(part) === subscription && this.events.ready(part),
-      () => {}, // told by what reads it
+      () => {}, // the reader of the subscription reports it
     );
   }
 
   private async read(subscription: Subscription, part: Part): Promise<void> {
     try {
       for await (const item of subscription) {
-        // One that is being closed may still have had an item on its way.
+        // A subscription that is being closed may still deliver an item.
         if (this.subscriptions.get(part) === subscription) this.events.item(item, part);
       }
     } catch (e) {
-      // What ended with its client is told as the state of the link.
+      // If the client has closed, the state of the link reports that.
       if (this.subscriptions.get(part) !== subscription || this.client?.state === 'closed') return;
       const error = e as TapedeckError;
       if (isOfKey(error)) this.lock(`The server no longer lets this page read: ${error.message}.`);

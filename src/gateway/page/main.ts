@@ -1,4 +1,4 @@
-/** Main: starts the page, and hands it what the address, the keyboard and the browser say. */
+/** Main: starts the page and connects it to the URL, the keyboard and browser events. */
 
 import { symbolInAddress } from './addressed';
 import { byId } from './dom';
@@ -53,7 +53,7 @@ function actionOf(event: KeyboardEvent): (() => void) | undefined {
         : () => page.travelView.togglePlay();
     case 'ArrowDown':
     case 'ArrowUp':
-      if (activeElement instanceof HTMLInputElement) return undefined; // the slider's own
+      if (activeElement instanceof HTMLInputElement) return undefined; // the slider handles its own keys
       return () => page.list.move(event.key === 'ArrowDown' ? 1 : -1);
     default:
       return undefined;

@@ -1,6 +1,6 @@
 /**
- * Market state: what the page knows of the market: a row for each instrument, and of the chosen one book,
- * trades and statistics. Views paint from it. Bounded: `TRADES_MAX` trades.
+ * Market state: the market data of the page: a row per instrument; and book, trades and statistics of the
+ * chosen one. Views paint from it. Bounded: `TRADES_MAX` trades.
  */
 
 import type { Instrument, Item, Nanos, RestTrade, Stats, Trade } from '../../client/index';
@@ -12,15 +12,15 @@ export interface Row {
   bid: number | null;
   ask: number | null;
   state: string;
-  /** Why it came to that state: a word of the server. */
+  /** The server's reason for the state. */
   reason: string;
-  /** Of bid and ask: last known ones of a source that is gone, or from before a restart. */
+  /** Mark of bid and ask: last known values of a source that is gone, or from before a restart. */
   mark: 'stale' | 'recovered' | null;
-  /** When the server received the newest of it; undefined before anything came. */
+  /** When the server received the newest message; undefined before the first one. */
   receiveTime: Nanos | undefined;
-  /** Of the newest trade against the one before it. */
+  /** Change of the newest trade against the one before it. */
   turn: 'up' | 'down' | '';
-  /** Something of it has changed since it was painted. */
+  /** Whether the row has changed since it was painted. */
   changed: boolean;
 }
 
@@ -34,7 +34,7 @@ export interface TapeTrade {
   readonly timing: Trade['timing'];
 }
 
-/** Flat levels, best first, as in a local book. */
+/** Levels as flat lists, best first, as in a local book. */
 export interface DisplayedBook {
   readonly seq: number;
   readonly bids: readonly number[];
@@ -50,7 +50,7 @@ export class MarketState {
   stats: Stats | undefined;
   /** Newest first. */
   trades: TapeTrade[] = [];
-  /** Places of trades that did not come, newest first. */
+  /** Seqs of missing trades, newest first. */
   tapeGap: string | undefined;
   private announced = new Set<string>();
 
@@ -58,7 +58,7 @@ export class MarketState {
     return this.chosen === undefined ? undefined : this.rows.get(this.chosen);
   }
 
-  /** @returns whether it is new here */
+  /** @returns whether the instrument is new */
   define(definition: Instrument): boolean {
     this.announced.add(definition.symbol);
     const row = this.rows.get(definition.symbol);
@@ -71,7 +71,7 @@ export class MarketState {
     return true;
   }
 
-  /** A connection begins: the server tells its instruments anew. */
+  /** A connection begins: the server announces its instruments again. */
   connected(): void {
     this.announced = new Set();
   }
@@ -87,7 +87,7 @@ export class MarketState {
     this.tapeGap = undefined;
   }
 
-  /** An item of every instrument. */
+  /** Handles an item of the subscription to all instruments. */
   takeOverview(item: Item): void {
     if (item.type === 'reset') {
       this.begin(item.reason === 'other-epoch');
@@ -108,24 +108,24 @@ export class MarketState {
       row.mark = item.mark;
       row.receiveTime = item.receiveTime;
     } else if (item.type === 'status') {
-      if (item.state !== row.state) row.reason = item.reason; // others are reports within a state
+      if (item.state !== row.state) row.reason = item.reason; // the other items are reports within a state
       row.state = item.state;
-      // Of the values from before a restart no message says so again; the next quote takes it back.
+      // No later message repeats this mark for the values from before a restart. The next quote clears it.
       if (item.state === 'recovered' && (row.bid ?? row.ask) !== null) row.mark = 'recovered';
     }
   }
 
-  /** An item of the chosen instrument. */
+  /** Handles an item of the chosen instrument. */
   takeChosen(item: Item): void {
     if (item.type === 'stats') this.stats = item;
     else if (item.type === 'trade') this.addTrade(item);
     else if (item.type === 'gap') this.tapeGap = `${item.count} not received`;
     else if (item.type === 'reset') {
-      this.tapeGap = item.reason === 'other-epoch' ? 'server began anew' : 'taken anew';
+      this.tapeGap = item.reason === 'other-epoch' ? 'server started over' : 'taken anew';
     }
   }
 
-  /** Trades of before the page was there, under those that came since. */
+  /** Adds trades from before the page was opened, behind the live ones. */
   fillTrades(symbol: string, older: readonly RestTrade[]): void {
     if (symbol !== this.chosen || this.row === undefined) return;
     const known = new Set(this.trades.map(({ seq }) => seq));
@@ -140,7 +140,7 @@ export class MarketState {
     if (this.trades.length > TRADES_MAX) this.trades.length = TRADES_MAX;
   }
 
-  /** What was held is void; of another epoch, instruments may be gone too. */
+  /** Data from before are invalid. With another epoch, instruments may have been removed too. */
   private begin(otherEpoch: boolean): void {
     for (const [symbol, row] of this.rows) {
       if (otherEpoch && !this.announced.has(symbol)) this.rows.delete(symbol);
@@ -165,7 +165,7 @@ function emptyRow(definition: Instrument): Row {
   };
 }
 
-/** A trade of history as one that came live; none where it does not read. */
+/** A trade of history in the form of a live one; an empty list if it cannot be parsed. */
 export function readTrade(trade: RestTrade, definition: Instrument): TapeTrade[] {
   const price = parseDecimal(trade.price, definition.priceScale);
   const quantity = parseDecimal(trade.quantity, definition.quantityScale);

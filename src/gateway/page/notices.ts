@@ -1,8 +1,8 @@
-/** Notices: what is the matter, in words, until it no longer is. One line a subject. */
+/** Notices: texts about problems, displayed until the problem is over. One line per subject. */
 
 import { make } from './dom';
 
-/** What a notice is of; a new one of the same subject takes the place of the old one. */
+/** Subject of a notice. A new notice replaces the previous one of the same subject. */
 export type Subject = 'link' | 'symbol' | 'clock' | 'history';
 
 interface Line {
@@ -13,14 +13,14 @@ interface Line {
 export class Notices {
   private readonly root: HTMLElement;
   private readonly lines = new Map<Subject, Line>();
-  /** Those that somebody has seen and put away, by their text. */
+  /** Notices that the user has dismissed, by their topic. */
   private readonly dismissed = new Map<Subject, string>();
 
   constructor(root: HTMLElement) {
     this.root = root;
   }
 
-  /** @param topic two texts of one topic are one notice to whoever put it away */
+  /** @param topic a dismissed notice stays hidden while its topic is the same, even if the text differs */
   show(subject: Subject, text: string, topic = text): void {
     if (this.dismissed.get(subject) === topic) return;
     const line = this.lines.get(subject);
@@ -41,7 +41,7 @@ export class Notices {
     this.root.append(element);
   }
 
-  /** It is no longer the matter. */
+  /** The problem is over. */
   clear(subject: Subject): void {
     this.dismissed.delete(subject);
     this.remove(subject);

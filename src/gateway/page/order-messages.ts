@@ -1,4 +1,4 @@
-/** Order words: why an order was refused, in the words of the ticket. */
+/** Order messages: texts of the ticket that explain why an order was refused. */
 
 import {
   formatDecimal,
@@ -7,7 +7,7 @@ import {
   type TapedeckError,
 } from '../../client/index';
 
-/** What stands in the ticket. */
+/** Content of the ticket's fields. */
 export interface Ticket {
   readonly side: 'buy' | 'sell';
   readonly kind: 'limit' | 'market';
@@ -15,7 +15,7 @@ export interface Ticket {
   readonly quantity: string;
 }
 
-/** What is wrong with the fields; undefined where they read. */
+/** What is wrong with the fields; undefined if they are valid. */
 export function ticketFault({ kind, price, quantity }: Ticket, d: Instrument): string | undefined {
   const amounts = [['Quantity', quantity, d.quantityScale, d.quantityIncrement]] as const;
   const limits = [['Price', price, d.priceScale, d.priceIncrement]] as const;
@@ -66,7 +66,7 @@ const offQuantity: Say = ({ quantity }, d) =>
 const tooMuch: Say = ({ quantity }, d) =>
   `Quantity: ${quantity} is too much for what ${d.symbol} already has at that price. Enter less.`;
 
-/** By the code of the refusal. */
+/** Texts by the code of the refusal. */
 const WORDS: Readonly<Record<string, Say>> = {
   'off-increment': offQuantity,
   'quantity-off-increment': offQuantity,
@@ -104,7 +104,7 @@ const WORDS: Readonly<Record<string, Say>> = {
     'The connection ended before the answer came. Look at your open orders before you try again.',
 };
 
-/** A refusal as whoever filled in the ticket understands it. */
+/** Text of a refusal for the user who filled in the ticket. */
 export function refusalMessage(
   { code, message, hint }: TapedeckError,
   ticket: Ticket,

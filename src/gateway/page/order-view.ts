@@ -1,4 +1,7 @@
-/** Order view: the ticket of the chosen instrument, the key where one is needed, and one's own orders. */
+/**
+ * Order view: the ticket of the chosen instrument, the key field if a key is required, and the user's own
+ * orders.
+ */
 
 import { formatDecimal, type Instrument, type TapedeckError } from '../../client/index';
 import { Choice, make, type Cell } from './dom';
@@ -10,13 +13,13 @@ import type { View } from './painter';
 type Side = 'buy' | 'sell';
 type Kind = 'limit' | 'market';
 
-/** What the ticket needs of the page. */
+/** What the ticket needs from the page. */
 export interface OrderViewHost {
-  /** Of the chosen instrument. */
+  /** Definition of the chosen instrument. */
   definition(): Instrument | undefined;
-  /** Whether there is a server to send orders to. */
+  /** Whether the page is connected, so that orders can be sent. */
   isLive(): boolean;
-  /** Whether a past moment is on the screen, which takes no orders. */
+  /** Whether the page displays a past time, for which no orders are accepted. */
   isPast(): boolean;
   /** Last price of the chosen instrument, scaled. */
   last(): number | null;
@@ -68,19 +71,19 @@ export class OrderView implements View {
     this.setKind('limit');
   }
 
-  /** Puts a price of the book into the ticket. */
+  /** Copies a price of the book into the ticket. */
   pick(price: string): void {
     if (this.host.isPast()) return;
     this.setKind('limit');
     this.price.value = price;
   }
 
-  /** Says what went wrong without an order. */
+  /** Displays an error that does not belong to a new order. */
   failed(why: string): void {
     this.say(why, 'down');
   }
 
-  /** By keyboard. */
+  /** Chooses the side and focuses the ticket; for the keyboard. */
   begin(side: Side): void {
     if (this.host.isPast()) return;
     this.setSide(side);
@@ -120,7 +123,7 @@ export class OrderView implements View {
     this.say('');
   }
 
-  /** Of every instrument, those of the chosen one first. */
+  /** Orders of all instruments, those of the chosen one first. */
   private paintOrders(): void {
     const { symbol } = this;
     const orders = [...this.own.orders.values()].sort(

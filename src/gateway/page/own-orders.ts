@@ -1,9 +1,9 @@
 /**
- * Own orders: entering and cancelling, with the client of the page where trading needs no key or the
- * page's own key may trade, else with one of its own that presents a key. That is kept for this tab and
- * goes only into the connection and the header of a request. Amounts are held as decimals, so an order
- * is displayed whether or not the definition of its instrument has come. Bounded: open orders, as the server
- * bounds them.
+ * Own orders: enters and cancels orders. It uses the page's client if trading needs no key or the page's own
+ * key may trade; otherwise it has a client of its own that presents a key. That key is stored for this tab
+ * only, and is sent only in the connection and in the header of a request. Amounts are kept as decimals, so
+ * an order can be displayed before the definition of its instrument arrives. Bounded: open orders, as the
+ * server limits them.
  */
 
 import {
@@ -23,23 +23,25 @@ export interface OwnOrder {
   readonly orderId: number;
   readonly symbol: string;
   readonly side: 'buy' | 'sell';
-  /** A decimal; null of a market order. */
+  /** A decimal; null for a market order. */
   readonly price: string | null;
   /** A decimal. */
   readonly open: string;
 }
 
-/** `open`: trading needs no key. `none`: a key is wanted. */
+/** `open`: trading needs no key. `none`: a key is required. */
 export type Access = 'open' | 'none' | 'proving' | 'key';
 
-/** What own orders need of the page. */
+/** What own orders need from the page. */
 export interface OwnOrdersHost {
   readonly url: string;
   client(): TapedeckClient | undefined;
-  /** By which the page reads, where that needs one. */
+  /** The key with which the page reads, if reading needs one. */
   key(): string | undefined;
   changed(): void;
-  /** The key is no longer taken, or the open orders could not be asked for; why, in words. */
+  /**
+   * The key is no longer accepted, or the open orders could not be requested; `why` is a text for the user.
+   */
   failed(why: string): void;
 }
 
@@ -50,9 +52,9 @@ export class OwnOrders {
   private own: TapedeckClient | undefined;
   private key: string | undefined;
   private readonly kept = new TabKey('tapedeck.key');
-  /** A key of the page that may not trade; it is not asked twice. */
+  /** A key of the page that may not trade; it is not tried twice. */
   private reader: string | undefined;
-  /** Came while open orders are asked for: the answer may be older than they are. */
+  /** Executions that arrived while the open orders were requested: the answer may be older. */
   private meanwhile: Execution[] | undefined;
 
   constructor(host: OwnOrdersHost, access: 'open' | 'none') {
@@ -60,12 +62,12 @@ export class OwnOrders {
     this.access = access;
   }
 
-  /** Whether orders go over the connection of the page, as whoever that is. */
+  /** Whether orders are sent over the connection of the page. */
   get sharesPage(): boolean {
     return this.access === 'open' || (this.access === 'key' && this.own === undefined);
   }
 
-  /** The page has a connection: what became of orders in between is asked. */
+  /** The page has a connection: requests the open orders, as executions may have been missed. */
   async connected(): Promise<void> {
     if (this.sharesPage) await this.reload();
     if (this.access !== 'none') return;
@@ -75,12 +77,12 @@ export class OwnOrders {
     else if (key !== undefined && key !== this.reader) await this.share(key);
   }
 
-  /** The page is no longer let in. */
+  /** The server no longer accepts the key of the page. */
   locked(): void {
     if (this.access === 'key' && this.sharesPage) this.forget();
   }
 
-  /** Proves a key and keeps it. @throws TapedeckError such as `unauthorized` */
+  /** Presents a key and stores it. @throws TapedeckError such as `unauthorized` */
   async present(key: string): Promise<void> {
     this.access = 'proving';
     this.host.changed();
@@ -117,14 +119,14 @@ export class OwnOrders {
     this.host.changed();
   }
 
-  /** @returns what came of it, in words @throws TapedeckError with the server's reason */
+  /** @returns the outcome as text @throws TapedeckError with the server's reason */
   async enter(
     request: OrderRequest & { readonly quantity: string },
     definition: Instrument,
   ): Promise<string> {
     const trader = this.trader();
     const { quantityScale } = definition;
-    trader.instruments.set(definition.symbol, definition); // a key that trades need not read
+    trader.instruments.set(definition.symbol, definition); // a key that may trade may lack the right to read
     const { orderId, executions } = await trader.order(request);
     if (!this.sharesPage) for (const execution of executions) this.take(execution);
     const traded = executions.reduce((sum, { tradeQuantity }) => sum + (tradeQuantity ?? 0), 0);
@@ -143,7 +145,7 @@ export class OwnOrders {
     this.host.changed();
   }
 
-  /** Of a connection that may trade, which has the definition before it [O4]. */
+  /** Takes an execution of a connection that may trade. The definition arrives before it [O4]. */
   take(execution: Execution): void {
     this.meanwhile?.push(execution);
     this.apply(execution);
@@ -169,7 +171,7 @@ export class OwnOrders {
     throw new TapedeckError('connection-failed', 'there is no connection to trade over');
   }
 
-  /** Trades with the key of the page, if that may. */
+  /** Trades with the key of the page if that key may trade. */
   private async share(key: string): Promise<void> {
     this.key = key;
     try {
@@ -182,7 +184,7 @@ export class OwnOrders {
     this.host.changed();
   }
 
-  /** As `load`, where nobody waits for it. */
+  /** Like `load`, for callers that do not wait. */
   private async reload(): Promise<void> {
     try {
       await this.load();
@@ -199,7 +201,7 @@ export class OwnOrders {
     this.meanwhile = meanwhile;
     try {
       const orders = await fetchOrders(this.host.url, this.key);
-      if (this.meanwhile !== meanwhile) return; // asked again since
+      if (this.meanwhile !== meanwhile) return; // requested again meanwhile
       this.orders.clear();
       for (const { orderId, symbol, side, price, open } of orders) {
         this.orders.set(orderId, { orderId, symbol, side, price, open });

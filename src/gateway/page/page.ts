@@ -1,6 +1,6 @@
 /**
- * Page: the map: state, stream and views are made here and joined. What comes goes into the state and
- * marks the views that show it; the painter paints those, once a frame.
+ * Page: creates state, stream and views and connects them. What arrives updates the state and marks the
+ * views that display it. The painter paints the marked views once per frame.
  */
 
 import type { BarInterval } from '../../../protocol/bars';
@@ -41,10 +41,10 @@ const YOUNG_BARS = 5;
 const TRADES = 80;
 const LOOK_EVERY_MS = 250;
 
-/** What the server says of itself with the page. */
+/** Settings that the server sends with the page. */
 export interface PageSettings {
   readonly trading: 'open' | 'none';
-  /** When a trading session ends, in seconds after midnight UTC. */
+  /** End of a trading session, in seconds after midnight UTC. */
   readonly sessionBoundary: number;
 }
 
@@ -58,7 +58,7 @@ export class Page {
   private readonly health = new Health(this.clock);
   private readonly notices = new Notices(byId('notice'));
   private readonly addressed = new Addressed(this.market, this.notices);
-  /** By which it reads, where that needs one. */
+  /** The key with which the page reads, if reading needs one. */
   private readonly key = new TabKey('tapedeck.read');
   private readonly pastBars: PastBars;
   private readonly chartData: ChartData;
@@ -74,7 +74,7 @@ export class Page {
   private readonly strip: HealthView;
   private readonly url: string;
   private interval: BarInterval = '1m';
-  /** Somebody chose it; before, a young market is displayed by the second. */
+  /** Whether the user chose the interval. Before that, a young market is displayed in bars of one second. */
   private intervalChosen = false;
 
   constructor(url: string, { trading, sessionBoundary }: PageSettings) {
@@ -201,7 +201,7 @@ export class Page {
     });
   }
 
-  /** @param symbol that the address names, if it names one */
+  /** @param symbol the symbol in the URL, if there is one */
   start(symbol: string | undefined): void {
     this.addressed.want(symbol);
     this.head.pressInterval(this.interval);
@@ -210,7 +210,7 @@ export class Page {
     this.look();
   }
 
-  /** Shows an instrument; one that is not there is said to be so. */
+  /** Displays an instrument; a notice says so if it does not exist. */
   choose(symbol: string): void {
     if (!this.market.rows.has(symbol)) {
       this.addressed.want(symbol);
@@ -220,12 +220,12 @@ export class Page {
     this.show(symbol);
   }
 
-  /** A key is asked for, and nothing else can be done. */
+  /** The page requests a key and accepts no other input. */
   get isLocked(): boolean {
     return this.gate.isOpen;
   }
 
-  /** Keeps no key any more, nor what it was displayed with one. */
+  /** Removes all stored keys, and reloads the page to remove what was displayed with them. */
   forgetKeys(): void {
     this.key.forget();
     this.own.forget();
@@ -241,13 +241,13 @@ export class Page {
     this.painter.mark(this.list);
   }
 
-  /** The page is in sight again, after however long. */
+  /** The page is visible again. */
   wake(): void {
     this.stream.wake();
     this.markAll();
   }
 
-  // ── what comes ──────────────────────────────────────────────────────────────────────────────
+  // ── incoming data ───────────────────────────────────────────────────────────────────────────
 
   private linked(link: Link): void {
     document.body.classList.toggle('away', link.state !== 'live');
@@ -274,7 +274,7 @@ export class Page {
     this.painter.mark(this.order);
   }
 
-  /** Every definition that the server had has come. */
+  /** The server has sent all its definitions. */
   private listed(): void {
     this.addressed.complete = true;
     this.list.setComplete();
@@ -312,7 +312,7 @@ export class Page {
   private takeBar(item: Item): void {
     const { row } = this.market;
     if (item.type === 'bar' && row !== undefined) this.chartData.take(item, row.definition);
-    // What lies between is not sent again: history has it.
+    // Missed bars are not sent again; they are requested from history.
     else if (item.type === 'reset' || item.type === 'gap') this.chartData.broken();
     this.painter.mark(this.chart);
   }
@@ -325,7 +325,7 @@ export class Page {
 
   // ── the chosen instrument ───────────────────────────────────────────────────────────────────
 
-  /** The address may name what there is not: it is said, and something else is displayed. */
+  /** If the instrument in the URL does not exist, a notice says so and another one is displayed. */
   private chooseFirst(): void {
     const { first } = this.list;
     if (this.market.chosen !== undefined || first === undefined) return;
@@ -370,7 +370,7 @@ export class Page {
     this.painter.mark(this.chart);
   }
 
-  /** A young market is displayed by the second. */
+  /** A young market is displayed in bars of one second. */
   private isShort(bars: number): boolean {
     if (bars >= YOUNG_BARS || this.intervalChosen || this.interval !== '1m') return false;
     this.setInterval('1s');
@@ -385,7 +385,7 @@ export class Page {
     this.painter.mark(this.tape);
   }
 
-  // ── what is displayed ───────────────────────────────────────────────────────────────────────────
+  // ── the displayed time ──────────────────────────────────────────────────────────────────────
 
   private pastChanged(): void {
     const { past } = this.travel;
@@ -398,7 +398,7 @@ export class Page {
     for (const view of this.timeViews) this.painter.mark(view);
   }
 
-  /** Those that show a moment, present or past. */
+  /** The views that display the present or a past time. */
   private get timeViews(): View[] {
     const { head, ladder, tape, chart, order, travelView } = this;
     return [head, ladder, tape, chart, order, travelView];
@@ -408,7 +408,7 @@ export class Page {
     return this.clock.now().plus(Math.round((this.health.offsetMs ?? 0) * 1e6));
   }
 
-  /** What changes by the passing of time alone. */
+  /** Updates what changes with time only. */
   private look(): void {
     const { stream, painter, travel } = this;
     this.health.count();

@@ -1,13 +1,12 @@
 /**
- * Painter: the page is painted at most once a frame, and only what has changed since. What comes in
- * between goes into the state that views paint from, so a hidden page, which has no frames, collects
- * nothing either.
+ * Painter: paints the page at most once per frame, and only the views that have changed. Data that arrive in
+ * between only change the state. A hidden page has no frames, so it accumulates no work.
  */
 
 export interface View {
-  /** Brings what it shows up to what there is. */
+  /** Updates the display of the view. */
   paint(): void;
-  /** At least this long between two paints, where nobody could read more; each frame unless told. */
+  /** Least time between two paints, for views that nobody can read faster; default: every frame. */
   readonly everyMs?: number;
 }
 
@@ -16,7 +15,7 @@ export class Painter {
   private readonly paintedAtMs = new Map<View, number>();
   private asked = false;
 
-  /** There is something new to show. */
+  /** A view has new data to display. */
   mark(view: View): void {
     this.changed.add(view);
     this.ask();

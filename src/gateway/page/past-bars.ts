@@ -1,7 +1,7 @@
 /**
- * Past bars: bars of history, page by page, the newest first, over stretches without trades to the very
- * first. Where a page is empty, the next one that is not is found by halving: a question costs the
- * server little, and there are about as many as the stretch has bits. Bounded: one question at a time.
+ * Past bars: historical bars page by page, from the newest to the very first, across ranges without trades.
+ * If a page is empty, a binary search finds the next page that is not. Each request is cheap for the server,
+ * and their number grows with the logarithm of the range. Bounded: one request at a time.
  */
 
 import { BAR_SECONDS, type BarInterval } from '../../../protocol/bars';
@@ -9,7 +9,7 @@ import { fetchBars, Nanos, type RestBar, type RestBars } from '../../client/inde
 import type { TabKey } from './tab-key';
 
 const BARS_AT_ONCE = 60;
-/** A page of few bars makes the next one look over twice the time, up to so many intervals. */
+/** After a page with few bars the next one covers twice the time, up to this many intervals. */
 const SPAN_MAX = 3_840;
 
 /** Whole seconds since 1970; `from` inclusive, `to` exclusive. */
@@ -22,15 +22,15 @@ export class PastBars {
   private readonly url: string;
   private readonly key: TabKey;
 
-  /** @param key by which the page reads, where that needs one */
+  /** @param key the key with which the page reads, if reading needs one */
   constructor(url: string, key: TabKey) {
     this.url = url;
     this.key = key;
   }
 
   /**
-   * Each page holds bars, oldest first, and is older than the one before.
-   * @param to opening second that all of them are before; the newest bars where it is undefined
+   * Yields pages of bars. Bars in a page are oldest first; each page is older than the one before.
+   * @param to all bars open before this second; undefined: starts with the newest bars
    * @throws TapedeckError as `fetchBars` does
    */
   async *pages(
@@ -80,7 +80,7 @@ export class PastBars {
   }
 
   /**
-   * When the history of an instrument begins: behind its first bar of a second.
+   * Start of the history of an instrument: the end of its first one-second bar.
    * @throws TapedeckError as `fetchBars` does
    */
   async first(symbol: string): Promise<Nanos | undefined> {
@@ -102,7 +102,7 @@ export class PastBars {
     return (await fetchBars(this.url, symbol, query, this.key.value)).bars;
   }
 
-  /** Where the newest bars before a second end, to a page; undefined where there are none. */
+  /** End of the page with the newest bars before a second; undefined if there are none. */
   private async endOfBars(
     symbol: string,
     interval: BarInterval,
@@ -120,7 +120,7 @@ export class PastBars {
       if (await this.has(symbol, interval, { from, to })) break;
       if (from === first) return undefined;
     }
-    // The newest lie in [from, to), and nothing behind that.
+    // The newest bars are in [from, to), and there are none after it.
     while (to - from > BARS_AT_ONCE * step) {
       const middle = from + Math.floor((to - from) / 2 / step) * step;
       if (await this.has(symbol, interval, { from: middle, to })) from = middle;

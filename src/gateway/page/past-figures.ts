@@ -1,7 +1,7 @@
 /**
- * Past figures: what a moment of the past had for statistics and candles. The server has bars and trades
- * of the past but no statistics, so those are folded here: of the session from the largest bars that lie
- * wholly between its start and the moment, and from the trades of the second that the moment lies in.
+ * Past figures: statistics and candles at a past time. The server has past bars and trades but no past
+ * statistics, so this module computes them. It folds the largest bars that lie wholly between the start of
+ * the session and the time, and the trades of the second that contains the time.
  */
 
 import { BAR_SECONDS, type BarInterval } from '../../../protocol/bars';
@@ -24,7 +24,7 @@ const TRADES_AT_ONCE = 500;
 /** Largest first. */
 const LENGTHS = ['1h', '1m', '1s'] as const;
 
-/** Bars and trades in order, folded; prices and quantities scaled. */
+/** Folds bars and trades in order; prices and quantities scaled. */
 export class Fold {
   open: number | null = null;
   high: number | null = null;
@@ -66,15 +66,15 @@ export class Fold {
   }
 }
 
-/** A fold that begins anew where its time is over, such as a session or a candle. */
+/** A fold over a period such as a session or a candle. It restarts with the next period. */
 export interface Running {
-  /** First second of it. */
+  /** First second of the period. */
   start: number;
   fold: Fold;
 }
 
 export interface PastStats extends Running {
-  /** Last price of the session before; null where none is known. */
+  /** Last price of the previous session; null if unknown. */
   previousClose: number | null;
 }
 
@@ -82,7 +82,7 @@ export class PastFigures {
   private readonly url: string;
   private readonly key: TabKey;
   private readonly bars: PastBars;
-  /** When a session ends, in seconds after midnight UTC. */
+  /** End of a session, in seconds after midnight UTC. */
   private readonly boundarySeconds: number;
 
   constructor(url: string, key: TabKey, bars: PastBars, boundarySeconds: number) {
@@ -92,13 +92,13 @@ export class PastFigures {
     this.boundarySeconds = boundarySeconds;
   }
 
-  /** First second of the session that a second lies in. */
+  /** First second of the session that contains a second. */
   sessionStart(second: number): number {
     const session = sessionOf(Nanos.fromSeconds(second, 0), this.boundarySeconds);
     return Math.max(0, session * DAY_SECONDS + this.boundarySeconds);
   }
 
-  /** The newest trades up to a moment, newest first. @throws TapedeckError as `fetchTrades` does */
+  /** The newest trades up to a time, newest first. @throws TapedeckError as `fetchTrades` does */
   async trades(definition: Instrument, at: Nanos, limit: number): Promise<TapeTrade[]> {
     const { symbol } = definition;
     const newest = await this.bars.newest(symbol, '1s', at.seconds + 1);
@@ -107,7 +107,7 @@ export class PastFigures {
     return found.slice(0, limit);
   }
 
-  /** The session so far. @throws TapedeckError as `fetchBars` does */
+  /** The statistics of the session so far. @throws TapedeckError as `fetchBars` does */
   async stats(definition: Instrument, at: Nanos): Promise<PastStats> {
     const start = this.sessionStart(at.seconds);
     const before = await this.bars.newest(definition.symbol, '1s', start);
@@ -116,7 +116,7 @@ export class PastFigures {
     return { start, fold: await this.fold(definition, start, at), previousClose };
   }
 
-  /** The candle that a moment lies in, as far as that. @throws TapedeckError as `fetchBars` does */
+  /** The candle that contains a time, up to that time. @throws TapedeckError as `fetchBars` does */
   async candle(definition: Instrument, interval: BarInterval, at: Nanos): Promise<Running> {
     const start = at.seconds - (at.seconds % BAR_SECONDS[interval]);
     return { start, fold: await this.fold(definition, start, at) };
@@ -141,7 +141,10 @@ export class PastFigures {
     return fold;
   }
 
-  /** Back from the newest trade of a bar, those up to a moment, newest first, until it is enough. */
+  /**
+   * Yields the trades up to a time, newest first, starting from the newest trade of a bar, until the caller
+   * stops.
+   */
   private async tradesUntil(
     definition: Instrument,
     { seq }: RestBar,
@@ -167,14 +170,14 @@ export class PastFigures {
   }
 }
 
-/** Begins anew where a trade is of a later session or candle. */
+/** Restarts the fold if a trade belongs to a later session or candle. */
 export function advance(running: Running, start: number): void {
   if (start <= running.start) return;
   running.start = start;
   running.fold = new Fold();
 }
 
-/** By market time, then by seq, as bars have them. */
+/** Orders by market time, then by seq, as bars do. */
 export function newestFirst(a: TapeTrade, b: TapeTrade): number {
   return marketTime(b).compare(marketTime(a)) || b.seq - a.seq;
 }
@@ -185,7 +188,7 @@ interface Stretch {
   readonly last: number;
 }
 
-/** Whole bars that fill [from, to), as large as they go, in order. */
+/** Whole bars that fill [from, to), as large as possible, in order. */
 function wholeBars(from: number, to: number): Stretch[] {
   const before: Stretch[] = [];
   const after: Stretch[] = [];

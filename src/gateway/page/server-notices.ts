@@ -1,11 +1,11 @@
-/** Matters: what the page says is the matter with its server and its clock. */
+/** Server notices: texts about problems of the server and of the clock. */
 
 import type { TapedeckError } from '../../client/index';
 import { duration } from './format';
 import type { Link } from './live-stream';
 import type { Notices } from './notices';
 
-/** Beyond this the page says that this machine's clock is wrong. */
+/** Beyond this difference a notice says that this machine's clock is wrong. */
 const CLOCK_OFF_MS = 5_000;
 
 export function showAway(
@@ -13,12 +13,13 @@ export function showAway(
   { sinceMs, reason, retryAtMs }: Extract<Link, { state: 'away' }>,
   nowMs: number,
 ): void {
-  const next = retryAtMs === undefined ? 'Reload the page to try again.' : 'It is looked for.';
-  const text = `The server is away for ${duration(nowMs - sinceMs)} (${reason}). What is displayed is what came before. ${next}`;
+  const next =
+    retryAtMs === undefined ? 'Reload the page to try again.' : 'The page keeps trying to connect.';
+  const text = `The server is away for ${duration(nowMs - sinceMs)} (${reason}). The page displays the last data received. ${next}`;
   notices.show('link', text, reason);
 }
 
-/** @param offsetMs of the server's clock, against this machine's */
+/** @param offsetMs difference from this machine's clock to the server's */
 export function showClockOff(notices: Notices, offsetMs: number): void {
   if (Math.abs(offsetMs) < CLOCK_OFF_MS) {
     notices.clear('clock');
@@ -29,8 +30,8 @@ export function showClockOff(notices: Notices, offsetMs: number): void {
   notices.show('clock', text, 'clock');
 }
 
-/** Candles of the past that did not come. */
+/** Notice that historical candles could not be loaded. */
 export function showHistoryFailed(notices: Notices, { code, message }: TapedeckError): void {
-  if (code === 'connection-failed' || code === 'unauthorized') return; // said as the link's state
+  if (code === 'connection-failed' || code === 'unauthorized') return; // the state of the link reports these
   notices.show('history', `Older candles could not be loaded: ${message}.`);
 }

@@ -1,20 +1,21 @@
 /**
- * Tab key: a key as the page keeps it: in `sessionStorage`, so that a reload does not ask for it again.
- * No other tab and no other site sees it, it ends with the tab, and no request carries it by itself, as
- * a cookie would. It is written nowhere else. Where the browser keeps nothing, it lasts until a reload.
+ * Tab key: the key that the page stores. It is in `sessionStorage`, so that a reload does not request it
+ * again. No other tab and no other site can read it, it ends with the tab, and requests do not carry it
+ * automatically as they would a cookie. It is stored nowhere else. If the browser stores nothing, the key
+ * lasts until a reload.
  */
 
 export class TabKey {
   private readonly name: string;
   private held: string | undefined;
 
-  /** @param name of the entry */
+  /** @param name name of the entry */
   constructor(name: string) {
     this.name = name;
     try {
       this.held = sessionStorage.getItem(name) ?? undefined;
     } catch {
-      // The browser keeps nothing for this site.
+      // The browser stores nothing for this site.
     }
   }
 

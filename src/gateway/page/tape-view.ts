@@ -1,4 +1,4 @@
-/** Tape view: trades, newest first, coloured by who took. */
+/** Tape view: trades, newest first, coloured by the side of the taker. */
 
 import type { Instrument } from '../../client/index';
 import type { TapeTrade } from './market-state';
@@ -63,7 +63,7 @@ export class TapeView implements View {
     this.fit.apply();
   }
 
-  /** Lines that show what stays move down, so only what is new is written. */
+  /** Moves the lines of displayed trades down, so that only new trades are written. */
   private roll(trades: readonly TapeTrade[]): void {
     const top = this.lines[0]?.displayed;
     const by = top === undefined ? 0 : trades.indexOf(top);

@@ -1,7 +1,7 @@
 /**
- * Text fit: figures are never cut off. Columns share the width of their panel by what stands in them,
- * and where that is not enough the letters become smaller. Widths are of the widest text so far, so
- * columns move only when a longer one comes.
+ * Text fit: chooses widths and font sizes so that figures are never cut off. The columns share the width of
+ * their panel in proportion to their texts. If that is not enough, the font becomes smaller. Widths are
+ * those of the widest text so far, so columns move only when a longer text arrives.
  */
 
 const MEASURED_PX = 100;
@@ -15,13 +15,13 @@ export class TextMeasure {
     this.context.font = `${MEASURED_PX}px ${fontFamily}`;
   }
 
-  /** Width of a text as a multiple of its size; figures are all as wide as a zero. */
+  /** Width of a text as a multiple of its font size; all digits are as wide as a zero. */
   em(text: string): number {
     return this.context.measureText(text.replaceAll(/\d/g, '0')).width / MEASURED_PX;
   }
 }
 
-/** Largest size, in steps of a half, at which a text fits; at most `basePx`. */
+/** The largest font size, in steps of 0.5, at which a text fits; at most `basePx`. */
 export function fittingPx(em: number, widthPx: number, basePx: number): number {
   if (em === 0 || widthPx <= 0) return basePx;
   return Math.min(basePx, Math.floor((widthPx / em) * 2) / 2);
@@ -38,7 +38,7 @@ export class ColumnFit {
   private widthPx = 0;
   private changed = false;
 
-  /** @param least text of each column for which there is room in any case @param rows their parent */
+  /** @param least a text per column that always has room @param rows parent of the rows */
   constructor(rows: HTMLElement, least: readonly string[], basePx: number, paddingPx: number) {
     this.panel = rows.closest<HTMLElement>('.panel') ?? rows;
     this.least = least;
@@ -51,7 +51,7 @@ export class ColumnFit {
     }).observe(rows);
   }
 
-  /** Of another instrument nothing is known. */
+  /** Forgets the widths, for another instrument. */
   reset(): void {
     this.longest = this.least.map((text) => text.length);
     this.em = this.least.map((text) => this.measure.em(text));

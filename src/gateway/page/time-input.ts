@@ -1,16 +1,19 @@
-/** Moment text: what a person types for a moment of the past, read or refused in plain words. */
+/** Time input: parses a past time that the user typed; a fault is a text for the user. */
 
 import { UNIT_NANOS, unitOf } from '../../../protocol/time-unit';
 import { Nanos, parseTime } from '../../client/index';
 import { moment } from './format';
 
-/** `remark`: how it was read, where that is not plain. */
+/** `remark`: how the text was interpreted, if that is not obvious. */
 export type ReadTime = { readonly at: Nanos; readonly remark: string } | { readonly fault: string };
 
 const DATE = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/i;
 const CLOCK = /^(\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?$/;
 
-/** @param now by the server's clock @param displayed the moment on the screen, whose day a time without one is of */
+/**
+ * @param now by the server's clock
+ * @param displayed the time on the screen; a time without a date is on its day
+ */
 export function readTime(text: string, now: Nanos, displayed: Nanos = now): ReadTime {
   const typed = text.trim();
   const example = moment(now);
@@ -27,7 +30,7 @@ export function readTime(text: string, now: Nanos, displayed: Nanos = now): Read
   return read;
 }
 
-/** A number since 1970, whose unit its magnitude tells. */
+/** A number since 1970; its magnitude determines the unit. */
 function readDigits(digits: string): ReadTime | undefined {
   const given = Nanos.parse(digits);
   if (given === undefined) return undefined;

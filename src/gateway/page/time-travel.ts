@@ -1,10 +1,10 @@
 /**
- * Time travel: book, trades, statistics and candles of a past moment, and the market replayed from there.
+ * Time travel: book, trades, statistics and candles at a past time, and a replay of the market from there.
  *
- * A moment is asked of REST, one question at a time, so a slider that is drawn across the screen asks
- * for where it is and not for where it has been. A replay is the SDK's, whose book proves itself message
- * by message as a live one does; its trades carry statistics and candle on. Bounded: one question, one
- * replay, `TRADES_MAX` trades.
+ * Data of a past time are requested over REST, one request at a time, so while the user drags the slider
+ * only the newest position is requested. A replay uses the SDK, whose book verifies itself message by
+ * message as a live one does. Its trades update statistics and candle. Bounded: one request, one replay,
+ * `TRADES_MAX` trades.
  */
 
 import { BAR_SECONDS, type BarInterval } from '../../../protocol/bars';
@@ -31,56 +31,56 @@ import {
 } from './past-figures';
 import { travelMessage } from './travel-messages';
 
-/** Of the newest trades before a moment so many are asked for. */
+/** Number of the newest trades before a time that are requested. */
 const TRADES = 80;
 
 export const SPEEDS = ['1', '10', '100'] as const;
 export type Speed = (typeof SPEEDS)[number];
 
-/** A moment of one instrument; what is undefined is not known, or not yet. */
+/** The data of one instrument at a past time; undefined: unknown, or not received yet. */
 export interface Past {
   readonly symbol: string;
   at: Nanos;
   book: DisplayedBook | undefined;
-  /** Why there is no book, in words. */
+  /** Why there is no book, as text. */
   doubt: string;
   trades: TapeTrade[];
   stats: PastStats | undefined;
-  /** The candle that the moment lies in, so far. */
+  /** The candle that contains the time, up to that time. */
   candle: (Running & { readonly interval: BarInterval }) | undefined;
-  /** What is the matter, or how it came to be. */
+  /** A note about a problem, or about how the time was chosen. */
   note: string;
 }
 
-/** What time travel needs of the page. */
+/** What time travel needs from the page. */
 export interface TravelHost {
   readonly url: string;
   client(): TapedeckClient | undefined;
-  /** By which the page reads, where that needs one. */
+  /** The key with which the page reads, if reading needs one. */
   key(): string | undefined;
   definition(): Instrument | undefined;
-  /** Length of the candles on the screen. */
+  /** Length of the displayed candles. */
   interval(): BarInterval;
   /** By the server's clock. */
   now(): Nanos;
-  /** What is displayed has changed. */
+  /** The displayed data have changed. */
   changed(): void;
-  /** Another moment was asked for: candles up to it are wanted. */
+  /** Another time was chosen: candles up to it are needed. */
   sought(at: Nanos): void;
 }
 
 export class TimeTravel {
-  /** Undefined while the page shows what is. */
+  /** Undefined while the page displays the present. */
   past: Past | undefined;
   playing = false;
   speed: Speed = '1';
   private readonly host: TravelHost;
   private readonly figures: PastFigures;
   private readonly clock: Clock;
-  /** Asks for book and trades of the moments that are sought; undefined while it has the newest. */
+  /** Requests book and trades of the newest chosen time; undefined when that is done. */
   private asking: Promise<void> | undefined;
   private asked: Past | undefined;
-  /** Asks for the candle and the statistics of the newest that has those; undefined as above. */
+  /** Requests candle and statistics once book and trades are there; undefined when that is done. */
   private figuring: Promise<void> | undefined;
   private unfigured: Past | undefined;
   private replay: Replay | undefined;
@@ -92,7 +92,7 @@ export class TimeTravel {
     this.clock = clock;
   }
 
-  /** Shows a moment of the chosen instrument. */
+  /** Displays the chosen instrument at a past time. */
   async seek(at: Nanos): Promise<void> {
     this.stop();
     this.begin(at);
@@ -110,7 +110,7 @@ export class TimeTravel {
     if (wasPlaying) await this.play();
   }
 
-  /** Plays on from the moment that is displayed. */
+  /** Starts a replay from the displayed time. */
   async play(): Promise<void> {
     const { past } = this;
     if (past === undefined) return;
@@ -119,7 +119,7 @@ export class TimeTravel {
     this.playing = true;
     this.anchor = undefined;
     this.host.changed();
-    // What is played is added to what the moment had.
+    // The replay adds to the data that were loaded for the time.
     await this.asking;
     await this.figuring;
     const client = this.host.client();
@@ -163,14 +163,14 @@ export class TimeTravel {
     await this.play();
   }
 
-  /** Back to what is. */
+  /** Returns to the present. */
   live(): void {
     this.stop();
     this.past = undefined;
     this.host.changed();
   }
 
-  /** The moment on the screen: between two messages of a replay time goes on too. */
+  /** The time on the screen. It also advances between two messages of a replay. */
   displayedTime(): Nanos {
     const { past, anchor } = this;
     if (past === undefined) return this.host.now();
@@ -184,7 +184,7 @@ export class TimeTravel {
   private begin(at: Nanos): void {
     const symbol = this.host.definition()?.symbol ?? '';
     const kept = this.past?.symbol === symbol ? this.past : { book: undefined, trades: [] };
-    const { book, trades } = kept; // until those of the moment have come
+    const { book, trades } = kept; // until those of the new time have arrived
     const unknown = { doubt: '', stats: undefined, candle: undefined, note: '' };
     this.past = { symbol, at, book, trades, ...unknown };
   }
@@ -193,7 +193,7 @@ export class TimeTravel {
     const { replay } = this;
     this.replay = undefined;
     this.playing = false;
-    // A replay that never began has nothing to stop.
+    // A replay that has not begun cannot be stopped.
     replay?.stop().catch(() => {});
   }
 
@@ -205,7 +205,7 @@ export class TimeTravel {
     this.asking = undefined;
   }
 
-  /** Book and trades; the others cost the server more, and come behind them. */
+  /** Requests book and trades first; the other data cost the server more and follow. */
   private async ask(past: Past): Promise<void> {
     const definition = this.host.definition();
     if (definition?.symbol !== past.symbol) return;
@@ -259,7 +259,7 @@ export class TimeTravel {
     }
   }
 
-  /** A trade that is played goes into statistics and candle. */
+  /** Adds a trade of the replay to statistics and candle. */
   private carryOn({ stats, candle }: Past, trade: TapeTrade): void {
     const { seconds } = marketTime(trade);
     if (stats !== undefined) {
@@ -293,7 +293,7 @@ export class TimeTravel {
           if (!isLate(item)) this.carryOn(past, item);
         }
         const time = item.type === 'trade' ? marketTime(item) : item.eventTime;
-        // What opens a replay may be older than its moment; a source's clock may be ahead of all of it.
+        // The first items of a replay may be older than its start, and the clock of a source may be ahead.
         if (time.compare(past.at) > 0 && time.compare(this.host.now()) <= 0) {
           past.at = time;
           this.anchor = { time, ms: this.clock.monotonicMs() };

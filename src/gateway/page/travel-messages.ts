@@ -1,9 +1,9 @@
-/** Travel words: why a past moment cannot be displayed, for whoever looks at it. */
+/** Travel messages: texts that explain why a past time cannot be displayed. */
 
 import { parseTime, type TapedeckError } from '../../client/index';
 import { moment } from './format';
 
-/** By the code of the refusal. */
+/** Texts by the code of the refusal. */
 const WORDS: Readonly<Record<string, string>> = {
   'records-missing':
     'Some records of this time are missing, so the book is not known. Choose another moment.',

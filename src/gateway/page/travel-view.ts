@@ -1,4 +1,4 @@
-/** Travel view: the slider of time, the moment it stands at, and the keys that play it on. */
+/** Travel view: the time slider, the displayed time, and the buttons of the replay. */
 
 import { Nanos } from '../../client/index';
 import { Choice, make } from './dom';
@@ -8,7 +8,7 @@ import type { View } from './painter';
 import { SPEEDS, type Speed, type TimeTravel } from './time-travel';
 
 const MINUTE_MS = 60_000;
-/** How far back the slider reaches; `all`: to the first record. */
+/** Ranges of the slider; `all`: back to the first record. */
 const SPANS = [
   ['5m', '5 min', 5 * MINUTE_MS],
   ['1h', '1 h', 60 * MINUTE_MS],
@@ -18,10 +18,10 @@ const SPANS = [
 type Span = (typeof SPANS)[number][0];
 const STEPS = 2_000;
 
-/** What the slider needs of the page. */
+/** What the slider needs from the page. */
 export interface TravelViewHost {
   now(): Nanos;
-  /** When the history of the chosen instrument begins; undefined when nobody knows. */
+  /** Start of the history of the chosen instrument; undefined if unknown. */
   first(): Promise<Nanos | undefined> | undefined;
 }
 
@@ -39,9 +39,9 @@ export class TravelView implements View {
   private fromMs = 0;
   private toMs = 0;
   private dragging = false;
-  /** What is wrong with the moment that was typed; it stays in the field until it is mended. */
+  /** What is wrong with the typed time. The text stays in the field until it is corrected. */
   private fault = '';
-  /** How the moment that was typed was read. */
+  /** How the typed time was interpreted. */
   private remark = '';
 
   constructor(root: HTMLElement, travel: TimeTravel, host: TravelViewHost) {
@@ -73,13 +73,13 @@ export class TravelView implements View {
     this.spans.press(this.span);
   }
 
-  /** Goes back a little, or comes back to what is. */
+  /** Moves back by ten seconds, or returns to the present. */
   toggle(): void {
     if (this.travel.past === undefined) void this.enter(this.host.now().plus(-10_000 * 1e6));
     else this.goLive();
   }
 
-  /** Back to what is. */
+  /** Returns to the present. */
   goLive(): void {
     this.say('', '');
     this.travel.live();
@@ -91,7 +91,7 @@ export class TravelView implements View {
     else void this.travel.play();
   }
 
-  /** Another instrument is chosen. @param at the moment that stays on the screen, if it is a past one */
+  /** Another instrument was chosen. @param at the past time that stays on the screen, if there is one */
   restart(at: Nanos | undefined): void {
     if (at === undefined) this.goLive();
     else void this.travel.seek(at);
@@ -190,7 +190,7 @@ export class TravelView implements View {
     this.toMs = toMs;
     this.fromMs = moves ? Math.max(fromMs, toMs - lengthMs) : fromMs;
     const step = Math.max(1, Math.round((this.toMs - this.fromMs) / STEPS));
-    // The lower end first: a range whose ends cross for a moment moves its value.
+    // The lower end is set first: while the ends of a range are crossed, the browser changes its value.
     this.slider.min = String(this.fromMs);
     this.slider.max = String(Math.max(this.toMs, this.fromMs + 1));
     this.slider.step = String(step);
