@@ -119,8 +119,8 @@ describe('a recording', () => {
     expect(JSON.parse(await run(asked.join('\n'), server))).toMatchObject({ symbol: 'ACMEUSDT' });
   });
 
-  test('Ask for a past moment', async () => {
-    const out = await run(blocks('Ask for a past moment', 'sh')[0]!, server);
+  test('Query a past time', async () => {
+    const out = await run(blocks('Query a past time', 'sh')[0]!, server);
     expect(out).toMatch(/^ACMEUSDT {2}seq \d+ {2}l3/);
     expect(out).toContain('"bars":[{');
   });
