@@ -1,4 +1,4 @@
-/** `tapedeck book`: a ladder of the best levels: live on a terminal, else once. */
+/** `tapedeck book`: a ladder of the best levels: live on a terminal, otherwise printed once. */
 
 import { Command } from 'commander';
 
@@ -77,7 +77,7 @@ Examples:
     });
 }
 
-/** Why these may not be the present levels, or not all that were asked for. */
+/** Why these may not be the present levels, or fewer than requested. */
 function doubts({ mark, depthKnown }: RestBook): string[] {
   const words: string[] = [];
   if (mark !== undefined) words.push(MARK_WORDS[mark]);

@@ -1,4 +1,4 @@
-/** `tapedeck cancel-orders`: ends all that an owner has open on a server, as its operator. */
+/** `tapedeck cancel-orders`: an operator cancels all open orders of an owner. */
 
 import { Command } from 'commander';
 
@@ -12,7 +12,7 @@ interface Options extends KeyFlags {
   readonly url: string;
 }
 
-/** Some of its orders are still open. */
+/** Some of the owner's orders are still open. */
 const LEFT = 1;
 
 export function cancelOrdersCommand(): Command {

@@ -1,9 +1,9 @@
 /**
- * Completion scripts: they ask the program at each Tab what may stand next ("tapedeck complete"), and hand
- * that to their shell. A word that ends with a colon goes on, so no space follows it.
+ * Completion scripts: at each Tab they ask the program for candidates ("tapedeck complete"), and pass
+ * them to their shell. A word that ends with a colon continues, so no space follows it.
  */
 
-/** Among the candidates it stands for file names. */
+/** This candidate stands for file names. */
 export const FILES_WORD = ':files';
 
 const BASH = `_tapedeck() {

@@ -1,5 +1,5 @@
 /**
- * Completion words: what may come next on the command line. The line is walked as it would be parsed, over the
+ * Completion words: the candidates for the next word of the command line. The line is walked as when parsing, over the
  * declarations of the commands themselves, so completion is never out of date.
  */
 
@@ -14,7 +14,7 @@ export interface Candidate {
   readonly about: string;
 }
 
-/** What may come next: words, or the name of a file. */
+/** Candidates: words, or the name of a file. */
 export interface Candidates {
   readonly words: readonly Candidate[];
   readonly files: boolean;
@@ -22,7 +22,7 @@ export interface Candidates {
 
 /** Names that the server or the journal knows; they may be empty. */
 export interface Surroundings {
-  /** @param words all that was typed, for its options */
+  /** @param words the whole line, for its options */
   symbols(command: Command, words: readonly string[]): Promise<readonly string[]>;
   keyNames(words: readonly string[]): readonly string[];
 }
@@ -30,20 +30,20 @@ export interface Surroundings {
 const NONE: Candidates = { words: [], files: false };
 const FILES: Candidates = { words: [], files: true };
 
-/** Where the walk is after the words before the last. */
+/** The state of the walk before the last word. */
 interface Position {
   readonly command: Command;
-  /** Arguments that the command has already. */
+  /** The number of arguments that the command has already. */
   readonly positionals: number;
-  /** The option whose value stands next. */
+  /** The option whose value comes next. */
   readonly option: Option | undefined;
-  /** Whether something else than a value of that option may stand there. */
+  /** Whether something other than a value of that option may come there. */
   readonly isOptionSated: boolean;
-  /** Behind `--`, where nothing is an option. */
+  /** After `--`, where nothing is an option. */
   readonly isOperand: boolean;
 }
 
-/** @param words behind the name of the program; the last is the one to complete, perhaps empty */
+/** @param words the words after the name of the program; the last, which may be empty, is to be completed */
 export async function candidatesFor(
   program: Command,
   words: readonly string[],
@@ -85,7 +85,7 @@ function step(position: Position, word: string): Position {
       isOptionSated: !takes || next.optional,
     };
   }
-  if (option?.variadic === true) return position; // one more of its values
+  if (option?.variadic === true) return position; // another value of the option
   const inner = position.positionals === 0 ? named(command, word) : undefined;
   if (inner !== undefined) return { ...position, command: inner, option: undefined };
   return { ...position, option: undefined, positionals: position.positionals + 1 };
@@ -182,7 +182,7 @@ function isFlag(word: string): boolean {
   return word.startsWith('-') && word.length > 1;
 }
 
-/** Its own, and those of the commands that it is in. */
+/** The command's own options, and those of its parent commands. */
 function optionsOf(command: Command): readonly Option[] {
   const { parent } = command;
   const above = parent === null ? [] : optionsOf(parent);
@@ -202,7 +202,7 @@ function commandsOf(command: Command): Candidate[] {
   return visible.map((inner) => ({ word: inner.name(), about: inner.description() }));
 }
 
-/** The command of this name in another one; of `help`, that which it is asked about. */
+/** The subcommand of this name; for `help`, the command that help is requested for. */
 function named(command: Command, word: string): Command | undefined {
   const own = command.createHelp().visibleCommands(command);
   const found = own.find((inner) => inner.name() === word || inner.aliases().includes(word));

@@ -1,4 +1,4 @@
-/** `tapedeck completion`: a script for the shell; and `tapedeck complete`, which that script asks. */
+/** `tapedeck completion`: prints a script for the shell. `tapedeck complete`: answers that script. */
 
 import { Argument, Command } from 'commander';
 
@@ -11,7 +11,7 @@ import { FILES_WORD, SCRIPTS } from './completion-scripts';
 import { keyOf } from './key-option';
 import { candidatesFor, type Surroundings } from './completion-words';
 
-/** A person waits for it, with a key pressed. */
+/** Short, because a person waits for the completion. */
 const SERVER_MS_MAX = 1_500;
 
 export function completionCommand(): Command {
@@ -35,7 +35,7 @@ Examples:
     });
 }
 
-/** Says nothing where nothing can be known: an error would stand in the middle of what is typed. */
+/** Prints nothing if the names are unavailable: an error would appear within the typed line. */
 export function completeCommand(): Command {
   return new Command('complete')
     .description('Print what may stand next, a word and what it is for on each line.')
@@ -50,7 +50,7 @@ export function completeCommand(): Command {
     });
 }
 
-/** Of the server, for a command that speaks to one; else of the journal. */
+/** Names from the server if the command connects to one, otherwise from the journal. */
 const symbols: Surroundings['symbols'] = async (command, words) => {
   const url = command.options.find(({ long }) => long === '--url')?.defaultValue as
     string | undefined;
@@ -64,7 +64,7 @@ const symbols: Surroundings['symbols'] = async (command, words) => {
   }
 };
 
-/** The key that the line names; what comes by the input is not asked for here. */
+/** The key that the line names; a key from standard input is not read here. */
 function keyIn(words: readonly string[]): string | undefined {
   const [key, file] = [valueIn(words, '--key'), valueIn(words, '--key-file')];
   if (file === '-') return undefined;
@@ -87,7 +87,7 @@ function directoryIn(words: readonly string[]): string | undefined {
   return config instanceof StartFault ? undefined : config.journal.directory;
 }
 
-/** What was given for an option, in either form. */
+/** The value of an option, in either form. */
 function valueIn(words: readonly string[], option: string): string | undefined {
   const at = words.findLastIndex((word) => word === option || word.startsWith(`${option}=`));
   if (at < 0) return undefined;

@@ -1,4 +1,4 @@
-/** `tapedeck config`: checks settings, and prints them with where each came from. */
+/** `tapedeck config`: checks settings, and prints them with the origin of each. */
 
 import { Command } from 'commander';
 
@@ -63,7 +63,7 @@ function settingsJson(loaded: Loaded): string {
   return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
 }
 
-/** A file of settings itself, which loads as these, with where each came from behind it. */
+/** The settings as a TOML file that loads to the same values, with the origin of each in a comment. */
 export function settingsToml(loaded: Loaded): string {
   let section = '';
   const lines: string[] = [];
@@ -80,7 +80,7 @@ export function settingsToml(loaded: Loaded): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Strings, numbers and lists of JSON are those of TOML, which only wants one more sign escaped. */
+/** JSON strings, numbers and lists are valid TOML, except that TOML requires one more character to be escaped. */
 function tomlValue(value: unknown): string {
   return JSON.stringify(value).replaceAll('\u007f', String.raw`\u007f`);
 }

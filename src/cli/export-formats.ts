@@ -1,9 +1,9 @@
 /**
- * Export formats: events as text, a line or some lines each.
+ * Export formats: events as text, one or more lines for each event.
  *
- * ndjson is the JSON form of protocol/README.md, so a tape that `import` reads; orders and snapshots,
- * which are no messages, have the same form. csv is RFC 4180 with a header; what has levels has a row
- * for each of them. Decimals and times are exact in both.
+ * ndjson is the JSON form of protocol/README.md, so `import` reads it as a tape; orders and snapshots,
+ * which are not messages, have the same form. csv is RFC 4180 with a header; an event with levels has a row
+ * for each level. Decimals and times are exact in both.
  */
 
 import { CHANNEL_TABLE, isChannel, SOURCE_CHANNELS } from '../../protocol/channels';
@@ -16,14 +16,14 @@ import type { Extracted, ExtractGap, ExtractKind } from '../journal/export/extra
 import { sentReason } from '../journal/history/gaps';
 
 export interface Format {
-  /** Before everything else. */
+  /** Text before all events. */
   readonly header: string;
   /** Whether the text contains gaps; otherwise they are reported on standard error. */
   readonly tellsGaps: boolean;
   text(event: Extracted): string;
 }
 
-/** Kinds that a source may send, so that `import` takes them in. */
+/** Kinds that a source may send, so that `import` accepts them. */
 const SOURCE_KINDS: ReadonlySet<ExtractKind> = new Set(SOURCE_CHANNELS);
 const OPENING = ['symbol', 'seq', 'eventTime', 'receiveTime'];
 const LEVEL = ['side', 'price', 'quantity'];
@@ -57,7 +57,7 @@ export function ndjsonFormat(kind: ExtractKind, symbol: string): Format {
       if (event.type === 'gap') return `${JSON.stringify(gapJson(event, kind, symbol))}\n`;
       if (event.type !== 'instrument') return `${scales.text(event)}\n`;
       scales.newest = event;
-      // Who reads back what a venue did is fed from outside, and matches nothing.
+      // An import of a venue's results makes a feed instrument, which matches no orders.
       const definition: Instrument = SOURCE_KINDS.has(kind)
         ? { ...event, market: 'feed', rules: null }
         : event;
@@ -88,7 +88,7 @@ export function csvFormat(kind: ExtractKind): Format {
   };
 }
 
-/** The JSON form by the scales of the definition that has gone by last. */
+/** The JSON form, with the scales of the latest definition in the stream. */
 class NewestScales {
   newest: Instrument | undefined;
 
@@ -113,7 +113,7 @@ function isMessage(event: BatchEvent): event is Exclude<BatchEvent, Snapshot | C
   return event.type !== 'snapshot' && event.type !== 'command';
 }
 
-/** By which time it is ordered is the journal's own affair. */
+/** Leaves out the time by which the journal orders the record: it is internal. */
 function snapshotJson(snapshot: Snapshot, scales: Scales): Values {
   const { asOf: _, ...s } = snapshot;
   const bids = formatLevels(s.bids, scales);
@@ -126,7 +126,7 @@ function snapshotJson(snapshot: Snapshot, scales: Scales): Values {
   };
 }
 
-/** It is not known how many of these sequence numbers were such records: at most all of them. */
+/** The number of exported records among these sequence numbers is unknown: at most all of them. */
 function gapJson(
   { from, to, reason }: ExtractGap,
   kind: ExtractKind,
@@ -137,7 +137,7 @@ function gapJson(
   return { type: 'gap', topic, from, to, count: to - from + 1, reason: sentReason(reason) };
 }
 
-/** A price of 0 is none; only orders, and changes of them, have a quantity. */
+/** A price of 0 means no price; only new and amended orders have a quantity. */
 function commandJson(c: Command, scales: Scales): Values {
   const isOrder = c.action === 'submit' || c.action === 'amend';
   return {
@@ -160,7 +160,7 @@ function commandJson(c: Command, scales: Scales): Values {
   };
 }
 
-/** One row; of what has levels one for each, bids first, or one without if there is none. */
+/** One row; for an event with levels one row for each, bids first, or one row without a level if there is none. */
 function csvRows(json: Values): readonly Values[] {
   if (!Array.isArray(json['bids'])) return [json];
   const rows: Values[] = [];
@@ -176,7 +176,7 @@ function csvRow(values: readonly unknown[]): string {
   return `${values.map(csvField).join(',')}\r\n`;
 }
 
-/** RFC 4180: quoted where it must be, a quote doubled; null is empty. */
+/** RFC 4180: quoted if necessary, a quote doubled; null is empty. */
 function csvField(value: unknown): string {
   const text = value === null || value === undefined ? '' : `${value as string | number | boolean}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

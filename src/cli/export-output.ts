@@ -7,7 +7,7 @@ import { StartFault } from '../base/start-fault';
 export interface ExportOutput {
   /** @throws Error when it cannot be written */
   write(text: string): Promise<void>;
-  /** @param whole whether everything was written; of a file, a part is not left behind */
+  /** @param whole whether everything was written; otherwise the partial file is removed */
   close(whole: boolean): void;
 }
 
@@ -25,7 +25,7 @@ function standardOutput(): ExportOutput {
 function fileOutput(path: string): ExportOutput | StartFault {
   let fd: number;
   try {
-    fd = openSync(path, 'wx'); // what is there already may be anything, the journal itself included
+    fd = openSync(path, 'wx'); // an existing file may be anything, even the journal itself
   } catch (e) {
     return unwritable(path, e);
   }

@@ -32,7 +32,7 @@ interface Options {
   readonly output?: string;
 }
 
-/** As people call them. */
+/** The names that users give to the kinds. */
 const KINDS: Readonly<Record<string, ExtractKind>> = {
   ...Object.fromEntries(EXPORTED_CHANNELS.map((channel) => [channel, channel])),
   snapshot: 'snapshot',

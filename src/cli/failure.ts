@@ -1,4 +1,4 @@
-/** Failure: how a command says that it cannot, and with which exit code. */
+/** Failure: how a command reports a failure, and with which exit code. */
 
 import { TapedeckError } from '../client/connection';
 import { StartFault } from '../base/start-fault';
@@ -6,7 +6,7 @@ import { hintOf } from './hints';
 
 const DEFECT = 70;
 
-/** What a command says of something that does not stop it. */
+/** A fault that does not stop a command. */
 export interface Warning {
   readonly code: string;
   readonly message: string;
@@ -30,19 +30,19 @@ export function failNow(fault: StartFault): never {
   process.exit();
 }
 
-/** Ends the process at once, with the stack of what nobody foresaw. */
+/** Ends the process at once, with the stack of an unexpected error. */
 export function defect(error: unknown): never {
   process.stderr.write(`tapedeck: a defect of the program\n${Bun.inspect(error)}\n`);
   process.exit(DEFECT);
 }
 
-/** From here on, what nobody catches is a defect. */
+/** From here on, an uncaught error is a defect. */
 export function endOnDefects(): void {
   process.on('uncaughtException', defect);
   process.on('unhandledRejection', defect);
 }
 
-/** From here on, output that takes no more ends the command: quietly where its reader has seen enough. */
+/** From here on, output that can no longer be written ends the command: silently if its reader closed it. */
 export function endWithOutput(): void {
   process.stdout.on('error', onOutputLost);
   process.stderr.on('error', () => {}); // there is no reader to report it to
@@ -55,13 +55,13 @@ function onOutputLost(e: NodeJS.ErrnoException): never {
   return failNow(new StartFault('output-unwritable', message, hint));
 }
 
-/** For a command that does more than print: it goes on when its output is closed. */
+/** For a command that does more than print: it continues when its output is closed. */
 export function outliveOutput(onLost: (reason: string) => void): void {
   process.stdout.off('error', onOutputLost);
   process.stdout.on('error', (e) => onLost(e.message));
 }
 
-/** A client's error as a fault of the command. @throws what is no such error */
+/** A client's error as a fault of the command. @throws any other error */
 export function clientFault(e: unknown): StartFault {
   if (!(e instanceof TapedeckError)) throw e;
   return e.code === 'connection-failed'

@@ -35,7 +35,7 @@ const OWN: Partial<Record<ErrorCode, string>> = {
   'unknown-session': 'The session has ended already.',
 };
 
-/** @param hint what the server says itself; taken for codes that this command does not know */
+/** @param hint the server's own hint, used for codes that this command does not know */
 export function hintOf(code: string, hint: string | null): string {
   const isKnown = Object.hasOwn(ERRORS, code);
   if (!isKnown) return hint ?? 'The server refused it.';

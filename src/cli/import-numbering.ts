@@ -1,10 +1,10 @@
 /**
- * Import numbering: whether the numbers of a recording go on from those that are there, or start again.
+ * Import numbering: whether the numbers of a recording continue those of the target, or start again.
  *
- * The first numbered trades of each symbol decide, for each recording. If just one of them is there
- * already, the recording, or one that it continues, was brought in before: its trades that are there are
+ * The first numbered trades of each symbol decide, for each recording. If even one of them is present
+ * already, the recording, or one that it continues, was imported before: its trades that are present are
  * left out and counted, and the others are taken. If not, its numbers start again, and a `renumber` says
- * so ahead of its first event; unless they go on from the recording before it of the same import.
+ * so before its first event, unless they continue the previous recording of the same import.
  */
 
 import type { Instrument, Renumber, SourceEvent, Trade } from '../../protocol/messages';
@@ -12,27 +12,27 @@ import type { Nanos } from '../../protocol/time';
 import type { Recorded } from '../ingest/recording/record';
 import type { PastTrades, TradeWalk } from './import-past';
 
-/** What numbering needs of where the recording goes to. */
+/** What numbering needs to know of the target. */
 export interface NumberedTarget {
   readonly past: PastTrades;
-  /** Whether the symbol was there before this recording. */
+  /** Whether the target had the symbol before this recording. */
   wasThere(symbol: string): boolean;
-  /** The number that the next trade of a symbol follows there; 0 when that is not known. */
+  /** The number that the next trade of a symbol follows in the target; 0 if unknown. */
   lastTradeNumber(symbol: string): number;
 }
 
-/** Whether its numbers go on is decided; `walk` is there where its trades may be there already. */
+/** Whether the symbol's numbers continue is decided; `walk` is set if the target may have its trades already. */
 interface Numbers {
   /** The numbers start again. */
   readonly isAnew: boolean;
   readonly walk: TradeWalk | undefined;
   /** The number that its trades follow. */
   last: number;
-  /** A trade behind those that were there has come, so that its numbers stand. */
+  /** A trade after those of the target has come, so its numbers are settled. */
   isNew: boolean;
 }
 
-/** How many of them: the very first may have been refused when the others were brought in. */
+/** How many of them decide: the first may have been refused when the others were imported. */
 const FIRST_TRADES = 16;
 
 export class ImportNumbering {
@@ -43,11 +43,11 @@ export class ImportNumbering {
   /** The newest numbered trade of each symbol, over all recordings. */
   private readonly newest = new Map<string, Trade>();
   private recordings = 0;
-  /** Symbols whose definition a server published, and so what comes behind it. */
+  /** Symbols whose definition, and therefore the data after it, a server published. */
   private readonly published = new Set<string>();
   private readonly quoted = new Set<string>();
 
-  /** @param continues numbers go on, whatever is there */
+  /** @param continues numbers continue, whatever the target has */
   constructor(target: NumberedTarget, continues: boolean) {
     this.target = target;
     this.continues = continues;
@@ -62,7 +62,7 @@ export class ImportNumbering {
     this.quoted.clear();
   }
 
-  /** Takes note of a record that is further on than those that are taken. */
+  /** Notes a record that was read ahead of those that are submitted. */
   foresee({ events }: Recorded): void {
     if (this.continues) return;
     for (const event of events) {
@@ -77,7 +77,7 @@ export class ImportNumbering {
 
   /**
    * The record as it is submitted, and how many of its events are left out as repetitions.
-   * @param asTarget a trade of the recording by the decimals of where it goes to; undefined when it has none there
+   * @param asTarget a trade of the recording with the decimals of the target; undefined if the target has none
    */
   async number(
     record: Recorded,
@@ -113,8 +113,8 @@ export class ImportNumbering {
   }
 
   /**
-   * Which numbers begin at the first event of a symbol. Where both its levels and its quotes are what a
-   * server published, its quotes do not share the numbers of its levels.
+   * Which numbers begin at the first event of a symbol. If a server published both its levels and its
+   * quotes, the quotes do not share the numbers of the levels.
    */
   private beginning(symbol: string, { isAnew, walk }: Numbers): Renumber['numbers'] | undefined {
     const isPublished = this.published.has(symbol) && this.quoted.has(symbol);
@@ -140,7 +140,7 @@ export class ImportNumbering {
     return { ...goesOn, isAnew: !this.followsNewest(first) };
   }
 
-  /** Whether it goes on from the recording before it. */
+  /** Whether the numbers continue those of the previous recording. */
   private followsNewest(first: Trade): boolean {
     const newest = this.newest.get(first.symbol);
     return (
@@ -150,11 +150,11 @@ export class ImportNumbering {
     );
   }
 
-  /** A trade that was not there, of a recording of which others were. */
+  /** A trade that the target lacks, of a recording whose other trades it has. */
   private renumbered(trade: Trade, numbers: Numbers): SourceEvent[] {
     if (numbers.isNew || trade.seq === 0) return [trade];
     const newest = this.target.lastTradeNumber(trade.symbol);
-    // Among those that were there one was missing: its number is behind the newest, so it goes without.
+    // It was missing among the target's trades: its number is below the newest, so it is sent without one.
     if (trade.seq <= newest) return [{ ...trade, seq: 0, prevSeq: 0 }];
     numbers.isNew = true;
     if (numbers.last === newest) return [trade];

@@ -1,4 +1,4 @@
-/** Options of `import`: how lines are to be understood, read off the command line. */
+/** Options of `import`: how to interpret lines, from the command line. */
 
 import type { RecordingFormat } from '../ingest/recording/detect';
 import type { ScaleOptions } from '../ingest/recording/definitions';
@@ -22,14 +22,14 @@ export interface ImportOptions extends SinkOptions {
   readonly json?: true;
 }
 
-/** What the options ask for, checked. */
+/** The options, checked. */
 export interface Asked {
   readonly speed: Speed;
   readonly scales: ScaleOptions;
   readonly names: ReadonlyMap<string, string>;
 }
 
-/** The options with the key that they name, where there is a server to show it to. */
+/** The options with the key that they name, if there is a server to present it to. */
 export function withKey(
   options: ImportOptions,
   files: readonly string[],

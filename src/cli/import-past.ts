@@ -52,7 +52,7 @@ export class TradeWalk {
     this.hasNumbers = hasNumbers;
   }
 
-  /** Whether a trade of the recording is there. */
+  /** Whether the target has a trade of the recording. */
   has(trade: Trade): boolean {
     const key = keyOf(trade, this.hasNumbers ? trade.seq : 0);
     for (let read = 0; !this.ahead.has(key) && !this.isOver && read < AHEAD_TRADES;) {

@@ -200,7 +200,7 @@ export class ImportRun {
 /** How many records are read ahead of the one that is taken. */
 const AHEAD_RECORDS = 4_096;
 
-/** The same batches; those that follow are foreseen first. */
+/** The same batches; numbering notes the batches read ahead first. */
 async function* readAhead(
   batches: AsyncIterable<RecordedBatch>,
   foresee: (record: Recorded) => void,

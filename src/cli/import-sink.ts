@@ -10,13 +10,13 @@ export interface SinkOptions {
   readonly to?: string;
   readonly key?: string;
   readonly config?: string;
-  /** `skip`: records beside a refused one are taken. `stop`: no record behind it is. */
+  /** `skip`: records other than the refused one are taken. `stop`: no record after it is. */
   readonly onFault: 'stop' | 'skip';
 }
 
-/** What became of the records of one call. */
+/** The outcome of the records of one call. */
 export interface Intake {
-  /** How many of them were submitted; with `stop` none behind the first refused one. */
+  /** How many of them were submitted; with `stop` none after the first refused one. */
   reached: number;
   /** Faults by the index of the record. */
   readonly refused: Map<number, Fault>;

@@ -40,7 +40,7 @@ function openJournalSink({ data, config: file, onFault }: SinkOptions): Sink | S
   }
   const recorder = openRecorder(config, new SystemClock(), { fail: failNow });
   if (recorder instanceof StartFault) return recorder;
-  for (const warning of recorder.warnings) warn(warning); // the next start finds a head of this one
+  for (const warning of recorder.warnings) warn(warning); // the next start finds the head of this run
   const { market } = recorder;
   const before = new Set<string>();
   let past: JournalTrades | undefined;

@@ -1,5 +1,5 @@
 /**
- * Import summary: what became of every line, for people and for programs.
+ * Import summary: the outcome of every line, for people and for programs.
  *
  * Must hold: `lines` = `taken` + `repeated` + `waiting` + `skipped` + `refused`.
  */
@@ -14,9 +14,9 @@ export interface BookWarning {
 
 export class ImportSummary {
   lines = 0;
-  /** Of which something new is recorded, or a definition that changes nothing. */
+  /** Lines that recorded something new, or hold a definition that changes nothing. */
   taken = 0;
-  /** Of which everything was there already. */
+  /** Lines whose events the target had already. */
   repeated = 0;
   /** Changes of a book that were kept or dropped while it waited for a snapshot. */
   waiting = 0;
@@ -27,10 +27,10 @@ export class ImportSummary {
   readonly skippedBy = new Map<string, number>();
   readonly refusedBy = new Map<string, number>();
   books: readonly BookWarning[] = [];
-  /** What ended it early; null when nothing did. */
+  /** The fault that ended the import early, or null. */
   stopped: { readonly code: string; readonly message: string } | null = null;
 
-  /** What the reading of a recording came to. */
+  /** The outcome of reading a recording. */
   addReading(counts: RecordingProgress): void {
     this.lines += counts.lines;
     this.taken += counts.read;
@@ -41,7 +41,7 @@ export class ImportSummary {
     addAll(this.refusedBy, counts.refusedBy);
   }
 
-  /** A line that was read cannot be taken. */
+  /** A line that was read is refused. */
   refuse(code: string, events: number): void {
     this.taken -= 1;
     this.refused += 1;
@@ -49,7 +49,7 @@ export class ImportSummary {
     addAll(this.refusedBy, { [code]: 1 });
   }
 
-  /** Lines that were read stood behind the one that ended it. */
+  /** Lines were read after the one that ended the import. */
   leave(lines: number, events: number): void {
     this.lines -= lines;
     this.taken -= lines;

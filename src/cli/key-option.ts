@@ -1,6 +1,6 @@
 /**
- * Key option: where a command finds the key that it shows a server. What stands on a command line every user
- * of the machine can see, so it may also stand in a file, come by the input, or be in the environment.
+ * Key option: where a command finds the key that it presents to a server. Every user of the machine can see
+ * the command line, so the key may also come from a file, standard input or the environment.
  */
 
 import { readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { processEnvironment, type Environment } from '../config/config';
 
 export const KEY_VARIABLE = 'TAPEDECK_KEY';
 const STANDARD_INPUT = 0;
-/** A token may be longer than a key; nothing is as long as this. */
+/** A token may be longer than a key; neither is as long as this. */
 const LENGTH_MAX = 16_384;
 
 export interface KeyFlags {
@@ -30,7 +30,7 @@ export function withKeyOptions(command: Command, what: string): Command {
     .option('--key-file <FILE>', `the same out of a file, - is the input; or set ${KEY_VARIABLE}`);
 }
 
-/** The key that a command is given: on its line, in a file, or in the environment. */
+/** The key of a command: from its line, a file or the environment. */
 export function keyOf(
   { key, keyFile }: KeyFlags,
   environment: Environment = processEnvironment(),
@@ -43,7 +43,7 @@ export function keyOf(
   } catch (e) {
     return badFile(keyFile, `cannot be read: ${(e as Error).message}`);
   }
-  // Not what it holds: that may be a key among other things.
+  // Do not print the content: it may contain a key.
   if (text === '' || text.length > LENGTH_MAX || /\s/.test(text)) {
     return badFile(keyFile, 'holds no key; expected one line, which is the key');
   }

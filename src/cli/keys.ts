@@ -118,12 +118,12 @@ function makeOne(directory: string, name: string, wish: Wish): StartFault | unde
   );
   if (fault !== undefined) return fault;
   outliveOutput((reason) => fail(takenBack(directory, name, reason)));
-  // Alone on standard output, so that a script can take it.
+  // Alone on standard output, so that a script can read it.
   process.stdout.write(`${made.token}\n`);
   return undefined;
 }
 
-/** A key that nobody could read must not stay. */
+/** Revokes a key that could not be printed. */
 function takenBack(directory: string, name: string, reason: string): StartFault {
   const fault = changeKeys(directory, (keys) => keys.filter((key) => key.name !== name));
   const what = `the key could not be printed: ${reason}`;

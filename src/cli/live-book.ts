@@ -16,7 +16,7 @@ interface Seen {
   state: string;
   updates: number;
   perSecond: number;
-  /** Why nothing comes; empty while it does. */
+  /** Why no data come; empty while they do. */
   trouble: string;
 }
 
@@ -133,7 +133,7 @@ function ladder(
   ];
 }
 
-/** What a block of so many lines has room for: the best levels of both sides first, however low it is. */
+/** What fits into a block of this many lines: the best levels of both sides come first. */
 function roomFor(lines: number) {
   const hasHead = lines > 2;
   const hasSpread = lines > 3;
@@ -141,7 +141,7 @@ function roomFor(lines: number) {
   return { levels, hasHead, hasSpread, isOneLine: lines < 2 };
 }
 
-/** The levels around the spread, so many of both sides together; a short side leaves its room to the other. */
+/** This many levels around the spread, both sides together; a short side leaves its room to the other. */
 export function around<T>(
   asks: readonly T[],
   bids: readonly T[],
@@ -152,7 +152,7 @@ export function around<T>(
   return { asks: shown, bids: bids.slice(0, most - shown.length) };
 }
 
-/** What a book's mark says to people. */
+/** A book's mark as text for people. */
 export const MARK_WORDS = {
   stale: 'stale: the source is gone',
   recovered: 'recovered: nothing heard since the restart',

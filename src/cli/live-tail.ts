@@ -1,6 +1,6 @@
 /**
- * Live tail: messages on a terminal as they come, above a line that counts them. What comes faster
- * than a person can read is counted and not shown: at most a screen of lines a redraw. A pipe gets all.
+ * Live tail: messages on a terminal as they come, above a line that counts them. Messages that come faster
+ * than a person can read are only counted: a redraw prints at most a screen of lines. A pipe gets all.
  */
 
 import type { Clock } from '../base/clock';
@@ -30,11 +30,11 @@ export class LiveTail {
     this.screen.draw();
   }
 
-  /** @param text what a line of a pipe would say */
+  /** @param text the line as a pipe would get it */
   take(message: Message, text: string): void {
     this.messages += 1;
     this.lines.push([colourOf(message) === undefined ? text : [text, colourOf(message)!]]);
-    // Kept: what one redraw can show.
+    // Keeps what one redraw can print.
     if (this.lines.length > this.screen.rows) {
       this.lines.shift();
       this.hidden += 1;

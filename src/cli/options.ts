@@ -2,7 +2,7 @@
 
 import { Option } from 'commander';
 
-/** What a key is for, on a server that lets nobody read without one. */
+/** Purpose of a key on a server that requires one for reading. */
 export const READER_KEY = 'key with the role read, where the server asks for one';
 
 export function URL_OPTION(): Option {

@@ -33,7 +33,7 @@ export function createProgram(): Command {
   return saysWhatIsWrong(program);
 }
 
-/** For every command: a mistake in the call is thrown, and reported with how to find help. */
+/** For every command: a usage error is thrown, and reported with how to get help. */
 function saysWhatIsWrong(command: Command): Command {
   for (const inner of command.commands) saysWhatIsWrong(inner);
   return command.exitOverride().showHelpAfterError('(add --help for how to use it)');

@@ -1,4 +1,4 @@
-/** Progress of a long command, on a terminal; silent when standard error is none. */
+/** Progress of a long command, on a terminal; silent if standard error is not a terminal. */
 
 import { SingleBar, Presets } from 'cli-progress';
 

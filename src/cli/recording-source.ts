@@ -13,7 +13,7 @@ import { showProgress } from './progress';
 
 export class RecordingSource implements IngestSource {
   readonly name = 'recording';
-  /** Resolves when everything is in, or with what ended it early; rejects when the connection to a server fails. */
+  /** Resolves when everything is imported, or with the fault that ended it early; rejects when the connection to a server fails. */
   readonly ended: Promise<RecordingFault | undefined>;
   private readonly files: readonly string[];
   private readonly run: ImportRun;

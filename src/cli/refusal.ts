@@ -1,4 +1,4 @@
-/** Refusal: what a command says of topics and symbols that are none. */
+/** Refusal: what a command reports about invalid topics and unknown symbols. */
 
 import { closest, distance } from 'fastest-levenshtein';
 
@@ -9,10 +9,10 @@ import { fetchSymbols } from '../client/rest';
 import { clientFault } from './failure';
 import { hintOf } from './hints';
 
-/** Symbols that are named in one hint. */
+/** Most symbols named in one hint. */
 const NAMED_MAX = 8;
 
-/** The first text that is no topic, and which part of it is at fault; no server need be asked. */
+/** The first text that is not a topic, and its faulty part; found without a server. */
 export function topicsFault(texts: readonly string[]): StartFault | undefined {
   const wrong = texts.find((text) => parseTopic(text) === undefined);
   if (wrong === undefined) return undefined;
@@ -21,7 +21,7 @@ export function topicsFault(texts: readonly string[]): StartFault | undefined {
 }
 
 /**
- * Why the server refuses a command that was about some symbols; of an unknown one, with those that it has.
+ * Why the server refuses a command about some symbols; for an unknown one, with the symbols that it has.
  * @param symbolOf the symbol at fault, from the field that the server names
  */
 export async function refusal(

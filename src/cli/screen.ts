@@ -1,7 +1,7 @@
 /**
- * Screen: a block of lines at the end of a terminal that is redrawn in place, with what is to stay
+ * Screen: a block of lines at the end of a terminal that is redrawn in place, with permanent lines
  * written above it. Bounded: a redraw every `REDRAW_MS` at most, and no line wider or block higher than
- * the terminal. Colours are left out where `NO_COLOR` is set or the terminal is a dumb one.
+ * the terminal. Colours are left out if `NO_COLOR` is set or the terminal is a dumb one.
  */
 
 import { styleText } from 'node:util';
@@ -18,7 +18,7 @@ export type Colour = 'green' | 'red' | 'yellow' | 'dim' | 'bold';
 export type Span = string | readonly [text: string, colour: Colour];
 export type Line = readonly Span[];
 
-/** What is to be on the screen now: lines that stay, each written once, and the block below them. */
+/** The present picture: lines that stay, each written once, and the block below them. */
 export interface Picture {
   readonly above?: readonly Line[];
   readonly block: readonly Line[];
@@ -31,7 +31,7 @@ export class Screen {
   private height = 0;
   private ended = false;
 
-  /** @param output a terminal @param picture asked for at each redraw */
+  /** @param output a terminal @param picture called at each redraw */
   constructor(output: NodeJS.WriteStream, picture: () => Picture) {
     this.output = output;
     this.picture = picture;
@@ -44,7 +44,7 @@ export class Screen {
     return Math.max(2, this.output.rows || 24);
   }
 
-  /** Lines of the block that can be seen: the last of the terminal is the cursor's. */
+  /** Visible lines of the block: the last line of the terminal is the cursor's. */
   get blockRows(): number {
     return this.rows - 1;
   }
@@ -53,7 +53,7 @@ export class Screen {
     return Math.max(20, this.output.columns || 80);
   }
 
-  /** There is something new; it is drawn soon. */
+  /** Reports a change; it is drawn soon. */
   changed(): void {
     if (this.ended) return;
     this.timer ??= setTimeout(() => this.draw(), REDRAW_MS);
@@ -71,7 +71,7 @@ export class Screen {
     this.height = shown.length;
   }
 
-  /** Draws for the last time, and gives the cursor back. */
+  /** Draws for the last time, and restores the cursor. */
   end(): void {
     if (this.ended) return;
     this.draw();

@@ -1,4 +1,4 @@
-/** `tapedeck serve`: the server, until a signal ends it. */
+/** `tapedeck serve`: runs the server until a signal ends it. */
 
 import { Command } from 'commander';
 

@@ -1,5 +1,5 @@
 /**
- * Tail output: messages as lines, and standard output as far as its reader keeps up. Bounded: what
+ * Tail output: messages as lines, and standard output while its reader keeps up. Bounded: the text that
  * waits for that reader (`WAITING_LETTERS_MAX`), since a stream does not wait for it.
  */
 
@@ -12,7 +12,7 @@ import { failNow } from './failure';
 
 const WAITING_LETTERS_MAX = 64 * 1024 * 1024;
 
-/** Standard output, as far as its reader keeps up. */
+/** Standard output, while its reader keeps up. */
 export class Output {
   private waiting = 0;
 
@@ -25,17 +25,17 @@ export class Output {
   }
 }
 
-/** Nothing for what says only that the connection is there. */
+/** No line for messages that only show that the connection is alive. */
 export function line(message: Message, scalesOf: ScalesOf, json: boolean): string {
   if (message.type === 'heartbeat' || message.type === 'welcome') return '';
   if (json) return `${toJsonText(message, scalesOf)}\n`;
   return `${readable(message, toJson(message, scalesOf))}\n`;
 }
 
-/** Shown at the head of the line, or of no interest to a person. */
+/** Fields printed at the head of the line, or of no interest to a person. */
 const NOT_LISTED = new Set(['type', 'symbol', 'seq', 'prevSeq', 'eventTime', 'receiveTime']);
 
-/** `12:34:56.789 trade BTCUSDT #17 price=… quantity=…`: what a person looks for, in that order. */
+/** `12:34:56.789 trade BTCUSDT #17 price=… quantity=…`: in the order in which a person looks for them. */
 function readable(message: Message, fields: Record<string, unknown>): string {
   const at =
     'eventTime' in message ? message.eventTime.toISOString().slice(11, 23) : ' '.repeat(12);

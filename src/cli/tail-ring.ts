@@ -1,6 +1,6 @@
 /**
- * `tapedeck tail --ring`: a line for each message of a ring. Where the reader is lapped, or the server
- * of the ring is followed by another, a line says so, and the state is sent again.
+ * `tapedeck tail --ring`: a line for each message of a ring. If the reader is lapped, or the server
+ * of the ring is replaced by another, a line reports it, and the state is sent again.
  */
 
 import { CHANNEL_TABLE, RING_CHANNELS } from '../../protocol/channels';
@@ -31,7 +31,7 @@ export async function tailRing(
     }
     wanted.add(`${topic.channel}:${topic.symbol || '*'}`);
   }
-  const reader = RingReader.open(path, { owner }); // a fault at the start is reported; later faults are waited out
+  const reader = RingReader.open(path, { owner }); // a fault at the start is reported; after later faults it waits
   if (reader instanceof StartFault) return fail(reader);
   if (reader.writer() === 'gone') {
     const message = `the server of the ring ${path} has ended`;
@@ -47,7 +47,7 @@ export async function tailRing(
   }
 }
 
-/** Signs that are no market messages become events of a connection. */
+/** Items that are not market messages become events of a connection. */
 function messageOf(item: RingItem): Message {
   if (item.type === 'opened') {
     const { epoch, seq } = item;
@@ -58,7 +58,7 @@ function messageOf(item: RingItem): Message {
   return { type: 'gap', topic: '*', from: from + 1, to, count, reason: 'slow-reader' };
 }
 
-/** Definitions, gaps and resets are for everybody. */
+/** Definitions, gaps and resets match every topic. */
 function isWanted(message: Message, wanted: ReadonlySet<string>): boolean {
   if (wanted.size === 0 || !('symbol' in message) || message.type === 'instrument') return true;
   return wanted.has(`${message.type}:${message.symbol}`) || wanted.has(`${message.type}:*`);

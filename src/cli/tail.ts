@@ -1,5 +1,5 @@
 /**
- * `tapedeck tail`: a live stream, a line a message, from a server or out of a ring on this machine; on a
+ * `tapedeck tail`: a live stream, one line for each message, from a server or a ring on this machine; on a
  * terminal as a live view.
  */
 

@@ -1,4 +1,4 @@
-/** `tapedeck verify`: whether a journal is sound. */
+/** `tapedeck verify`: checks whether a journal is sound. */
 
 import { Command } from 'commander';
 
