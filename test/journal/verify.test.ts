@@ -304,7 +304,11 @@ describe('damage', () => {
   // Records in the open block have no checksum of a block, but they are checked against each other.
   const UNSEALED =
     /DELETE|INSERT|chain|trade|quantity|volume|tick|bid|crc|levels|kind|instrument|definition|epoch|note|gap/;
-  test.each(CHANGES.filter(([what, sql]) => UNSEALED.test(what) && !/block|part|end/.test(sql)))(
+  // The number of an epoch without an end is in one record alone, so a change of it cannot be found.
+  const UNPROVEN = 'number of an epoch';
+  const inOpenBlock = ([what, sql]: (typeof CHANGES)[number]): boolean =>
+    what !== UNPROVEN && UNSEALED.test(what) && !/block|part|end/.test(sql);
+  test.each(CHANGES.filter(inOpenBlock))(
     'in a feed that was cut off: %s',
     async (_, sql, expected) => {
       expect(await after(crashedFeed, sql)).toMatch(expected);

@@ -48,10 +48,10 @@ export class OwnJournal {
     journal.append({ epoch: recovered.epoch, firstSeq, lastSeq, events }, () => {});
   }
 
-  /** @throws Error when it still plays to somebody */
+  /** @throws Error if a replay is still open */
   close(): void {
-    const { plays } = this.reader as unknown as { plays: ReadonlyMap<number, unknown> };
-    hold(plays.size === 0, () => ['the journal plays on', plays.keys()]);
+    const { replays } = this.reader as unknown as { replays: ReadonlyMap<number, unknown> };
+    hold(replays.size === 0, () => ['replays are left in the journal', replays.keys()]);
     this.reader.close();
     this.opened.journal.abandon();
   }
