@@ -24,7 +24,7 @@ const NOT_RUNNING: SubmitResult = {
   fault: fault('shutting-down', 'the server is being stopped'),
 };
 
-/** The client that each source counts as, where limits are of a client. */
+/** The client (key or address) that each source counts for, where a limit holds per client. */
 export class SourceClients {
   private readonly clients = new Map<number, () => string>();
   private count = 0;

@@ -160,7 +160,7 @@ export class Takeovers {
       return;
     }
     living?.shut('unresponsive');
-    await released(holder); // of many symbols in parts, between which others have their turns
+    await released(holder); // many symbols are released in parts, and others have their turns in between
   }
 
   private ask(holder: number): Question {

@@ -26,7 +26,6 @@ import { TopicTable } from './topic-table';
 
 const REPAIR_EVERY_MS = 250;
 /** Errors that are the server's fault, not the request's: the next connection may not have them. */
-
 const PASSING: ReadonlySet<string> = new Set([
   'overloaded',
   'journal-failing',

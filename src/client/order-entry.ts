@@ -105,7 +105,7 @@ export class OrderEntry {
     return this.send(connection, r, (id) => ({ type: 'amend', id, ...ids, price, quantity }));
   }
 
-  /** Executions of a command precede its answer [O2]. */
+  /** Adds an execution to the pending request that caused it: executions precede the answer [O2]. */
   execution(execution: Execution): void {
     for (const { symbol, orderId, clientOrderId, executions } of this.underWay) {
       if (symbol !== execution.symbol) continue;
@@ -175,7 +175,10 @@ function refuseUnknown(request: object, known: readonly string[]): void {
   throw new TapedeckError(code, message, null, field ?? null);
 }
 
-/** The request becomes the message, so errors can use its field names. */
+/**
+ * The server refuses with the path in the message (`order.price`); the caller knows the member of
+ * its request (`price`).
+ */
 function ofRequest(e: TapedeckError): TapedeckError {
   const message = /^(?:order|cancel|amend)\./.exec(e.field ?? '')?.[0];
   if (message === undefined) return e;

@@ -18,8 +18,8 @@ export interface SubscribeOptions {
   /** Most items that wait for the consumer. Default 10,000. */
   readonly queueMax?: number;
   /**
-   * At most one message of each topic in this many ms, up to 60,000, conflated by the server: it stands for
-   * `count` messages; trades all arrive. Default: every message. Consumers of one topic share the shortest
+   * At most one message of each topic in this many ms, up to 60,000. The server conflates: the message stands
+   * for `count`. Trades and statuses are not conflated: all arrive, together. Default: every message. Consumers of one topic share the shortest
    * interval. What was missed while disconnected arrives in full.
    */
   readonly intervalMs?: number;

@@ -71,7 +71,10 @@ export class TopicChain {
     this.book = book;
   }
 
-  /** A message as the continuation of what is held: while the state is sent again it stands for what was conflated. */
+  /**
+   * Makes a message continue what is held. While the state is sent again (`isRefreshed`), a message that names
+   * another predecessor is no loss: the server conflated what lies between.
+   */
   bridged(m: TopicMessage): TopicMessage {
     const { nature } = CHANNEL_TABLE[m.type];
     const isState = nature === 'state' || nature === 'book';

@@ -41,7 +41,7 @@ export interface HeartbeatParts {
 interface Beat {
   readonly session: Session;
   readonly step: number;
-  /** The number of the newest move of a topic then. */
+  /** `TopicChanges.moves` at that time. */
   move: number;
 }
 
@@ -61,14 +61,17 @@ export class Heartbeats {
   private readonly steps: readonly Set<Beat>[];
   private readonly stepMs: number;
   /**
-   * The current step, counted from the start; its sessions that are left; and the first step that
-   * is not due yet.
+   * `step`: the current step, counted since the clock began; `left`: its sessions that have no
+   * heartbeat yet; `end`: the first step that is not due.
    */
   private step = 0;
   private left: SetIterator<Beat> | null = null;
   private end = 0;
   private isScheduled = false;
-  /** Frames by their content, for one time and state of the topics; and those without heads. */
+  /**
+   * Frames that sessions share, by content. They hold for one `time` and one `move`; `quiet` has
+   * those without heads.
+   */
   private readonly frames = new Map<string, string | Uint8Array>();
   private readonly quiet: Quiet = { seq: -1, text: null, binary: null };
   private time: Nanos;
@@ -156,7 +159,7 @@ export class Heartbeats {
     if (this.move !== changes.moves) this.begin();
     const seq = session.sentUpTo(lastSeq());
     if (!isNative) return session.send([this.message(seq, NONE)]);
-    // For a reader with waiting messages, heads would suggest a loss.
+    // Heads go to native sessions only: to a reader with waiting messages they would look like a loss.
     const moved = beat.move === changes.moves ? NONE : this.takeMoved(beat);
     if (moved.length > HEADS_A_MESSAGE) return this.sendParts(session, seq, moved);
     session.beat(this.frame(session.isText, seq, moved), beatMs, everyMs, clock.monotonicMs());

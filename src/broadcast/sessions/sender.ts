@@ -90,7 +90,7 @@ export class Sender {
     return withPing || needsLook;
   }
 
-  /** When a native session needs a look if nothing happens before; 0: soon. */
+  /** The latest time at which a native session has to be looked at; 0: as soon as possible. */
   nextLookMs(limits: SessionLimits): number {
     if (this.flow.isEmpty && this.pings.sinceBytes >= PING_BYTES) return 0;
     return Math.min(this.pings.lookMs, this.flow.lateAtMs(limits));
@@ -100,7 +100,8 @@ export class Sender {
   write(messages: readonly Message[], withPings: boolean, nowMs: number): number {
     if (messages.length === 0) return 0;
     let bytes = 0;
-    // A slow line's window is sent as several frames, so that the line is not idle until one pong.
+    // On a slow line a window is cut into several frames, each with a ping: the line is not idle
+    // while a pong comes back.
     const most = withPings
       ? Math.min(FRAME_BYTES_MAX, Math.max(FRAME_BYTES_MIN, this.flow.windowBytes / 4))
       : FRAME_BYTES_MAX;

@@ -9,8 +9,8 @@
  * again. Both changes happen between batches, so the order within each topic stays.
  *
  * Long answers and frames of a source (resume, replay) are sent in windows as well. Topics with an
- * interval always come from the backlog. An idle session costs nothing: it asks for a look when it
- * needs one (`wake`, `nextLookMs`).
+ * interval always come from the backlog. An idle session is not polled: it asks for a look when it
+ * needs one (`wake`, `nextLookMs`). It costs its heartbeats and pings.
  *
  * Bounded: what is in flight by the window, waiting control messages by number and age
  * (`SessionLimits`), the backlog by the logs of the topics.
@@ -45,8 +45,8 @@ import { Connection } from './connection';
 /** What a session needs of the broadcaster. */
 export interface SessionHost {
   /**
-   * Asks for a look at the session, soon or at a time; infinity cancels the time, not a request for
-   * soon.
+   * Asks for a look at the session: at `atMs`, or soon without it. Infinity cancels the request for
+   * a time, not one for soon.
    */
   wake(session: Session, atMs?: number): void;
   /** A session became lagging. */
@@ -64,7 +64,7 @@ export class Session implements NativeReader {
   /** Accounts the memory that it uses to its client: the name of a key, or an address. */
   readonly meter: Meter;
   private lagged = 0;
-  /** Number of topics resets sent; counted by who answers the resume. */
+  /** Topics for which it was sent a reset; counted where the resume is answered. */
   resets = 0;
   private readonly connection: Connection;
   private readonly limits: SessionLimits;

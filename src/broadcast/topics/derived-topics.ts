@@ -4,9 +4,9 @@
  * Their messages have no sequence numbers of their own: a message has that of the newest trade in
  * it. Each batch with trades of an instrument makes one message for each of its topics, and one
  * more for each bar that it ended or revised. For a topic without readers the chain continues and
- * nothing is encoded. A bar that no trade ends is ended by the clock: one timer, set to the
- * earliest end (`bar-ends.ts`). A bar that is no longer in memory is revised by whoever can read
- * history (`onPast`).
+ * nothing is encoded. A bar ends with the first trade of a later one, else by the clock: one timer,
+ * set to the earliest end (`bar-ends.ts`). A trade of a bar that is no longer in memory is reported
+ * by `onPast`; `app/bar-revisions.ts` reads that bar from the journal and calls `revise`.
  *
  * Bounded: by the bars that `BarFold` keeps, for five intervals an instrument.
  */
@@ -120,7 +120,7 @@ export class DerivedTopics {
             ? []
             : [...revised.keys()].filter(({ interval }) => interval === fold.interval);
         if (current !== null) changed.push(current);
-        // In the order of their newest trades, as all messages of a topic.
+        // In the order of their seqs, like all messages of a topic.
         changed.sort((a, b) => a.seq - b.seq);
         for (const bar of changed) {
           if (bar === current) this.publishBar(instrument, topic, bar, false);
@@ -175,7 +175,7 @@ export class DerivedTopics {
     }
   }
 
-  /** Publishes an end once: a bar that no later trade changed stays ended. */
+  /** Publishes the end of a bar, unless it is published already and no trade has changed the bar since. */
   private publishEnd(instrument: MirroredInstrument, topic: TopicState, bar: OpenBar): void {
     if (!topic.isFinal) this.publishBar(instrument, topic, bar, true);
   }

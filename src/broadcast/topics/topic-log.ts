@@ -5,9 +5,9 @@
  * a slow reader adds no work to a turn and holds no messages of its own. A log exists while it has
  * a reader.
  *
- * A bar that has ended is not sent again, so the message of its end cannot be replaced by a newer
- * one, as for a trade. Ends are kept longer than other messages: the newest `ENDS_MAX`, for at
- * least a minute.
+ * No later message need come for a bar that has ended (only a late trade revises it), so the
+ * message of its end must not be lost, like a trade. Ends are kept longer than other messages: the
+ * newest `ENDS_MAX`, for at least a minute.
  *
  * Bounded: by bytes, and by the time that a message may wait; the newest message always stays.
  */
@@ -68,12 +68,12 @@ export class LogRoom {
 
 export class TopicLog {
   /**
-   * Positions in the log count from its beginning: that of the oldest message held, and the one
-   * behind the newest.
+   * Positions count all messages since the log began. `start`: of the oldest message that is held;
+   * `end`: after the newest one.
    */
   start = 0;
   end = 0;
-  /** Totals since the beginning: updates that the messages stand for, and bytes. */
+  /** Totals since the log began: updates (the sum of the counts of the messages), and bytes. */
   count = 0;
   bytes = 0;
   /** Bytes held. */

@@ -2,7 +2,7 @@
  * Stored keys: the file `keys.json` of the data directory, and how a key is made.
  *
  * A key is `tk_ID_SECRET`. Its secret is 256 random bits and cannot be guessed, so a fast hash is enough;
- * slow hashes (scrypt, argon2) are for passwords that people choose. The file has the SHA-256 of the key
+ * slow hashes (scrypt, argon2) are for passwords that people choose. The file has the HMAC-SHA-256 of each key
  * with a salt of its own, and never the key. The id finds the entry and is not secret.
  * Bounded: keys in a file (`KEYS_MAX`). The file is replaced atomically.
  */

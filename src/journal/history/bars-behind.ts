@@ -41,7 +41,7 @@ type Answer = TopicBars | 'not-kept';
 class Touched {
   readonly seconds: number;
   readonly counts = new Map<number, number>();
-  /** Each bar that began after all of these before it, with the seq of the trade that began it. */
+  /** The bars that became the newest one, in order: opening second, and seq of the first counted trade. */
   readonly fronts: [second: number, seq: number][] = [];
 
   constructor(interval: BarInterval) {
@@ -71,8 +71,8 @@ export class PastBarsBehind {
   }
 
   /**
-   * Run each part inside a transaction. @param instrumentOf its id; undefined if the journal does
-   * not have it
+   * Each step must run inside a transaction.
+   * @param instrumentOf the id of a symbol; undefined if the journal does not have it
    */
   *read(
     q: BarsBehindQuestion,

@@ -22,7 +22,7 @@ const FRAME_BYTES = 15 * 1_024;
 /** In a timed replay, messages from this many ms of it are sent together. */
 const SLICE_MS = 5;
 
-/** The frames being built. An added message may change afterwards. */
+/** The frames being built. `add` encodes the message at once: the caller may reuse the object. */
 interface Form {
   /** Messages of the current frame. */
   readonly length: number;
@@ -115,7 +115,8 @@ export class ReplayFrames {
   private borders: number[] = [];
   private messages = 0;
   /**
-   * Whether the added messages are self-contained: a reader that has them can continue behind them.
+   * Whether a reader that has all added messages can resume after them. `borders` has, for each
+   * frame, its newest seq if so, else 0; of the last frame: `reached`.
    */
   private isSettled = true;
   /** Of the current frame: its newest seq, and when it is due. */

@@ -83,7 +83,10 @@ class KnownInstruments implements ReplayInstruments {
 
 interface OpenReplay {
   readonly replay: Replay;
-  /** Whether the reader continues from what it holds, so that a gap is of no use to it. */
+  /**
+   * Whether it is for a resume: the reader continues from what it holds, so if records turn out to
+   * be missing it fails instead of sending a gap.
+   */
   readonly isWhole: boolean;
 }
 
@@ -195,7 +198,8 @@ export class PlaybackReader {
   private readonly missing = (seq: number): readonly MissingRange[] => this.gaps.from(seq);
 
   /**
-   * Records that are not in the journal yet, and not declared missing, are left to another replay.
+   * The range ends at the newest seq that is on record or declared missing; what comes later needs
+   * another replay.
    */
   private range(
     q: ReplayOpen,

@@ -3,7 +3,7 @@
  * returns them.
  *
  * Most of the time of a row is spent on its columns as they cross into JavaScript. So SQL merges
- * two columns into one if no kind uses both, which gives fourteen columns instead of twenty-three.
+ * two columns into one if no kind uses both, which gives fourteen columns instead of twenty-four.
  * SQL also checks whether a row has a value that rows of its kind never have. Bounded: `PAGE_ROWS`
  * rows at a time, in buffers that are reused.
  */
@@ -128,8 +128,8 @@ export class VerifyRows {
   private blobs = new Uint8Array(1_024 * 1_024);
 
   /**
-   * @param findsStray whether a row is invalid if it has values that rows of its kind do not have
-   * and that nobody reads
+   * @param findsStray whether a value in a column that the kind of the row does not use makes the
+   * row invalid
    */
   constructor(db: Database, findsStray: boolean) {
     const kind = findsStray

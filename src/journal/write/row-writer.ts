@@ -185,7 +185,10 @@ export class RowWriter {
     this.dropPieces.run(kind, key, cycle - CHECKPOINTS_KEPT);
   }
 
-  /** Those of schema 3 behind a gap stay: they alone have the state there. */
+  /**
+   * Deletes all but the newest `CHECKPOINTS_KEPT`. Checkpoints of schema 3 that follow a gap
+   * (`side` 1) stay: after a gap nothing else has the state.
+   */
   private dropCheckpoints(): void {
     const old = `SELECT n.id FROM note n JOIN record r ON r.id = n.id WHERE n.kind = ${KIND.checkpoint}
       AND r.side <> 1 ORDER BY n.id DESC LIMIT -1 OFFSET ${CHECKPOINTS_KEPT}`;
