@@ -1,6 +1,6 @@
 /**
- * Tape lines that came as the body of a request: all of them are good, or none is taken. They are read a
- * little at a time, whatever they hold.
+ * Tape lines in the body of a request: all of them are taken, or none. They are read a little at a time, whatever
+ * they hold.
  */
 
 import { fault, within, type Fault } from '../../protocol/codes';
@@ -14,15 +14,15 @@ import { isDerived } from './recording/tape';
 
 export interface TapeLines {
   readonly events: SourceEvent[];
-  /** Lines that hold nothing a source says: blank, or of a derived kind. */
+  /** Lines without a source event: blank, or of a derived message type. */
   readonly skipped: number;
-  /** A fault of the event at `index`, told as a fault of its line. */
+  /** The fault of the event at `index` as a fault of its line. */
   within(index: number, f: Fault): Fault;
 }
 
-/** So much of a body is cut into lines at once. */
+/** Bytes of a body that are split into lines in one step. */
 const PIECE_BYTES = 16_384;
-/** So many levels a side of a book are read at once. */
+/** Levels a side of a book that are read in one step. */
 const LEVELS_AT_ONCE = 1_000;
 
 /**
@@ -52,7 +52,7 @@ class TapeReader {
   private readonly numbers: number[] = [];
   private readonly defined = new Map<string, Scales>();
   private skipped = 0;
-  /** Cut, and not read yet. */
+  /** Lines that are split off and not parsed yet. */
   private cut: { readonly text: string; readonly number: number }[] = [];
   private fault: Fault | undefined;
 
@@ -88,7 +88,7 @@ class TapeReader {
     return yield* this.read();
   }
 
-  /** Reads what was cut: the first fault, in the order of the lines. */
+  /** Parses the lines that are split off. @returns the first fault, in the order of the lines */
   private *read(): Generator<undefined, Fault | undefined> {
     const { cut } = this;
     this.cut = [];
@@ -110,7 +110,7 @@ class TapeReader {
   }
 }
 
-/** A long line is read in steps. */
+/** Parses a long line in steps. */
 function* readLine(
   line: string,
   scalesOf: ScalesOf,
@@ -127,7 +127,7 @@ function* readLine(
   return 'code' in event ? ofEvent(event) : event;
 }
 
-/** A long book, some levels at a time; undefined where it is none, or is to be refused as a whole. */
+/** Parses a long book, some levels at a time; undefined if it is no book, or is refused as a whole. */
 function* readLevels(value: unknown, scalesOf: ScalesOf): Generator<undefined, Book | undefined> {
   const { bids, asks } = value as Record<string, unknown>;
   if (!Array.isArray(bids) || !Array.isArray(asks)) return undefined;
@@ -146,7 +146,7 @@ function* readLevels(value: unknown, scalesOf: ScalesOf): Generator<undefined, B
   return whole;
 }
 
-/** `trade.price` becomes `price`: the line is named already, and has but one event. */
+/** `trade.price` becomes `price`: the line is named already, and has one event. */
 function ofEvent(f: Fault): Fault {
   const type = /^(instrument|trade|bbo|book|renumber)\./.exec(f.field ?? '')?.[0];
   if (type === undefined) return f;

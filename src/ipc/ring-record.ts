@@ -55,7 +55,7 @@ export class RingRecord {
     return TYPES[this.kind]!;
   }
 
-  /** Index of the instrument. It never changes during the life of the ring. */
+  /** Index of the instrument. It never changes while the ring exists. */
   get instrument(): number {
     return this.ints[REC_INT.instrument]!;
   }

@@ -1,5 +1,5 @@
 /**
- * Drain: closes the sessions of a server that stops. Each session is told when to reconnect and
+ * Drain: closes the sessions of a server that stops. Each session is sent when to reconnect and
  * gets what waits for it; it is closed when it has received that. A bounded number is handled in
  * each turn of the event loop.
  */

@@ -20,7 +20,7 @@ import type { BookMarket } from './markets';
 
 export type BinanceKind = 'depth' | 'quote' | 'trade' | 'aggregate' | 'snapshot';
 
-/** What a message is; of what a source has nothing to say by, a word for the reason. */
+/** The kind of a message, or the reason why it holds no source event. */
 export function kindOf(message: Json, data: Json): BinanceKind | { readonly skip: string } {
   const { stream } = message;
   switch (data['e']) {
@@ -54,7 +54,7 @@ function isPartial(stream: unknown): boolean {
   return typeof stream === 'string' && /@depth(5|10|20)(@|$)/.test(stream);
 }
 
-/** The market that only its messages have this form of; undefined where those of both are alike. */
+/** The market whose messages alone have this form; undefined if both markets share it. */
 export function marketOf(kind: BinanceKind, data: Json): BookMarket | undefined {
   switch (kind) {
     case 'depth':
@@ -75,7 +75,7 @@ function word(kind: unknown): string {
   return typeof kind === 'string' && /^\w{1,24}$/.test(kind) ? kind : 'other-stream';
 }
 
-/** A spot diff begins behind the one before it; one of futures names the end of that one in `pu`. */
+/** A spot diff follows the one before it by `U`; one of futures names the end of the last one in `pu`. */
 export function depth(data: Json, instrument: Instrument, receiveTime: Nanos): Book {
   const first = readId(data, 'U', 1);
   const seq = readId(data, 'u', first);
@@ -125,7 +125,7 @@ export function quote(data: Json, instrument: Instrument, receiveTime: Nanos): B
     prevSeq: 0,
     eventTime: ownTime(data, receiveTime),
     receiveTime,
-    // An empty side comes as price 0 and quantity 0.
+    // An empty side has price 0 and quantity 0.
     bid: bidQuantity === 0 ? null : bid,
     bidQuantity,
     ask: askQuantity === 0 ? null : ask,

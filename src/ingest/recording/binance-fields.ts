@@ -12,7 +12,7 @@ import { fieldFault, type ErrorCode } from '../../../protocol/codes';
 /** A JSON object of unknown content. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** Times of today have thirteen digits in milliseconds and sixteen in microseconds. */
+/** Present times have thirteen digits in milliseconds and sixteen in microseconds. */
 const MILLIS = { from: 100_000_000_000, to: 9_223_372_036_854 };
 const MICROS = { from: 100_000_000_000_000, to: Number.MAX_SAFE_INTEGER };
 
@@ -20,14 +20,14 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** @param least the smallest that makes sense */
+/** @param least the smallest valid value */
 export function readId(data: Json, name: string, least: number): number {
   const value = data[name];
   if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
   throw wrong(name, value, `an integer of at least ${least}`);
 }
 
-/** Milliseconds, or microseconds where the stream was opened with timeUnit=MICROSECOND. */
+/** Milliseconds, or microseconds if the stream was opened with timeUnit=MICROSECOND. */
 export function readTimeOf(data: Json, name: string): Nanos {
   const value = data[name];
   if (Number.isSafeInteger(value)) {

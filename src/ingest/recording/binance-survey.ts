@@ -1,7 +1,6 @@
 /**
- * Survey of a Binance capture: what its lines tell of each symbol besides events. The decimals that its
- * numbers need, the update numbers that its book has come through, and which streams of trades it has.
- * Bounded: some numbers a symbol.
+ * Survey of a Binance capture: what its lines show of each symbol besides events. These are the decimals that its
+ * numbers need, the range of update ids of its book, and which trade streams it has. Bound: some numbers a symbol.
  */
 
 import type { Scales } from '../../../protocol/units';
@@ -13,9 +12,9 @@ import type { BookMarket } from './markets';
 interface Surveyed {
   readonly price: Decimals;
   readonly quantity: Decimals;
-  /** Whether the decimals are still looked for. */
+  /** Whether the decimals are still unknown. */
   isOpen: boolean;
-  /** Update numbers: the one before the first heard, and the newest. */
+  /** Update ids: the one before the first seen, and the newest. */
   updates: { from: number; to: number } | undefined;
   hasTrades: boolean;
   market: BookMarket | undefined;
@@ -33,13 +32,13 @@ export class BinanceSurvey {
     if (seen.isOpen) look(seen, kind, data);
   }
 
-  /** Decimals of a snapshot, once it is known whose it is. */
+  /** Takes the decimals of a snapshot, once its symbol is known. */
   seeSnapshot(symbol: string, data: Json): void {
     const seen = this.of(symbol);
     if (seen.isOpen) look(seen, 'snapshot', data);
   }
 
-  /** The decimals of a symbol, which are not looked for any more. */
+  /** Returns the decimals of a symbol and ends the search for them. */
   scalesOf(symbol: string): Scales {
     const seen = this.of(symbol);
     seen.isOpen = false;
@@ -50,12 +49,12 @@ export class BinanceSurvey {
     return this.symbols.get(symbol)?.hasTrades === true;
   }
 
-  /** As the first line said that tells it. */
+  /** As of the first line that shows it. */
   marketOf(symbol: string): BookMarket | undefined {
     return this.symbols.get(symbol)?.market;
   }
 
-  /** The symbol whose updates a snapshot with this number stands among; all that may be, where that is not one. */
+  /** The symbol whose range of update ids contains this one; all candidates if there is not exactly one. */
   ownerOf(lastUpdateId: unknown): string | readonly string[] {
     const all = [...this.symbols.keys()];
     if (all.length === 1) return all[0]!;

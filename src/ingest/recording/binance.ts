@@ -2,14 +2,13 @@
  * Binance: captures with one message a line, `<local receive time> <JSON>`, of spot, USD-M and COIN-M:
  * streams `@depth`, `@bookTicker`, `@trade` and `@aggTrade`, and the REST depth snapshot.
  *
- * Numbers: a depth diff ends at u and continues what ends at U − 1, or at `pu` where it names that
- * (futures); a snapshot stands at lastUpdateId; a bookTicker stands at u; trades are numbered by their
- * ids. Trades that are not of the book (`X` other than MARKET) are left out and counted, and so are
- * aggregates of a symbol whose trades are there.
+ * Sequence numbers of the source: a depth diff ends at `u` and continues what ends at `U` − 1, or at `pu` if it has that
+ * (futures). A snapshot has `lastUpdateId`, a bookTicker `u`. Trades are numbered by their ids. Trades outside the book
+ * (`X` other than MARKET) are skipped and counted, and so are aggregates of a symbol that has single trades.
  *
- * A REST snapshot of spot does not name its symbol. It is that of `snapshotSymbol` if given, else of the
- * only symbol of the capture, else of the one whose updates its number stands among; where that is not
- * one symbol it is refused, since a guess would be wrong in silence: `ambiguous-symbol`.
+ * A REST snapshot of spot does not name its symbol. It belongs to `snapshotSymbol` if given, else to the only symbol of
+ * the capture, else to the one whose range of update ids contains its id. If that is not exactly one, the line is refused
+ * with `ambiguous-symbol`, since a guess could be wrong unnoticed.
  */
 
 import type { Fault } from '../../../protocol/codes';
@@ -40,20 +39,20 @@ export interface BinanceOptions {
   readonly definitions: Definitions;
   readonly names: SymbolNames;
   readonly markets: BookMarkets;
-  /** Of the receive times; those inside the messages tell theirs by their size. */
+  /** Unit of the receive times; the unit of times inside messages follows from their size. */
   readonly timeUnit: TimeUnit;
   readonly snapshotSymbol?: string | undefined;
 }
 
-/** How far it looks ahead. */
+/** How many lines it looks ahead. */
 const AHEAD = { lines: 4_096, letters: 16 * 1024 * 1024 };
-/** Of a line: its time, a space, and JSON. */
+/** The form of a line: time, space, JSON. */
 const EXPECTED_LINE = 'a receive time in digits, a space and JSON';
 
 interface Heard {
   readonly kind: BinanceKind;
   readonly data: Json;
-  /** Of a snapshot that does not name it: undefined. */
+  /** Undefined for a snapshot that does not name it. */
   readonly symbol: string | undefined;
   readonly time: Nanos;
 }
@@ -62,12 +61,12 @@ interface Waiting extends WaitingLine {
   readonly of: Heard | LineFault | { readonly skip: string };
 }
 
-/** How far the numbering of a symbol's trades has gone. */
+/** Progress of the trade ids of a symbol. */
 interface TradeRun {
-  /** The newest that was taken, and the newest of those right behind it that were left out. */
+  /** The newest id that was taken, and the newest of those skipped right behind it. */
   taken: number;
   seen: number;
-  /** Aggregates are taken in place of trades. */
+  /** Whether aggregates are taken in place of single trades. */
   isOfAggregates: boolean;
 }
 
@@ -198,7 +197,7 @@ export class BinanceDecoder extends AheadDecoder<Waiting> {
       return { skip: 'trade-off-book' };
     }
     const event = trade(data, instrument, time, isAggregate ? 'a' : 't');
-    // Those left out in between are not missing.
+    // Skipped ids in between are not missing.
     if (run.taken > 0 && event.tradeId === run.seen + 1) event.prevSeq = run.taken;
     const at = event.tradeId;
     this.runs.set(symbol, { taken: at, seen: at, isOfAggregates: isAggregate });

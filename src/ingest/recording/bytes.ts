@@ -1,6 +1,6 @@
 /**
- * Bytes: a file or a pipe, read in pieces into one buffer, decompressed when its first bytes say that
- * it is gzip or zstd; its name says nothing. A pipe is opened once, since its bytes come once.
+ * Bytes: a file or a pipe, read in pieces into one buffer. It is decompressed if its first bytes say that it is gzip
+ * or zstd; its name does not matter. A pipe is opened once, since it can be read once.
  */
 
 import type { Stats } from 'node:fs';
@@ -10,13 +10,13 @@ import { lineFault, type LineFault } from './faults';
 import { GunzipReader, type ByteReader } from './gunzip';
 import { ZSTD_MAGIC, ZstdReader } from './zstd';
 
-/** Stands for standard input where a path is asked for. */
+/** The path that means standard input. */
 export const STANDARD_INPUT = '-';
 const READ_BYTES = 64 * 1024;
-/** How many first bytes tell what a file is. */
+/** Number of first bytes that identify a format. */
 const PEEK_BYTES = 4;
 
-/** What bytes come from: fills a buffer from a place on. */
+/** A source of bytes: fills a buffer from an offset. */
 interface Source {
   read(buffer: Uint8Array, at: number): Promise<number>;
   close(): Promise<void>;
@@ -26,7 +26,7 @@ export class FileReader implements ByteReader {
   bytesRead = 0;
   private readonly source: Source;
   private readonly buffer = new Uint8Array(READ_BYTES);
-  /** Read to look at, and not handed on yet. */
+  /** Bytes that were peeked at and not returned yet. */
   private peeked: number | undefined;
   private closed = false;
   private outcome: 'end' | LineFault | undefined;
@@ -35,7 +35,7 @@ export class FileReader implements ByteReader {
     this.source = source;
   }
 
-  /** The first bytes, which `next` hands on again; at least four unless the file has fewer. */
+  /** Peeks at the first bytes, which `next` returns again; at least four unless the file has fewer. */
   async peek(): Promise<Uint8Array | LineFault> {
     let length = 0;
     while (length < PEEK_BYTES) {
@@ -62,7 +62,7 @@ export class FileReader implements ByteReader {
     if (this.closed) return;
     this.closed = true;
     this.outcome = 'end';
-    // Nothing was written through it, so a failing close loses nothing.
+    // Nothing was written, so a failing close loses nothing.
     await this.source.close().catch(() => {});
   }
 
@@ -79,9 +79,9 @@ export class FileReader implements ByteReader {
 
 export interface OpenedFile {
   readonly file: FileReader;
-  /** The plain bytes, decompressed where need be. */
+  /** The plain bytes, decompressed if necessary. */
   readonly reader: ByteReader;
-  /** Of the file on disk; null when it has no size to speak of, such as a pipe. */
+  /** Size of the file on disk; null if it has none, such as a pipe. */
   readonly bytesTotal: number | null;
 }
 
@@ -101,7 +101,7 @@ export async function openBytes(path: string): Promise<OpenedFile | LineFault> {
   return lineFault('unreadable-recording', 'it is a directory; expected a file');
 }
 
-/** Whether the bytes of a path come once, so that it must not be opened only to look at it. */
+/** Whether a path can be read only once, so that it must not be opened just to identify it. */
 export async function comesOnce(path: string): Promise<boolean> {
   if (path === STANDARD_INPUT) return true;
   const stat = await statOf(path).catch(() => undefined);
@@ -132,7 +132,7 @@ function ofHandle(handle: FileHandle): Source {
   };
 }
 
-/** As a stream, since its descriptor may be one that answers "try again". */
+/** Reads a stream, since a descriptor of a pipe may return EAGAIN. */
 function standardInput(): Source {
   const reader = Bun.stdin.stream().getReader();
   let rest: Uint8Array = new Uint8Array(0);

@@ -1,6 +1,6 @@
 /**
- * Conversion: an event is read by the decimals that its recording declared; where it goes to, the
- * symbol may have others. Then its numbers are converted, exactly or not at all.
+ * Conversion: an event is read with the decimals that its recording declared. If its destination defines other
+ * decimals for the symbol, the numbers are converted, exactly or not at all.
  */
 
 import { shown } from '../../../protocol/codes';
@@ -13,16 +13,16 @@ export class Conversion {
   private readonly targetOf: (symbol: string) => Instrument | undefined;
   /** The newest definition of the recording. */
   private readonly declared = new Map<string, Instrument>();
-  /** Definitions that were handed on, so that they count from then on. */
+  /** Definitions that were passed on and are in force. */
   private readonly handedOn = new Map<string, Instrument>();
   private readonly refused = new Map<string, LineFault>();
 
-  /** @param targetOf how the symbol is defined where the recording goes to */
+  /** @param targetOf the destination's definition of a symbol */
   constructor(targetOf: (symbol: string) => Instrument | undefined) {
     this.targetOf = targetOf;
   }
 
-  /** The record as its target takes it, which may be without events, or why that cannot be. */
+  /** The record in the destination's decimals, possibly without events, or why it cannot be converted. */
   convert(record: Recorded): Recorded | LineFault {
     const events: SourceEvent[] = [];
     for (const event of record.events) {
@@ -36,12 +36,12 @@ export class Conversion {
       : { ...record, events };
   }
 
-  /** How a symbol is defined where the recording goes to, as far as that is known by now. */
+  /** The destination's definition of a symbol, if it is known by now. */
   definitionOf(symbol: string): Instrument | undefined {
     return this.target(symbol) ?? this.declared.get(symbol);
   }
 
-  /** An event by the decimals of where it goes to. */
+  /** An event in the decimals of the destination. */
   event(event: Exclude<SourceEvent, Instrument>): SourceEvent | LineFault {
     const refused = this.refused.get(event.symbol);
     if (refused !== undefined) {
@@ -54,13 +54,13 @@ export class Conversion {
     return rescaleEvent(event, from, to);
   }
 
-  /** A definition was refused: what it would have told the meaning of is refused with it. */
+  /** A definition was refused: events that depend on it are refused with it. */
   refuse(symbol: string, fault: LineFault): void {
     this.refused.set(symbol, fault);
     this.handedOn.delete(symbol);
   }
 
-  /** @returns nothing where the steps cannot be said in the other decimals */
+  /** @returns undefined if the increments cannot be expressed in the other decimals */
   private define(definition: Instrument): Instrument | undefined {
     const { symbol } = definition;
     this.declared.set(symbol, definition);
@@ -87,7 +87,7 @@ function scalesOf({ priceScale, quantityScale }: Scales): Scales {
   return { priceScale, quantityScale };
 }
 
-/** The event with the same decimals in scaled integers of other scales; the first that has none is the fault. */
+/** The event with the same values at other scales, or the first value that cannot be expressed. */
 export function rescaleEvent<E extends SourceEvent>(
   event: E,
   from: Scales,

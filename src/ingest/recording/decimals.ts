@@ -1,27 +1,26 @@
 /**
- * Decimals: how many a symbol's prices or quantities need, found by looking at them.
+ * Decimals: how many a symbol's prices or quantities need, found from their values.
  *
- * They are those that are written, also the zeros at the end, since sources write as many as the
- * symbol has. Where the largest value has no room for that in a scaled integer, they are fewer, but as
- * many as its digits need.
+ * As many as are written, trailing zeros included, since sources write all decimals of a symbol. If the largest value
+ * would not fit a scaled integer then, fewer, but as many as its digits need.
  */
 
 import { parseDecimal, SCALE_MAX } from '../../../protocol/units';
 
-/** How many digits a later value may have more than the largest seen: for what is written, else for fewer. */
+/** Room for later values, in digits beyond the largest so far: with the written decimals, and with fewer. */
 const HEADROOM_DIGITS = 1;
 const HEADROOM_DIGITS_OF_FEWER = 3;
-/** Digits of which any number fits 2^53 − 1. */
+/** Any integer of this many digits is below 2^53. */
 const DIGITS_MAX = 15;
 
 export class Decimals {
   private written = 0;
   private needed = 0;
   private wholeDigits = 1;
-  /** The largest value, as it was written. */
+  /** The largest value as text. */
   private largest = '0';
 
-  /** @param value anything; what is no plain decimal says nothing */
+  /** @param value anything; a value that is no plain decimal is ignored */
   see(value: unknown): void {
     if (typeof value !== 'string' || !/^\d{1,40}(?:\.\d{1,40})?$/.test(value)) return;
     const point = value.indexOf('.');

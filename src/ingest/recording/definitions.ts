@@ -1,23 +1,22 @@
 /**
- * Definitions: the instruments a recording speaks of, and by which decimals its numbers are read.
+ * Definitions: the instruments of a recording, and the decimals of their numbers.
  *
- * A recording's own definition counts before all others. Of what it does not define, the decimals are
- * those of the options, else those of the settings, else those of the journal or server that it goes
- * to, else those found in its lines. Such a definition is given out once, before the first event of
- * its symbol.
+ * A definition in the recording has precedence. For other symbols the decimals are those of the options, else of the
+ * settings, else of the destination journal or server, else those found in the lines. Such a definition is emitted
+ * once, before the first event of its symbol.
  */
 
 import type { Instrument } from '../../../protocol/messages';
 import type { Scales } from '../../../protocol/units';
 
-/** Decimals told by options: of one symbol, or of all that have none of their own (under ''). */
+/** Decimals given by options: of one symbol, or (under '') of all others. */
 export interface ScaleOptions {
   readonly price: ReadonlyMap<string, number>;
   readonly quantity: ReadonlyMap<string, number>;
 }
 
 export interface Known {
-  /** By the settings, or where the recording goes to. */
+  /** Definitions of the settings or of the destination. */
   readonly definitionOf: (symbol: string) => Instrument | undefined;
   readonly scales: ScaleOptions;
 }
@@ -36,7 +35,7 @@ export class Definitions {
     this.known = known;
   }
 
-  /** The definition of a symbol as far as it does not have to be found in the lines. */
+  /** The definition of a symbol, if the lines are not needed for it. */
   readonly of = (symbol: string): Instrument | undefined => {
     const read = this.read.get(symbol);
     if (read !== undefined) return read;
@@ -45,7 +44,7 @@ export class Definitions {
     return definition;
   };
 
-  /** The definition of a symbol, by the decimals found in its lines where nothing else tells them. */
+  /** The definition of a symbol, with the decimals found in its lines if nothing else gives them. */
   getOr(symbol: string, found: () => Scales): Instrument {
     const known = this.of(symbol);
     if (known !== undefined) return known;
@@ -54,12 +53,12 @@ export class Definitions {
     return definition;
   }
 
-  /** The recording itself defines it from here on. */
+  /** The recording defines the symbol from here on. */
   define(instrument: Instrument): void {
     this.read.set(instrument.symbol, instrument);
   }
 
-  /** Its definition has been given out. @returns whether that is the first time */
+  /** Marks the definition as emitted. @returns whether this is the first time */
   give(symbol: string): boolean {
     if (this.given.has(symbol)) return false;
     this.given.add(symbol);
@@ -86,7 +85,7 @@ export class Definitions {
   }
 }
 
-/** A fed instrument without steps wider than its decimals. */
+/** A feed instrument with increments of one unit of its decimals. */
 function fed(symbol: string, { priceScale, quantityScale }: Scales): Instrument {
   return {
     type: 'instrument',

@@ -1,6 +1,6 @@
 /**
- * Detection: which format a recording is in, from its first line that is not blank, or why it is
- * none. Only the shape of that line decides; what is wrong inside it is for the decoder to say.
+ * Detection: the format of a recording, from its first line that is not blank, or why it has none. Only the shape of
+ * that line decides; the decoder reports what is wrong inside it.
  */
 
 import { shown } from '../../../protocol/codes';
@@ -15,7 +15,7 @@ const EXPECTED =
   'expected a tape (ndjson: lines such as {"type":"trade",…}) or a Binance capture ' +
   '(lines such as 1723161253937085768 {"stream":…}), gzip, zstd or plain';
 
-/** Formats that people may take for recordings, by their first bytes. */
+/** Other formats that people may try to import, by their first bytes. */
 const SIGNATURES: readonly (readonly [name: string, bytes: readonly number[]])[] = [
   ['a zstd file inside another', [0x28, 0xb5, 0x2f, 0xfd]],
   ['an xz file', [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
@@ -30,7 +30,7 @@ const SIGNATURES: readonly (readonly [name: string, bytes: readonly number[]])[]
 
 /**
  * @param head the bytes of the file (decompressed) up to the end of the first line that is not
- *   blank, or all there are
+ *   blank, or all bytes
  */
 export function detectFormat(head: Uint8Array): RecordingFormat | LineFault {
   const known = SIGNATURES.find(([, bytes]) => bytes.every((byte, i) => head[i] === byte));
@@ -46,8 +46,8 @@ export function detectFormat(head: Uint8Array): RecordingFormat | LineFault {
 }
 
 /**
- * Where the first line that is not blank ends in this piece; -1 when it does not.
- * @param begun whether a piece before this one holds the beginning of that line
+ * Index in this piece where the first line that is not blank ends; -1 if it does not end here.
+ * @param begun whether that line began in an earlier piece
  */
 export function firstLineEnd(bytes: Uint8Array, begun: boolean): { at: number; begun: boolean } {
   let inLine = begun;
@@ -65,7 +65,7 @@ function isCryptofeed(line: string): boolean {
 }
 
 function isTapeLine(line: string): boolean {
-  // A first line that is cut or damaged is still a tape's if it opens as one.
+  // A first line that is truncated or damaged is still a tape's if it begins as one.
   if (/^\{\s*"type"\s*:\s*"[a-z]/.test(line)) {
     const type = /"type"\s*:\s*"([^"]*)"/.exec(line)?.[1];
     return type !== undefined && messageByType(type) !== undefined;

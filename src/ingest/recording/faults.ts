@@ -1,14 +1,14 @@
 /**
- * Faults: what may be wrong with a recording, as values that name the file and the line.
+ * Faults: what can be wrong with a recording, as values that name the file and the line.
  *
- * A fault of a line costs that line; `onFault` says whether the reading ends there. A name that
- * Tapedeck cannot take costs the lines of that name and never ends the reading. A fault of the file
- * (cut off, damaged, unreadable) always ends it, since nothing behind it can be trusted.
+ * A fault of a line costs that line; `onFault` says whether reading stops there. A name that Tapedeck cannot accept
+ * costs the lines with that name and never stops reading. A fault of the file (truncated, damaged, unreadable) always
+ * stops it, since nothing behind it can be trusted.
  */
 
 import { shown, type ErrorCode, type Fault } from '../../../protocol/codes';
 
-/** The codes beyond those of the protocol, with what to do about each. */
+/** Codes beyond those of the protocol, each with a hint. */
 export const RECORDING_FAULTS = {
   'unreadable-recording': 'Give the path of a file that this user may read.',
   'not-a-recording': 'Give a tape (ndjson) or a Binance capture; gzip, zstd or plain.',
@@ -25,21 +25,21 @@ export const RECORDING_FAULTS = {
 
 export type RecordingCode = ErrorCode | keyof typeof RECORDING_FAULTS;
 
-/** A fault of a line before it is known which file the line stands in. */
+/** A fault of a line, before its file is known. */
 export interface LineFault {
   readonly code: RecordingCode;
   /** Field, value and what was expected. */
   readonly message: string;
   readonly field?: string;
-  /** Of a fault of the file: the bytes before it are whole, also the last line without its line feed. */
+  /** For a fault of the file: whether the bytes before it are intact, including a last line without a line feed. */
   readonly isBehind?: boolean;
-  /** Many lines share it: it is reported with the first of them, and counted with all. */
+  /** Shared by many lines: reported with the first and counted with each. */
   readonly name?: string;
 }
 
 export interface RecordingFault extends LineFault {
   readonly file: string;
-  /** Counted from 1; 0 when the file as a whole is at fault. */
+  /** Counted from 1; 0 if the file as a whole is at fault. */
   readonly line: number;
 }
 
@@ -47,7 +47,7 @@ export function lineFault(code: RecordingCode, message: string): LineFault {
   return { code, message };
 }
 
-/** A fault on a field of a line: what it is, what was given, what was expected. */
+/** A fault of a field: its name, its value and what was expected. */
 export function lineFieldFault(
   field: string,
   value: unknown,
@@ -65,7 +65,7 @@ export function recordingFault(
   return { ...fault, file, line };
 }
 
-/** For people: `tape.ndjson:17: trade.price is "x"; expected a decimal string … [invalid-field]`. */
+/** The text for people: `tape.ndjson:17: trade.price is "x"; expected a decimal string … [invalid-field]`. */
 export function describeRecordingFault(fault: RecordingFault): string {
   const at = fault.line === 0 ? fault.file : `${fault.file}:${fault.line}`;
   return `${at}: ${fault.message} [${fault.code}]`;

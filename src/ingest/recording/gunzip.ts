@@ -1,11 +1,11 @@
 /**
- * Gunzip: compressed bytes of a reader, decompressed piece by piece as they are asked for.
+ * Gunzip: decompresses the bytes of a reader piece by piece, on demand.
  *
- * The members of the file are framed here and only their deflate data goes to node:zlib, in small
- * slices: zlib throws away what the slice with the damage had given before it. So, as with zcat,
- * everything before a break counts, and what follows whole members (padding, garbage) harms none of
- * them. Takes several members in a row. Bounded: one slice's output, however far it expands, and of a
- * member its first `RETAINED_BYTES`, to go through the slice with the damage byte by byte.
+ * The members of the file are parsed here, and only their deflate data goes to node:zlib, in small slices: zlib drops
+ * what a slice yielded before the damage in it. So, as with zcat, everything before a break counts, and what follows
+ * complete members (padding, garbage) harms none of them. Several members in a row are accepted. Bounds: the output of
+ * one slice, however far it expands, and the first `RETAINED_BYTES` of a member, to go through the damaged slice byte
+ * by byte.
  */
 
 import { crc32, createInflateRaw, type InflateRaw } from 'node:zlib';
@@ -20,19 +20,19 @@ const HEADER_BYTES_MAX = 256 * 1024;
 const TRAILER_BYTES = 8;
 const FLAG = { headerCrc: 2, extra: 4, name: 8, comment: 16 } as const;
 
-/** The next bytes, `end`, or why there are none. Answers `end` or the fault for ever after. */
+/** The next bytes, `end`, or a fault. Repeats `end` or the fault from then on. */
 export interface ByteReader {
-  /** The bytes hold until the next call. */
+  /** The bytes are valid until the next call. */
   next(): Promise<Uint8Array | 'end' | LineFault>;
   close(): Promise<void>;
-  /** What was passed over at the end and is no fault; undefined when nothing was. */
+  /** What was ignored at the end without being a fault; undefined if nothing was. */
   readonly note?: string | undefined;
 }
 
 export class GunzipReader implements ByteReader {
   note: string | undefined;
   private readonly input: ByteReader;
-  /** Read and not taken yet. */
+  /** Bytes that are read and not consumed yet. */
   private rest: Uint8Array = new Uint8Array(0);
   private inputEnd: 'end' | LineFault | undefined;
   private member: Member | undefined;
@@ -59,7 +59,7 @@ export class GunzipReader implements ByteReader {
     await this.input.close();
   }
 
-  /** Between members. */
+  /** Handles what stands between members. */
   private async begin(): Promise<'end' | LineFault | undefined> {
     if (this.rest.length === 0 && !(await this.more())) return this.inputEnd;
     if (this.members > 0 && this.rest[0] === 0) return this.padding();
@@ -76,7 +76,7 @@ export class GunzipReader implements ByteReader {
     }
   }
 
-  /** One slice of the deflate data, or the end of the member. */
+  /** Decompresses one slice, or ends the member. */
   private async goOn(member: Member): Promise<'end' | LineFault | undefined> {
     if (this.rest.length === 0 && !member.ended && !(await this.more())) return this.brokenOff();
     if (!member.ended) {
@@ -95,7 +95,7 @@ export class GunzipReader implements ByteReader {
     return wrong;
   }
 
-  /** @returns whether there are more bytes now */
+  /** Reads more bytes. @returns whether there are any */
   private async more(): Promise<boolean> {
     if (this.inputEnd !== undefined) return false;
     const bytes = await this.input.next();
@@ -110,7 +110,7 @@ export class GunzipReader implements ByteReader {
     return true;
   }
 
-  /** Zeros up to the end, as tapes and block devices add them, are no damage; gzip passes them over too. */
+  /** Zeros up to the end, as tapes and block devices add them, are no damage; gzip ignores them too. */
   private async padding(): Promise<'end' | LineFault> {
     let zeros = 0;
     do {
@@ -134,7 +134,7 @@ export class GunzipReader implements ByteReader {
     return { ...lineFault('damaged-recording', message), isBehind: true };
   }
 
-  /** @param isWhole whether the data itself had come to its end */
+  /** @param isWhole whether the deflate data was complete */
   private brokenOff(isWhole = false): LineFault {
     if (this.inputEnd !== 'end') return this.inputEnd!;
     const expected = isWhole ? 'its checksum' : 'the end of the gzip member';
@@ -145,7 +145,7 @@ export class GunzipReader implements ByteReader {
 
 /** One member: its deflate data, decompressed a slice at a time. */
 class Member {
-  /** The deflate data has come to its end. */
+  /** Whether the deflate data has ended. */
   ended = false;
   private readonly inflater = new Inflater();
   private retained: Uint8Array[] | undefined = [];
@@ -158,7 +158,7 @@ class Member {
     return this.output.shift();
   }
 
-  /** @returns how many of the bytes belong to the data */
+  /** @returns how many of the bytes belong to the deflate data */
   async take(slice: Uint8Array): Promise<number | Damage> {
     const taken = await this.inflater.take(slice);
     if (typeof taken !== 'number') {
@@ -197,7 +197,7 @@ class Member {
     else this.retained.push(new Uint8Array(slice));
   }
 
-  /** What the slice with the damage gives before it, where the way to it is still known. */
+  /** The output of the damaged slice before the damage, if the bytes up to it are still retained. */
   private async salvage(slice: Uint8Array): Promise<void> {
     if (this.retained === undefined) return;
     const again = new Inflater();
@@ -215,7 +215,7 @@ interface Damage {
   readonly damage: string;
 }
 
-/** The stream of node:zlib, a write at a time. */
+/** Drives the stream of node:zlib, one write at a time. */
 class Inflater {
   private readonly stream: InflateRaw = createInflateRaw({ chunkSize: OUTPUT_BYTES });
   private output: Uint8Array[] = [];
@@ -236,7 +236,7 @@ class Inflater {
     return output;
   }
 
-  /** @returns how many of the bytes it took; fewer than given where the data ends among them */
+  /** @returns how many bytes it consumed; fewer than given if the data ends among them */
   async take(bytes: Uint8Array): Promise<number | Damage> {
     const before = this.stream.bytesWritten;
     await new Promise<void>((resolve) => {
@@ -251,7 +251,7 @@ class Inflater {
   }
 }
 
-/** Where the data of a member begins; undefined while that is not known yet. */
+/** Offset of the deflate data of a member; undefined while it is not known. */
 function headerLength(bytes: Uint8Array): number | 'foreign' | undefined {
   const magic = [0x1f, 0x8b, 8];
   if (magic.some((byte, i) => i < bytes.length && bytes[i] !== byte)) return 'foreign';
@@ -272,7 +272,7 @@ function headerLength(bytes: Uint8Array): number | 'foreign' | undefined {
   return bytes.length < at ? undefined : at;
 }
 
-/** @param isBehind whether it lies behind data that is whole */
+/** @param isBehind whether it follows complete members */
 function damaged(what: string, isBehind: boolean): LineFault {
   const message = `the gzip data is damaged (${what}); expected gzip whose checksum holds`;
   return { ...lineFault('damaged-recording', message), isBehind };

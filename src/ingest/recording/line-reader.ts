@@ -1,6 +1,6 @@
 /**
- * Line reader: bytes of a recording in, records and faults out. Knows nothing of files, so it reads
- * what comes over a connection just as well.
+ * Line reader: turns bytes of a recording into records and faults. It knows nothing of files, so it also reads what
+ * arrives over a connection.
  */
 
 import { Nanos } from '../../../protocol/time';
@@ -15,27 +15,27 @@ import { SymbolNames } from './symbol-names';
 import { TapeDecoder } from './tape';
 import type { TimeUnit } from './times';
 
-/** How the lines are to be understood. */
+/** How to interpret the lines. */
 export interface ReadingOptions {
-  /** What a damaged line does; `stop` unless given. */
+  /** What a damaged line does; default `stop`. */
   readonly onFault?: 'stop' | 'skip';
-  /** Definitions and decimals known beforehand. */
+  /** Definitions and decimals that are known in advance. */
   readonly known?: Known;
-  /** Of its times; `ns` unless given. */
+  /** Unit of its times; default `ns`. */
   readonly timeUnit?: TimeUnit;
-  /** What to call the names of the recording. */
+  /** Renames symbols of the recording. */
   readonly names?: ReadonlyMap<string, string>;
   /** Shared by the recordings of one import. */
   readonly markets?: BookMarkets;
   /** `binance` only: the symbol of REST snapshots that name none. */
   readonly snapshotSymbol?: string;
   readonly lineBytesMax?: number;
-  /** The clock of this machine, which no line was received ahead of; without it none is held against it. */
+  /** The clock of this machine: no line can have been received later. Without it this is not checked. */
   readonly now?: () => Nanos;
 }
 
 export interface LineReaderOptions extends ReadingOptions {
-  /** Names the source in faults. */
+  /** Name of the source in faults. */
   readonly file: string;
   readonly format: RecordingFormat;
 }
@@ -67,7 +67,7 @@ export class LineReader {
     );
   }
 
-  /** Set once reading has ended early; nothing is taken after that. */
+  /** Set once reading has stopped early; nothing is read after that. */
   get stoppedBy(): RecordingFault | undefined {
     return this.collector.stoppedBy;
   }
@@ -76,19 +76,19 @@ export class LineReader {
     return this.collector.counts;
   }
 
-  /** The next bytes, which may be overwritten afterwards. */
+  /** Reads the next bytes. The caller may overwrite them afterwards. */
   push(bytes: Uint8Array): RecordedBatch {
     if (this.stoppedBy === undefined) this.splitter.push(bytes);
     return this.collector.take();
   }
 
-  /** The bytes are over. */
+  /** All bytes have been read. */
   end(): RecordedBatch {
     this.finish(true);
     return this.collector.take();
   }
 
-  /** The bytes broke off: a last line without its line feed is taken only if they are known to be whole. */
+  /** The bytes were truncated: a last line without a line feed is read only if the bytes are known to be intact. */
   fail(fault: LineFault): RecordedBatch {
     this.finish(fault.isBehind === true);
     if (this.stoppedBy === undefined) this.collector.fatal(this.splitter.lines + 1, fault);

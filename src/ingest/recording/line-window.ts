@@ -1,8 +1,8 @@
 /**
- * Line window: the lines ahead of the one that is decided on. Some of what a line means shows only
- * in those behind it: the decimals of a symbol, whose a snapshot is, whether a time can be.
+ * Line window: lines ahead of the one being decided. Part of what a line means is known only from later lines: the
+ * decimals of a symbol, the symbol of a snapshot, whether a time is plausible.
  *
- * Bounded: lines, and letters of text.
+ * Bounds: number of lines, and characters of text.
  */
 
 import { BoundedQueue } from '../../base/bounded-queue';
@@ -19,7 +19,7 @@ export interface WindowSize {
   readonly letters: number;
 }
 
-/** A decoder that sees some lines ahead of the one it decides on. */
+/** A decoder that sees some lines ahead of the one that it decides. */
 export abstract class AheadDecoder<W extends WaitingLine> implements Decoder {
   protected readonly ahead: BoundedQueue<W>;
   private readonly size: WindowSize;
@@ -42,10 +42,10 @@ export abstract class AheadDecoder<W extends WaitingLine> implements Decoder {
     while (this.ahead.length > 0 && into.stoppedBy === undefined) this.decideNext(into);
   }
 
-  /** A line that has just come, as it waits. */
+  /** Prepares a line that has just arrived and now waits. */
   protected abstract look(text: string, line: number): W;
   protected abstract unreadable(fault: LineFault, line: number): W;
-  /** The outcome of a line; those in `ahead` come behind it. */
+  /** Decides a line; those in `ahead` follow it. */
   protected abstract decide(waiting: W, into: Collector): void;
 
   private wait(waiting: W, into: Collector): void {

@@ -1,10 +1,9 @@
 /**
- * Lines: bytes in pieces of any size become lines of text with their numbers.
+ * Lines: turns bytes in pieces of any size into numbered lines of text.
  *
- * Must hold: how the bytes were cut into pieces makes no difference. Bounded: what is carried from
- * piece to piece never passes the longest line allowed; a longer one is reported as soon as that
- * shows and its rest is thrown away as it comes. Text is decoded a piece at a time and cut by
- * slices, since decoding each line by itself costs several times as much.
+ * Invariant: how the bytes are divided into pieces makes no difference. Bound: what is carried from piece to piece never
+ * exceeds the longest line allowed; a longer line is reported as soon as that is known, and its rest is dropped as it
+ * arrives. Text is decoded a piece at a time and split by slices, since decoding each line costs several times as much.
  */
 
 import { lineFault, type LineFault } from './faults';
@@ -16,22 +15,22 @@ const CARRIAGE_RETURN = 13;
 const BYTE_ORDER_MARK = '\uFEFF';
 
 export interface LineTaker {
-  /** One line, without its line feed. Whether to go on. */
+  /** Takes one line, without its line feed. @returns whether to continue */
   line(text: string, line: number): boolean;
-  /** A line that could not be read. Whether to go on. */
+  /** Takes a line that could not be decoded. @returns whether to continue */
   fault(fault: LineFault, line: number): boolean;
 }
 
 export class LineSplitter {
-  /** Lines handed over so far. */
+  /** Lines emitted so far. */
   lines = 0;
   private readonly taker: LineTaker;
   private readonly lineBytesMax: number;
-  // Without ignoreBOM the decoder would drop a mark at the start of every piece, not of the file.
+  // Without ignoreBOM the decoder would drop a byte order mark at the start of every piece.
   private readonly decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   private carried: Uint8Array[] = [];
   private carriedBytes = 0;
-  /** The line being read was too long and has been reported. */
+  /** Whether the current line was too long and has been reported. */
   private discarding = false;
 
   constructor(taker: LineTaker, lineBytesMax = LINE_BYTES_MAX) {
@@ -39,7 +38,7 @@ export class LineSplitter {
     this.lineBytesMax = lineBytesMax;
   }
 
-  /** Takes the next bytes, which the caller may overwrite afterwards. Whether to go on. */
+  /** Takes the next bytes; the caller may overwrite them afterwards. @returns whether to continue */
   push(bytes: Uint8Array): boolean {
     const lastFeed = bytes.lastIndexOf(LINE_FEED);
     if (lastFeed < 0) return this.carry(bytes);
@@ -54,7 +53,7 @@ export class LineSplitter {
     return this.carry(bytes.subarray(lastFeed + 1));
   }
 
-  /** The bytes are over: the last line may lack its line feed. Whether to go on. */
+  /** Ends the bytes; the last line may lack a line feed. @returns whether to continue */
   end(): boolean {
     if (this.carriedBytes === 0) return true;
     return this.whole(this.withCarried(new Uint8Array(0)));
@@ -63,14 +62,14 @@ export class LineSplitter {
   private carry(bytes: Uint8Array): boolean {
     if (this.discarding || bytes.length === 0) return true;
     this.carriedBytes += bytes.length;
-    // A carriage return may belong to the line's end, so it has one byte of grace until that shows.
+    // A carriage return may belong to the end of the line, so one byte more is allowed until that is known.
     if (this.carriedBytes > this.lineBytesMax + 1) {
       this.discarding = true;
       this.carried = [];
       this.carriedBytes = 0;
       return this.tooLong();
     }
-    this.carried.push(new Uint8Array(bytes)); // a copy, which the slice of a Buffer is not
+    this.carried.push(new Uint8Array(bytes)); // a copy; a slice of a Buffer would share its bytes
     return true;
   }
 
@@ -82,7 +81,7 @@ export class LineSplitter {
     return joined;
   }
 
-  /** Whole lines, the last without its line feed. */
+  /** Emits complete lines; the last has no line feed. */
   private whole(bytes: Uint8Array): boolean {
     const text = bytes.length > this.lineBytesMax ? undefined : this.decode(bytes);
     if (text === undefined) return this.oneByOne(bytes);
@@ -94,7 +93,7 @@ export class LineSplitter {
     }
   }
 
-  /** The slow way, when some line may be at fault: finds out which. */
+  /** Decodes line by line to find the one at fault. */
   private oneByOne(bytes: Uint8Array): boolean {
     for (let from = 0; from <= bytes.length;) {
       const feed = bytes.indexOf(LINE_FEED, from);
@@ -146,7 +145,7 @@ export function joinPieces(pieces: readonly Uint8Array[], length: number): Uint8
   return whole;
 }
 
-/** Names the first bytes that cannot be text. */
+/** Describes the first bytes that are not UTF-8. */
 function notUtf8(bytes: Uint8Array): string {
   const decoded = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
   const before = new TextEncoder().encode(decoded.slice(0, decoded.indexOf('\uFFFD'))).length;

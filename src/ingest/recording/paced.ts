@@ -1,10 +1,10 @@
 /**
- * Pacing: a recording delivered by its own receive times, at real speed or a multiple of it.
+ * Pacing: delivers a recording by its receive times, in real time or a multiple of it.
  *
- * One timer at a time, for the next line that is due; when it fires, all that has become due goes
- * out together, so a dense market costs no timer per event. Nothing goes out before its time. A
- * reader that falls behind gets what is due at once and so catches up. A receive time that steps
- * back, or is not known, is due at once, and does not move what comes after it.
+ * There is one timer at a time, for the next line that is due. When it fires, everything that is due goes out together,
+ * so a dense market costs no timer for each event. Nothing goes out early. A reader that falls behind gets what is due at
+ * once and so catches up. A line whose receive time goes back or is unknown is due at once, and does not move the lines
+ * after it.
  */
 
 import type { Clock } from '../../base/clock';
@@ -12,24 +12,24 @@ import { assert } from '../../base/assert';
 import { Nanos } from '../../../protocol/time';
 import type { Recorded, RecordedBatch } from './record';
 
-/** The door of timers. */
+/** The timer that it uses. */
 export interface Timers {
-  /** Resolves after about so many milliseconds, or soon when the signal says so; never rejects. */
+  /** Resolves after about `ms` milliseconds, or soon after the signal aborts; never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** A multiple of real time, more than 0, or as fast as it is read. */
+/** A multiple of real time above 0, or as fast as possible. */
 export type Speed = number | 'max';
 
 export interface PacingOptions {
   readonly speed: Speed;
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly timers?: Timers;
-  /** Ends the delivery, also in the middle of a wait. */
+  /** Ends the delivery, even during a wait. */
   readonly signal?: AbortSignal;
 }
 
-/** The longest single wait; what is further off is waited for in steps. */
+/** The longest single wait; longer ones are done in steps. */
 const SLEEP_MS_MAX = 3_600_000;
 
 export const systemTimers: Timers = {
@@ -44,14 +44,14 @@ export const systemTimers: Timers = {
         signal?.removeEventListener('abort', done);
         resolve();
       };
-      // A timer counts whole milliseconds; rounded up, it does not fire before its time.
+      // A timer counts whole milliseconds; rounded up, it does not fire early.
       const timer = setTimeout(done, Math.ceil(ms));
       signal?.addEventListener('abort', done);
     });
   },
 };
 
-/** Batches of what is due, in the order of the recording. */
+/** Yields what is due, in the order of the recording. */
 export async function* paced(
   recording: AsyncIterable<RecordedBatch>,
   options: PacingOptions,
@@ -78,7 +78,7 @@ export async function* paced(
   }
 }
 
-/** Where the times of the recording lie on the monotonic clock. */
+/** Maps times of the recording to the monotonic clock. */
 class Schedule {
   private readonly clock: PacingOptions['clock'];
   private readonly speed: number;
@@ -94,7 +94,7 @@ class Schedule {
     return this.clock.monotonicMs();
   }
 
-  /** When a line is due; the first with a time is due now, and all others are counted from it. */
+  /** When a line is due. The first line with a time is due now, and all others relative to it. */
   dueMs({ receiveTime }: Recorded): number {
     if (receiveTime.compare(Nanos.ZERO) === 0) return 0;
     if (this.origin === undefined) {
@@ -105,7 +105,7 @@ class Schedule {
   }
 }
 
-/** What of a batch is still to be delivered. */
+/** The part of a batch that is not delivered yet. */
 class Rest {
   private readonly batch: RecordedBatch;
   private record = 0;
@@ -120,7 +120,7 @@ class Rest {
     return this.record === records.length && this.fault === faults.length;
   }
 
-  /** Milliseconds until the next line is due; not positive when it is. */
+  /** Milliseconds until the next line is due; zero or negative if it is due. */
   waitMs(schedule: Schedule): number {
     const next = this.batch.records[this.record];
     return next === undefined ? 0 : schedule.dueMs(next) - schedule.nowMs();
@@ -131,7 +131,7 @@ class Rest {
     const nowMs = schedule.nowMs();
     let to = this.record;
     while (to < records.length && schedule.dueMs(records[to]!) <= nowMs) to += 1;
-    // Faults go out with the lines before them.
+    // Faults are delivered with the lines before them.
     const nextLine = records[to]?.line ?? Infinity;
     let toFault = this.fault;
     while (toFault < faults.length && faults[toFault]!.line < nextLine) toFault += 1;

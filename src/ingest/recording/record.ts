@@ -1,8 +1,8 @@
 /**
- * Records: what a line of a recording becomes, and the place where decoders put it.
+ * Records: what a line of a recording becomes, and the collector that decoders write to.
  *
- * Must hold: each line has one outcome. It is read (a record), skipped for a reason, or refused with a
- * code, so `lines` is the sum of the three.
+ * Invariant: each line has one outcome. It is read (a record), skipped for a reason, or refused with a code; `lines` is
+ * the sum of the three.
  */
 
 import type { SourceEvent } from '../../../protocol/messages';
@@ -11,17 +11,17 @@ import { recordingFault, type LineFault, type RecordingFault } from './faults';
 
 export type { SourceEvent };
 
-/** What one line holds. */
+/** The content of one line. */
 export interface Recorded {
   /** Counted from 1. */
   readonly line: number;
-  /** When the recorder received it; `Nanos.ZERO` when neither the line nor one before it says. */
+  /** When the recorder received it; `Nanos.ZERO` if neither the line nor one before it says. */
   readonly receiveTime: Nanos;
   /** At least one. */
   readonly events: readonly SourceEvent[];
 }
 
-/** What one piece of the file holds, both lists in the order of the file. */
+/** The content of one piece of the file; both lists are in the order of the file. */
 export interface RecordedBatch {
   readonly records: readonly Recorded[];
   readonly faults: readonly RecordingFault[];
@@ -30,28 +30,28 @@ export interface RecordedBatch {
 export interface Counts {
   /** Lines with an outcome, blank ones included. */
   lines: number;
-  /** Lines that hold events. */
+  /** Lines with events. */
   read: number;
   events: number;
-  /** Lines that hold nothing a source says, or what is made anew. */
+  /** Lines without a source event, or with a message that the server derives itself. */
   skipped: number;
-  /** Lines that cannot be taken. */
+  /** Lines that were refused. */
   refused: number;
-  /** By reason; the reasons are few (`REASONS_MAX`). */
+  /** By reason; at most `REASONS_MAX` of them. */
   readonly skippedBy: Readonly<Record<string, number>>;
   /** By code. */
   readonly refusedBy: Readonly<Record<string, number>>;
 }
 
-/** Reasons come out of the file, so what is beyond these is counted together. */
+/** Reasons come from the file, so further ones are counted together. */
 const REASONS_MAX = 32;
 const OTHER_REASON = 'other';
-/** Names reported once each; beyond these each line reports again. */
+/** Names that are reported once each; beyond these each line is reported. */
 const NAMES_MAX = 10_000;
 
-/** Collects what decoders find; `take` hands it on and starts anew. */
+/** Collects what decoders find; `take` returns it and starts a new collection. */
 export class Collector {
-  /** Set once by the fault that ends the reading. */
+  /** The fault that stopped reading. */
   stoppedBy: RecordingFault | undefined;
   private readonly tally = { lines: 0, read: 0, events: 0, skipped: 0, refused: 0 };
   private readonly skippedBy = new Map<string, number>();
@@ -91,7 +91,7 @@ export class Collector {
     count(this.skippedBy, known ? reason : OTHER_REASON);
   }
 
-  /** A line cannot be taken. Whether to read on. */
+  /** Refuses a line. @returns whether to continue */
   refuse(line: number, fault: LineFault): 'stop' | 'go-on' {
     this.tally.lines += 1;
     this.tally.refused += 1;
@@ -106,7 +106,7 @@ export class Collector {
     return 'stop';
   }
 
-  /** The file cannot be read on. */
+  /** The file cannot be read further. */
   fatal(line: number, fault: LineFault): void {
     const full = this.add(line, fault);
     this.stoppedBy ??= full;
@@ -130,12 +130,12 @@ export function count(counts: Map<string, number>, key: string): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
 }
 
-/** Turns lines into records; it keeps what a line needs of those around it. */
+/** Turns lines into records; it keeps what a line needs of the lines around it. */
 export interface Decoder {
-  /** One line without its line feed. Sooner or later it becomes a record, a skip or a refusal. */
+  /** Takes one line without its line feed. It becomes a record, a skip or a refusal, now or later. */
   line(text: string, line: number, into: Collector): void;
-  /** A line that could not be read as text. */
+  /** Takes a line that is not text. */
   fault(fault: LineFault, line: number, into: Collector): void;
-  /** The recording is over: what waits has its outcome now. */
+  /** Ends the recording: lines that wait are decided now. */
   end(into: Collector): void;
 }

@@ -13,18 +13,18 @@ import { joinPieces, LINE_BYTES_MAX } from './lines';
 import type { Counts, RecordedBatch } from './record';
 
 /**
- * A damaged line ends the reading with its fault, or is counted and left out, as `onFault` says. A file
- * that is cut off, damaged or unreadable ends the reading always.
+ * A damaged line stops reading with its fault, or is counted and left out, as `onFault` says. A file that is truncated,
+ * damaged or unreadable always stops it.
  */
 export interface RecordingOptions extends ReadingOptions {
-  /** Taken from the first line unless given. */
+  /** Default: detected from the first line. */
   readonly format?: RecordingFormat;
 }
 
 export interface RecordingProgress extends Readonly<Counts> {
-  /** Of the file on disk, compressed or not. */
+  /** Bytes of the file on disk read so far, compressed or not. */
   readonly bytesRead: number;
-  /** Null when the size is not known, as with a pipe. */
+  /** Null if the size is unknown, as of a pipe. */
   readonly bytesTotal: number | null;
 }
 
@@ -36,7 +36,7 @@ export class Recording implements AsyncIterable<RecordedBatch> {
   private readonly reader: ByteReader;
   private readonly bytesTotal: number | null;
   private readonly lines: LineReader;
-  /** What was read to find the format, and is read again. */
+  /** Bytes that were read to detect the format, and are parsed again. */
   private head: Uint8Array | undefined;
 
   constructor(
@@ -55,12 +55,12 @@ export class Recording implements AsyncIterable<RecordedBatch> {
     this.lines = new LineReader({ ...options, file: path, format });
   }
 
-  /** What ended the reading early; undefined while it goes on and when it reached the end. */
+  /** What stopped reading early; undefined while it continues and if it reached the end. */
   get stoppedBy(): RecordingFault | undefined {
     return this.lines.stoppedBy;
   }
 
-  /** What was passed over behind the recording and is no fault. */
+  /** What was ignored behind the recording without being a fault. */
   get note(): string | undefined {
     return this.reader.note;
   }
@@ -99,7 +99,7 @@ export class Recording implements AsyncIterable<RecordedBatch> {
   }
 }
 
-/** Opens a recording and finds out its format, or says why that is impossible. */
+/** Opens a recording and detects its format, or returns why that is impossible. */
 export async function openRecording(
   path: string,
   options: RecordingOptions = {},
@@ -130,7 +130,7 @@ async function findFormat(
     if (!(bytes instanceof Uint8Array)) return bytes;
     const end = firstLineEnd(bytes, begun);
     begun ||= end.begun;
-    pieces.push(new Uint8Array(bytes)); // a copy, which the slice of a Buffer is not
+    pieces.push(new Uint8Array(bytes)); // a copy; a slice of a Buffer would share its bytes
     length += bytes.length;
     if (end.at >= 0) return withFormat(joinPieces(pieces, length), length - bytes.length + end.at);
   }

@@ -1,4 +1,4 @@
-/** Symbol names: those of the recording, and what Tapedeck calls them. */
+/** Symbol names: maps names of the recording to symbols of Tapedeck. */
 
 import { shown } from '../../../protocol/codes';
 import { isSymbol } from '../../../protocol/units';
@@ -7,12 +7,12 @@ import type { LineFault } from './faults';
 export class SymbolNames {
   private readonly given: ReadonlyMap<string, string>;
 
-  /** @param given what the caller calls a name of the recording */
+  /** @param given renames given by the caller */
   constructor(given: ReadonlyMap<string, string> = new Map()) {
     this.given = given;
   }
 
-  /** The symbol, or why it can be none, which costs the lines with this name only. */
+  /** The symbol, or why the name cannot be one; that costs only the lines with this name. */
   of(name: string, field: string): string | LineFault {
     const symbol = this.given.get(name) ?? name;
     if (isSymbol(symbol)) return symbol;

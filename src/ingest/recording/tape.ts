@@ -1,14 +1,12 @@
 /**
  * Tape: Tapedeck's own recording, one message a line in the JSON form of protocol/README.md.
  *
- * Instrument, trade, bbo, book and renumber lines are taken; other messages of the protocol, which a recorded
- * stream holds too, are made anew by the server and so are skipped and counted. A source may leave
- * out what the server fills in. A venue on a tape is fed when it is played back: what came of its
- * orders is there, they are not.
+ * Instrument, trade, bbo, book and renumber lines are taken. Other messages, which a recorded stream also has, are
+ * derived by the server again, so they are skipped and counted. A source may omit what the server fills in. A venue
+ * instrument of a tape becomes a feed instrument: the tape has the results of its orders, not the orders.
  *
- * A line without a receive time counts as received when it happened. That cannot be where it happened
- * far ahead of the lines around it, or of this machine's clock: such a line was received no later than
- * those behind it say.
+ * A line without a receive time counts as received at its event time, unless that is far ahead of the lines around it or
+ * of this machine's clock. Then it was received no later than the lines behind it.
  */
 
 import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../../protocol/json';
@@ -30,13 +28,13 @@ import type { SymbolNames } from './symbol-names';
 import { readTime, type TimeUnit } from './times';
 
 const OPEN_BRACE = 123;
-/** How many of the lines behind it a line without a receive time is held against. */
+/** Number of later lines that a line without a receive time is compared with. */
 const AHEAD = { lines: 16, letters: 16 * 1024 * 1024 };
-/** How far ahead of all of them a time may lie, in nanoseconds. */
+/** How far ahead of all of them a time may be, in nanoseconds. */
 const AHEAD_NANOS_MAX = 60_000_000_000;
 const TIME_FIELDS = ['eventTime', 'receiveTime'] as const;
 
-/** The line of a message, with its line feed. @throws Error when it names an unknown instrument */
+/** A message as a line, with its line feed. @throws Error if it names an unknown instrument */
 export function tapeLine(message: Message, scalesOf: ScalesOf): string {
   return `${toJsonText(message, scalesOf)}\n`;
 }
@@ -53,7 +51,7 @@ type MarketEvent = Exclude<SourceEvent, Instrument>;
 
 interface Waiting extends WaitingLine {
   readonly of: SourceEvent | LineFault | { readonly skip: string };
-  /** By which an event was read. */
+  /** The definition that an event was read with. */
   readonly definition: Instrument | undefined;
 }
 
@@ -61,7 +59,7 @@ export class TapeDecoder extends AheadDecoder<Waiting> {
   private readonly options: TapeOptions;
   /** The receive time of the newest line that has one. */
   private lastTime = Nanos.ZERO;
-  /** When the newest event of each symbol happened. */
+  /** Time of the newest event of each symbol. */
   private readonly lastEventTimes = new Map<string, Nanos>();
 
   constructor(options: TapeOptions) {
@@ -84,7 +82,7 @@ export class TapeDecoder extends AheadDecoder<Waiting> {
     if ('code' in of) return void into.refuse(line, of);
     const isFirst = this.options.definitions.give(of.symbol);
     if (of.type === 'instrument') return into.record(line, this.lastTime, [of]);
-    // Given as zero, or as a time that has not come yet, it says no more than left out.
+    // Zero, or a time in the future, counts as missing.
     const { receiveTime } = of;
     if (receiveTime.compare(Nanos.ZERO) === 0 || isFarAhead(receiveTime, this.options.now()))
       of.receiveTime = this.receiveTimeOf(of);
@@ -110,7 +108,7 @@ export class TapeDecoder extends AheadDecoder<Waiting> {
     return fed;
   }
 
-  /** Names and times as the recording has them become those of Tapedeck. */
+  /** Converts names and times of the recording to those of Tapedeck. */
   private adapt(value: unknown): LineFault | undefined {
     if (typeof value !== 'object' || value === null) return undefined;
     const object = value as Record<string, unknown>;
@@ -128,13 +126,13 @@ export class TapeDecoder extends AheadDecoder<Waiting> {
     return undefined;
   }
 
-  /** When a line was received that does not say it. */
+  /** The receive time of a line that has none. */
   private receiveTimeOf({ symbol, eventTime }: MarketEvent): Nanos {
     const behind = this.eventsBehind();
     const now = this.options.now();
     const before = this.lastEventTimes.get(symbol);
-    // Where a recording goes back to an earlier day, its line before that lies near the one before it;
-    // and a symbol that speaks once cannot be held against itself.
+    // If a recording goes back to an earlier day, compare with the line before; a symbol that occurs once cannot be
+    // compared with itself.
     const isAhead =
       behind.length > 0 &&
       behind.every((other) => isFarAhead(eventTime, other.eventTime)) &&
@@ -158,7 +156,7 @@ function isFarAhead(time: Nanos, of: Nanos): boolean {
   return time.compare(of.plus(AHEAD_NANOS_MAX)) > 0;
 }
 
-/** Whether this is a message of the protocol that no source sends. */
+/** Whether this is a message type that no source sends. */
 export function isDerived(value: unknown): boolean {
   const type = (value as { type?: unknown } | null)?.type;
   if (typeof type !== 'string' || isSourceType(type)) return false;

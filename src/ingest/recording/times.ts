@@ -1,6 +1,6 @@
 /**
- * Times of a recording, in the unit that its maker used. A number whose size betrays another unit is
- * refused and named, never taken for a moment of 1970.
+ * Times of a recording, in the unit that its maker used. A number whose size suggests another unit is refused with that
+ * unit's name, and never read as a time in 1970.
  */
 
 import { Nanos } from '../../../protocol/time';
@@ -10,7 +10,7 @@ import { lineFieldFault, type LineFault } from './faults';
 export const TIME_UNITS = ['s', 'ms', 'us', 'ns'] as const;
 export type TimeUnit = (typeof TIME_UNITS)[number];
 
-/** Digits behind the point that a unit may have down to nanoseconds. */
+/** Decimals that a unit can have, down to nanoseconds. */
 const DECIMALS: Readonly<Record<TimeUnit, number>> = { s: 9, ms: 6, us: 3, ns: 0 };
 const UNIT_NAMES: Readonly<Record<TimeUnit, string>> = {
   s: 'seconds',
@@ -19,7 +19,7 @@ const UNIT_NAMES: Readonly<Record<TimeUnit, string>> = {
   ns: 'nanoseconds',
 };
 
-/** Digits, with a point where the unit leaves room for it, as nanoseconds, exact; undefined when it is none. */
+/** A decimal number of a unit in nanoseconds, exact; undefined if the text is none. */
 export function parseTimeIn(text: string, unit: TimeUnit): Nanos | undefined {
   const [whole, fraction, more] = text.split('.');
   const decimals = DECIMALS[unit];
@@ -29,7 +29,7 @@ export function parseTimeIn(text: string, unit: TimeUnit): Nanos | undefined {
   return /^\d+$/.test(whole) ? Nanos.parse(whole + fraction.padEnd(decimals, '0')) : undefined;
 }
 
-/** A time of a line in the unit of the recording, or what is wrong with it. Zero is "not known". */
+/** A time of a line in the unit of the recording, or what is wrong with it. Zero means unknown. */
 export function readTime(field: string, value: unknown, unit: TimeUnit): Nanos | LineFault {
   const text = typeof value === 'number' && unit !== 'ns' ? String(value) : value;
   const time = typeof text === 'string' ? parseTimeIn(text, unit) : undefined;

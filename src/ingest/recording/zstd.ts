@@ -1,10 +1,10 @@
 /**
- * Zstandard: compressed bytes of a reader, decompressed block by block as they are asked for.
+ * Zstandard: decompresses the bytes of a reader block by block, on demand.
  *
- * node:zlib says nothing of a file that breaks off in a block, and a few bytes may stand for gigabytes;
- * so frames and blocks are framed here (RFC 8878, 3.1) and zlib gets one block at a time. Everything
- * before a break counts, and what follows whole frames harms none of them. Takes several frames in a
- * row, and skippable ones. Bounded: one block, which is at most 128 KiB.
+ * node:zlib does not report a file that is truncated inside a block, and a few bytes can expand to gigabytes. So frames
+ * and blocks are parsed here (RFC 8878, 3.1), and zlib gets one block at a time. Everything before a break counts, and
+ * what follows complete frames harms none of them. Several frames in a row, and skippable ones, are accepted. Bound: one
+ * block, at most 128 KiB.
  */
 
 import { createZstdDecompress, type ZstdDecompress } from 'node:zlib';
@@ -13,7 +13,7 @@ import { lineFault, type LineFault } from './faults';
 import type { ByteReader } from './gunzip';
 
 export const ZSTD_MAGIC = 0xfd2f_b528;
-/** Of sixteen kinds of frame that hold nothing for a reader. */
+/** The first of sixteen magic numbers of skippable frames. */
 const SKIPPABLE_MAGIC = 0x184d_2a50;
 const RLE_BLOCK = 1;
 const RESERVED_BLOCK = 3;
@@ -22,7 +22,7 @@ const CONTENT_SIZE_BYTES = [0, 2, 4, 8];
 
 export class ZstdReader implements ByteReader {
   private readonly input: ByteReader;
-  /** Read and not taken yet. */
+  /** Bytes that are read and not consumed yet. */
   private rest: Uint8Array = new Uint8Array(0);
   private inputEnd: 'end' | LineFault | undefined;
   private frame: Frame | undefined;
@@ -49,7 +49,7 @@ export class ZstdReader implements ByteReader {
     await this.input.close();
   }
 
-  /** Between frames. */
+  /** Handles what stands between frames. */
   private async begin(): Promise<'end' | LineFault | undefined> {
     if (!(await this.has(4))) {
       if (this.inputEnd !== 'end') return this.inputEnd;
@@ -106,7 +106,7 @@ export class ZstdReader implements ByteReader {
     return undefined;
   }
 
-  /** Reads on until so many bytes wait, or there are no more. */
+  /** Reads until `count` bytes wait, or there are no more. */
   private async has(length: number): Promise<boolean> {
     while (this.rest.length < length) {
       if (this.inputEnd !== undefined) return false;
@@ -140,7 +140,7 @@ export class ZstdReader implements ByteReader {
   }
 }
 
-/** One frame in the making. */
+/** The frame being decompressed. */
 class Frame {
   readonly hasChecksum: boolean;
   readonly stream: ZstdDecompress = createZstdDecompress();
@@ -163,7 +163,7 @@ class Frame {
     return output;
   }
 
-  /** @returns what is wrong with the data */
+  /** Decompresses a block. @returns what is wrong with the data */
   async take(bytes: Uint8Array): Promise<string | undefined> {
     await new Promise<void>((resolve) => {
       this.wake = resolve;

@@ -1,6 +1,6 @@
 /**
- * The markets of the demo: instruments of different price scale and pace. The numbers are chosen to
- * look like what they are called; none of them is real.
+ * The markets of the demo: instruments of different price scale and activity. The numbers look like those of real
+ * markets, but are invented.
  */
 
 export interface SimulatedMarket {
@@ -11,14 +11,14 @@ export interface SimulatedMarket {
   readonly priceIncrement: string;
   readonly quantityIncrement: string;
   readonly previousClose: string;
-  /** Share of all orders, against the others. */
+  /** Weight in the flow of all orders. */
   readonly pace: number;
-  /** Usual spread and usual depth of a level from the best, in price increments. */
+  /** Typical spread, and typical distance of a level from the best, in price increments. */
   readonly spreadTicks: number;
   readonly depthTicks: number;
   /** Median size of an order, in quantity increments. */
   readonly medianLots: number;
-  /** Volatility a minute, as a share of the price, in quiet times. */
+  /** Quiet volatility a minute, as a fraction of the price. */
   readonly volatility: number;
 }
 

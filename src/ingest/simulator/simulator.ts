@@ -1,9 +1,8 @@
 /**
- * Simulator: several markets that move by themselves, at a rate of orders a second in all.
+ * Simulator: several markets that move by themselves, at a total rate of orders a second.
  *
- * A timer only says how much time has passed; how many orders that makes is worked out from the rate
- * and each market's pace, and they go to the router in one turn. A turn that comes late makes up for
- * it, up to `CATCH_UP_MS`.
+ * A timer only measures how much time has passed. The number of orders follows from the rate and the activity of each
+ * market; they go to the router in one turn. A late turn catches up, at most `CATCH_UP_MS`.
  */
 
 import type { Clock } from '../../base/clock';
@@ -12,7 +11,7 @@ import type { Trader, Venue } from './trader';
 
 export interface SimulatedFlow {
   readonly trader: Trader;
-  /** Share of all orders, against the others. */
+  /** Weight in the flow of all orders. */
   readonly pace: number;
 }
 
@@ -25,7 +24,7 @@ export class Simulator {
   private readonly ordersPerSecond: number;
   private readonly prng: Prng;
 
-  /** @param ordersPerSecond in all, on average, orders and cancels together */
+  /** @param ordersPerSecond average of all markets, orders and cancels together */
   constructor(flows: readonly SimulatedFlow[], ordersPerSecond: number, prng: Prng) {
     this.flows = flows;
     this.paceSum = flows.reduce((sum, { pace }) => sum + pace, 0);
@@ -33,7 +32,7 @@ export class Simulator {
     this.prng = prng;
   }
 
-  /** The orders of so much time. @param seconds above 0 */
+  /** Sends the orders of a time span. @param seconds above 0 */
   step(seconds: number, venue: Venue): void {
     for (const { trader, pace } of this.flows) {
       trader.elapse(seconds);
@@ -44,7 +43,7 @@ export class Simulator {
     }
   }
 
-  /** Fills the books, so that nobody looks at an empty market. */
+  /** Fills the books, so that the market does not start empty. */
   open(venue: Venue): void {
     for (const { trader } of this.flows) {
       for (let i = 0; i < 600; i++) trader.act(venue);
@@ -53,11 +52,11 @@ export class Simulator {
 
   /**
    * Runs until the function that it returns is called.
-   * @param inTurn carries out what it is given in a turn of the sequencer, and says when that is journaled
+   * @param inTurn runs a function in a turn of the sequencer, and resolves when its events are journaled
    */
   run(clock: Clock, inTurn: (act: (venue: Venue) => void, done: () => void) => void): () => void {
     let last = clock.monotonicMs();
-    // One step at a time: where the journal stands still, so does this market.
+    // One step at a time: while the journal is stalled, so is this market.
     let isWaiting = true;
     const done = (): void => void (isWaiting = false);
     inTurn((venue) => this.open(venue), done);

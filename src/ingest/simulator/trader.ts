@@ -1,10 +1,10 @@
 /**
  * Trader: the order flow of one simulated market.
  *
- * A fair price wanders with a volatility that clusters; makers place limits around it and withdraw
- * them again, takers cross the spread, more of them in bursts and in the direction of the last moves.
- * Sizes have a long tail, the book's depth and spread breathe. All chance comes from one generator,
- * so the flow is a function of the seed and the number of orders. Bounded: orders resting at a time.
+ * A fair price moves with a volatility that clusters. Makers place limit orders around it and cancel them again; takers
+ * cross the spread, more of them in bursts and in the direction of the last moves. Sizes have a long tail; depth and
+ * spread vary. All randomness comes from one generator, so the flow is a function of the seed and the number of orders.
+ * Bound: resting orders.
  */
 
 import type { MessageOf } from '../../../protocol/messages';
@@ -13,18 +13,18 @@ import type { SimulatedMarket } from './markets';
 
 export type SimulatedOrder = Omit<MessageOf<'order'>, 'type' | 'id'>;
 
-/** What a trader needs of the venue; the same that any trader has. */
+/** What a trader needs of the venue; the same as for any client. */
 export interface Venue {
-  /** @returns the order's id; 0 when it was refused */
+  /** @returns the order's id; 0 if it was refused */
   submit(owner: string, order: SimulatedOrder): number;
   cancel(owner: string, orderId: number): void;
 }
 
-/** Scaled numbers of the instrument. */
+/** Scaled values of the instrument. */
 export interface TraderScales {
   readonly priceIncrement: number;
   readonly quantityIncrement: number;
-  /** Where the fair price begins. */
+  /** The first fair price. */
   readonly price: number;
 }
 
@@ -37,24 +37,24 @@ const MAKERS = Array.from({ length: 12 }, (_, i) => `sim-maker-${i + 1}`);
 const TAKERS = Array.from({ length: 6 }, (_, i) => `sim-taker-${i + 1}`);
 const RESTING_AIM = 900;
 const RESTING_MAX = 2_000;
-/** Shares of the flow: what neither cancels nor takes adds to the book. */
+/** Shares of the flow: the rest adds to the book. */
 const CANCEL_SHARE = 0.44;
 const TAKE_SHARE = 0.07;
 
 export class Trader {
-  /** How many times its usual pace the market has now: below 1 in quiet spells, above in bursts. */
+  /** Present activity relative to the usual one: below 1 when quiet, above in bursts. */
   pace = 1;
   private readonly market: SimulatedMarket;
   private readonly scales: TraderScales;
   private readonly prng: Prng;
   private readonly resting: Resting[];
   private fair: number;
-  /** Logarithm of the volatility against its quiet level; reverts to 0. */
+  /** Logarithm of the volatility relative to its quiet level; reverts to 0. */
   private heat = 0;
   /** Direction of the last moves, −1 … 1. */
   private trend = 0;
 
-  /** @param resting orders of an earlier run, to be taken over */
+  /** @param resting orders of an earlier run that it continues to manage */
   constructor(
     market: SimulatedMarket,
     scales: TraderScales,
@@ -68,7 +68,7 @@ export class Trader {
     this.fair = scales.price;
   }
 
-  /** Lets time pass: the fair price moves, and with it pace and volatility. @param seconds above 0 */
+  /** Advances time: the fair price, activity and volatility move. @param seconds above 0 */
   elapse(seconds: number): void {
     const { prng, market } = this;
     const root = Math.sqrt(seconds);
@@ -99,7 +99,7 @@ export class Trader {
   private withdraw(venue: Venue): void {
     const { prng, resting } = this;
     if (resting.length === 0) return;
-    // The older half goes more often: makers renew what the market has left behind.
+    // The older half is cancelled more often: makers replace orders that the market has left behind.
     const at = Math.floor(prng.unit() ** 1.5 * resting.length);
     const { owner, orderId } = resting[at]!;
     resting.splice(at, 1);
@@ -144,7 +144,7 @@ export class Trader {
     };
   }
 
-  /** Log-normal around the median, and now and then many times that. */
+  /** Log-normal around the median, occasionally many times that. */
   private size(factor: number): number {
     const { prng, market } = this;
     const tail = prng.chance(0.02) ? 5 + 10 * prng.exponential() : 1;
@@ -153,7 +153,7 @@ export class Trader {
   }
 }
 
-/** Whether this owner is one of the simulation's. */
+/** Whether an owner belongs to the simulation. */
 export function isSimulated(owner: string): boolean {
   return MAKERS.includes(owner) || TAKERS.includes(owner);
 }

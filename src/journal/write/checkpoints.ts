@@ -354,7 +354,7 @@ const KINDS = 8;
 const PLACES_MODULUS = 2 ** 40;
 
 /**
- * Adds a seq to the sum by which the pieces of one checkpoint are told apart from those of another.
+ * Adds a seq to the sum by which the pieces of one checkpoint are distinguished from those of another.
  */
 export function sumOfSeqs(sum: number, seq: number): number {
   return (((sum + seq) % PLACES_MODULUS) + PLACES_MODULUS) % PLACES_MODULUS;

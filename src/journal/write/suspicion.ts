@@ -21,7 +21,7 @@ function inodeOf(directory: string): string {
   return String(statSync(join(directory, JOURNAL_FILE)).ino);
 }
 
-/** @param why shown to the operator at the next start */
+/** @param why the reason that the next start logs */
 export function suspect(directory: string, why: string): void {
   try {
     const path = pathOf(directory);
