@@ -107,8 +107,8 @@ export class MarketCapture {
     const of = { kind: 'instrument', key: symbol, chunk: 0, seq } as const;
     if (instrument instanceof FeedInstrument) {
       const text: InstrumentText = { ...instrument.head(), statistics };
-      const { bids, asks } = instrument.book;
-      const levels = [bids, asks].map((side) => Float64Array.from(side.top(side.length)));
+      const { bids, asks } = instrument.levels(Infinity);
+      const levels = [bids, asks].map((side) => Float64Array.from(side));
       return { ...of, text: stateText(text), levels, bytes: null };
     }
     const orderChunks = this.captureOrders(symbol, seq);

@@ -3,7 +3,7 @@
  * times are strings of digits, as everywhere in JSON.
  */
 
-import type { Bbo, Instrument, Tick } from '../../protocol/messages';
+import type { Bbo, Book, Instrument, Status, Tick } from '../../protocol/messages';
 import type { RecordedBbo, RecordedInstrument, RecordedTick } from '../../protocol/records';
 import type { StatisticsState } from '../../protocol/statistics';
 import { Nanos } from '../../protocol/time';
@@ -27,6 +27,13 @@ export interface FeedCheckpoint {
   readonly isDeleted?: boolean;
   readonly increments: IncrementsState;
   readonly heads: TopicHeads;
+  /** How it is for readers. A replica goes on with it; checkpoints of earlier versions have none. */
+  readonly marks?: {
+    readonly state: Status['state'];
+    readonly book: Book['mark'];
+    /** Whether no quote was published since a restart. */
+    readonly isTopRecovered: boolean;
+  };
   readonly bookState: FeedBookState;
   readonly bids: ArrayLike<number>;
   readonly asks: ArrayLike<number>;

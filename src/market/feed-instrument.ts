@@ -25,9 +25,9 @@ import type {
 } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { BOOK_DEPTH } from '../../protocol/units';
-import type { FeedCheckpoint, FeedHead, TopicHeads } from './checkpoint';
+import type { FeedCheckpoint, FeedHead } from './checkpoint';
 import { RESTARTED, BOOK_RENUMBERED, FeedBook, reasonOf } from './feed-book';
-import { FeedStatus } from './feed-status';
+import { FeedStatus, RESTART } from './feed-status';
 import { FeedTop, isTopOf } from './feed-top';
 import { FeedTrades } from './feed-trades';
 import { Increments } from './increments';
@@ -38,6 +38,13 @@ import type { MarketOutput } from './output';
 import { PublishedBook, type BookTime } from './published-book';
 import { TradeClock, type TimeLimits } from './trade-clock';
 import type { StatusHead } from './feed-status';
+
+/** The marks of a checkpoint that has none. */
+const RESTARTED_MARKS: NonNullable<FeedCheckpoint['marks']> = {
+  state: 'recovered',
+  book: 'recovered',
+  isTopRecovered: true,
+};
 
 export class FeedInstrument implements MarketInstrument {
   readonly book = new FeedBook();
@@ -62,7 +69,7 @@ export class FeedInstrument implements MarketInstrument {
   private readonly top: FeedTop;
   /** The time that orders the newest book event. */
   private bookTime = Nanos.ZERO;
-  /** Whether recovery found book events behind the checkpoint. */
+  /** Whether recovery has applied book events that `book` does not have yet. */
   private bookInTail = false;
 
   constructor(
@@ -136,6 +143,7 @@ export class FeedInstrument implements MarketInstrument {
   }
 
   levels(depth: number): { bids: number[]; asks: number[] } {
+    this.settleBook();
     return { bids: this.book.bids.top(depth), asks: this.book.asks.top(depth) };
   }
 
@@ -307,6 +315,7 @@ export class FeedInstrument implements MarketInstrument {
 
   /** The state for a checkpoint, without the levels. */
   head(): FeedHead {
+    this.settleBook();
     const { book } = this;
     const published = this.published.snapshot();
     return {
@@ -315,6 +324,11 @@ export class FeedInstrument implements MarketInstrument {
       ...(this.isDeleted && { isDeleted: true }),
       increments: this.increments.state(),
       heads: { ...this.trades.heads, bbo: this.top.head, book: this.published.head },
+      marks: {
+        state: this.state,
+        book: this.published.mark,
+        isTopRecovered: this.top.isRecovered,
+      },
       bookState: book.state,
       bookSourceSeq: book.sourceSeq,
       bookMayOverlap: book.mayOverlap,
@@ -333,8 +347,17 @@ export class FeedInstrument implements MarketInstrument {
 
   /** Restores the state of a checkpoint. */
   restore(c: FeedCheckpoint): void {
-    const { book: bookHead, bbo, ...head }: TopicHeads = c.heads;
-    Object.assign(this.trades.heads, head);
+    this.restoreTopics(c);
+    if (c.bookState !== 'none') this.restoreBook(c);
+    const { state, book, isTopRecovered } = c.marks ?? RESTARTED_MARKS;
+    this.status.state = state;
+    this.published.mark = book;
+    this.top.isRecovered = isTopRecovered;
+  }
+
+  private restoreTopics(c: FeedCheckpoint): void {
+    const { tick, trade, bbo } = c.heads;
+    Object.assign(this.trades.heads, { tick, trade });
     this.increments.restore(c.increments);
     this.isDeleted = c.isDeleted === true;
     this.trades.restore(c.trades);
@@ -342,14 +365,22 @@ export class FeedInstrument implements MarketInstrument {
     this.top.head = bbo;
     this.top.pushed = c.bbo;
     this.bookTime = c.bookTimes.asOfTime;
-    if (c.bookState === 'none') return;
+  }
+
+  private restoreBook(c: FeedCheckpoint): void {
     this.book.restore(c.bids, c.asks, c.bookSourceSeq, this.bookTime);
     this.book.mayOverlap = c.bookMayOverlap;
     this.book.truncated = c.bookTruncated;
     const { bids, asks } = this.levels(BOOK_DEPTH);
     const { eventTime, receiveTime, asOf } = c.bookTimes;
-    const { symbol } = this.definition;
-    this.published.restore({ symbol, seq: bookHead, eventTime, receiveTime, asOf }, bids, asks);
+    const view = {
+      symbol: this.definition.symbol,
+      seq: c.heads.book,
+      eventTime,
+      receiveTime,
+      asOf,
+    };
+    this.published.restore(view, bids, asks);
     if (c.bookState === 'incomplete') {
       this.book.invalidate();
       this.published.state = 'incomplete';
@@ -360,7 +391,7 @@ export class FeedInstrument implements MarketInstrument {
   /**
    * Recovery: applies an event of the journal behind the checkpoint. The journal has ten levels and not the source's
    * numbers. So a book that changes here is published correctly but cannot be continued: it waits for the next
-   * snapshot of the source (`recovered` truncates it).
+   * snapshot of the source (`settleBook` truncates it).
    */
   recover(event: RecordedTick | RecordedTrade | RecordedBbo | RecordedBook | Status): void {
     switch (event.type) {
@@ -373,6 +404,7 @@ export class FeedInstrument implements MarketInstrument {
       case 'bbo':
         this.top.head = event.seq;
         this.top.pushed = event;
+        this.top.isRecovered = false;
         return;
       case 'book': {
         this.published.recover(event);
@@ -382,20 +414,36 @@ export class FeedInstrument implements MarketInstrument {
         return;
       }
       case 'status':
-        return this.trades.recoverReason(event.reason);
+        this.trades.recoverReason(event.reason);
+        return this.recoverStatus(event);
     }
+  }
+
+  /** Recovery: applies the state of a status of the journal. At a restart nothing has been received yet. */
+  recoverStatus({ state, reason }: Status): void {
+    this.status.state = state;
+    if (reason === RESTART) this.markRecovered();
   }
 
   /** Ends recovery: no source feeds it yet, and a book that was incomplete still is. */
   recovered(): void {
-    if (this.bookInTail) {
-      const view = this.published.view();
-      if (view === null) this.book.invalidate();
-      else this.book.truncate(view.bids, view.asks);
-      this.counted.set(this.book.levelCount);
-    }
+    this.settleBook();
     this.status.state = this.book.state === 'incomplete' ? 'incomplete' : 'recovered';
+    this.markRecovered();
+  }
+
+  private markRecovered(): void {
     this.published.mark = 'recovered';
     this.top.isRecovered = true;
+  }
+
+  /** Gives `book` the ten levels that recovery has applied; what is behind them is not known. */
+  private settleBook(): void {
+    if (!this.bookInTail) return;
+    this.bookInTail = false;
+    const view = this.published.view();
+    if (view === null) this.book.invalidate();
+    else this.book.truncate(view.bids, view.asks);
+    this.counted.set(this.book.levelCount);
   }
 }

@@ -8,6 +8,9 @@ import type { Nanos } from '../../protocol/time';
 import { IntakeReports, noIntake } from './intake';
 import type { MarketOutput } from './output';
 
+/** Reason of the status events that begin an epoch: one for each instrument. */
+export const RESTART = 'restart';
+
 export class FeedStatus {
   state: Status['state'] = 'live';
   readonly intake = noIntake();

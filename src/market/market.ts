@@ -30,7 +30,7 @@ import { checkOwn } from './own-definitions';
 import { Recovery, type TakeStatistics } from './recovery';
 import type { TimeLimits } from './trade-clock';
 import { VenueInstrument } from './venue-instrument';
-import type { StatusHead } from './feed-status';
+import { RESTART, type StatusHead } from './feed-status';
 
 export interface MarketOptions extends OrderLimits, Partial<LevelLimits> {
   readonly instrumentsMax: number;
@@ -310,7 +310,7 @@ export class Market {
 
   /** After a restart: pushes the state of each instrument. */
   announceRecovered(out: MarketOutput): void {
-    for (const instrument of this.all()) instrument.announce('restart', out);
+    for (const instrument of this.all()) instrument.announce(RESTART, out);
   }
 
   /** Ends a batch. */
@@ -351,12 +351,26 @@ export class Market {
   restore(
     checkpoint: MarketCheckpoint | MarketPieces | null,
     tail: Iterable<BatchEvent>,
-    takeStatistics: TakeStatistics = () => {},
+    takeStatistics?: TakeStatistics,
   ): void {
+    this.follow(checkpoint, tail, takeStatistics).end();
+  }
+
+  /**
+   * The same for the market of a replica: it takes the batches of its leader, until it `end`s to follow and goes on
+   * by itself.
+   */
+  follow(
+    checkpoint: MarketCheckpoint | MarketPieces | null,
+    tail: Iterable<BatchEvent>,
+    takeStatistics: TakeStatistics = () => {},
+  ): Pick<Recovery, 'apply' | 'end'> {
     const recovery = new Recovery(this, this.statusHead, this.deletions, {
       add: (definition) => this.add(definition),
       redefine: (instrument, definition) => this.redefine(instrument, definition),
     });
-    recovery.run(checkpoint, tail, takeStatistics);
+    recovery.restore(checkpoint, takeStatistics);
+    recovery.apply(tail);
+    return recovery;
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Recovery: rebuilds the market from a checkpoint and the events behind it. Feed instruments apply the events; venues
- * execute the commands again, and their results must equal the record.
+ * execute the commands again, and their results must equal the record. A replica applies the batches of its leader in
+ * the same way, for as long as it follows.
  *
  * In a checkpoint of pieces each instrument has its own sequence number, and only events behind that are applied to it.
  * The ended orders have one sequence number, which is not below that of any instrument.
@@ -29,7 +30,7 @@ import {
 import type { OrderRouter } from './order-router';
 import { ReplayOutput } from './replay-output';
 import { VenueInstrument } from './venue-instrument';
-import type { StatusHead } from './feed-status';
+import { RESTART, type StatusHead } from './feed-status';
 
 type AnyInstrument = FeedInstrument | VenueInstrument;
 
@@ -78,21 +79,29 @@ export class Recovery {
     this.define = define;
   }
 
-  /** @throws Error if the events do not fit the checkpoint or the commands */
-  run(
+  restore(
     checkpoint: MarketCheckpoint | MarketPieces | null,
-    tail: Iterable<BatchEvent>,
     takeStatistics: TakeStatistics,
   ): void {
-    if (checkpoint !== null) {
-      if ('pieces' in checkpoint) this.restorePieces(checkpoint, takeStatistics);
-      else this.restoreWhole(checkpoint);
-    }
-    for (const event of tail) {
+    if (checkpoint === null) return;
+    if ('pieces' in checkpoint) this.restorePieces(checkpoint, takeStatistics);
+    else this.restoreWhole(checkpoint);
+  }
+
+  /**
+   * Applies the next events, which end where a batch ended.
+   * @throws Error if they do not fit the checkpoint or the commands
+   */
+  apply(events: Iterable<BatchEvent>): void {
+    for (const event of events) {
       if (event.seq > this.endsSeq) this.clientOrders.reached();
       this.take(event);
     }
     this.replay.finish();
+  }
+
+  /** The market goes on by itself from here: no source feeds it yet. */
+  end(): void {
     this.clientOrders.reached();
     for (const instrument of this.market.feeds()) instrument.recovered();
   }
@@ -206,6 +215,7 @@ export class Recovery {
       throw new Error(`record ${event.seq} does not follow from those before it`);
     }
     this.statusHead.status = event.seq;
+    if (instrument instanceof FeedInstrument) instrument.recoverStatus(event);
   }
 
   private carryOutAgain(command: Command): void {
@@ -217,5 +227,5 @@ export class Recovery {
 
 /** Events of the server itself follow from no command. */
 function isAnnouncement(e: Status): boolean {
-  return e.reason === 'restart' || e.reason === 'defined';
+  return e.reason === RESTART || e.reason === 'defined';
 }

@@ -142,9 +142,10 @@ class Stream {
     this.seal();
     const text = writeCheckpoint(this.market.checkpoint());
     this.market = newMarket();
-    this.market.restore(readCheckpoint(text), []);
-    this.naive.goAway();
+    const recovery = this.market.follow(readCheckpoint(text), []);
     expect(writeCheckpoint(this.market.checkpoint())).toBe(text);
+    recovery.end();
+    this.naive.goAway();
   }
 
   private leave(): void {
