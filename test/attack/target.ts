@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { changeKeys, storedKey, type Role } from '../../src/gateway/auth/stored-keys';
+import { PROGRAM } from '../support/program';
 
-const MAIN = join(import.meta.dir, '../../src/main.ts');
 /** Where the system can do it, a server ends with who started it. */
 const WITH_PARENT = Bun.which('setpriv') === null ? [] : ['setpriv', '--pdeathsig', 'KILL'];
 const START_MS_MAX = 30_000;
@@ -69,17 +69,7 @@ export class Target {
     writeFileSync(settings, `${config}\n[log]\nlevel = "warn"\n`);
     const bounded =
       descriptors === undefined ? [] : ['sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh'];
-    const call = [
-      process.execPath,
-      MAIN,
-      'serve',
-      '--port',
-      '0',
-      '--data',
-      data,
-      '--config',
-      settings,
-    ];
+    const call = [...PROGRAM, 'serve', '--port', '0', '--data', data, '--config', settings];
     const child = Bun.spawn([...WITH_PARENT, ...bounded, ...call], {
       env: { PATH: process.env['PATH'] ?? '' },
       stdin: 'ignore',

@@ -10,10 +10,10 @@ import { candidatesFor, type Surroundings } from '../../src/cli/completion-words
 import { createProgram } from '../../src/cli/program';
 import { ROLES } from '../../src/gateway/auth/stored-keys';
 import { book, instrument, tape, trade } from '../support/feed';
+import { PROGRAM_IN_SHELL } from '../support/program';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 
 setDefaultTimeout(60_000);
-const MAIN = join(import.meta.dir, '../../src/main.ts');
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
 
@@ -145,7 +145,7 @@ describe('in a shell', () => {
     const program = join(bin, 'tapedeck');
     writeFileSync(
       program,
-      `#!/bin/bash\nif [ "$1" = complete ]; then exec "${process.execPath}" "${MAIN}" "$@"; fi\nprintf 'GOT'; printf '<%s>' "$@"; printf '\\n'\n`,
+      `#!/bin/bash\nif [ "$1" = complete ]; then exec ${PROGRAM_IN_SHELL} "$@"; fi\nprintf 'GOT'; printf '<%s>' "$@"; printf '\\n'\n`,
     );
     chmodSync(program, 0o755);
   });

@@ -14,6 +14,7 @@ import { THREADS } from '../../src/journal/threads';
 import { VERSION } from '../../src/version';
 import { PacedSocket } from '../bench/slow-reader-socket';
 import { instrument, tape, trade } from '../support/feed';
+import { placeExecutable, SOURCES } from '../support/program';
 import { FORMS, StreamClient } from '../support/stream-client';
 import {
   Scratch,
@@ -27,7 +28,6 @@ import {
 import { until } from '../support/until';
 
 setDefaultTimeout(60_000);
-const BUILD = join(import.meta.dir, '../../src/deploy/build.ts');
 const NOBODY = 65_534;
 /** So many records that `verify` starts its threads and the WAL is moved by one. */
 const TRADES = 110_000;
@@ -37,8 +37,7 @@ const executable = join(scratch.path, 'bin', 'tapedeck');
 const command = [executable];
 
 beforeAll(() => {
-  const { success, stderr } = Bun.spawnSync([process.execPath, BUILD, executable]);
-  if (!success) throw new Error(stderr.toString());
+  placeExecutable(executable);
   chmodSync(scratch.path, 0o755); // for the other user
 });
 afterAll(() => scratch.remove());
@@ -94,31 +93,39 @@ describe('serve', () => {
     await server.remove();
   });
 
-  test('is killed, and comes back with all; asks and plays the past; stops in order', async () => {
-    const killed = await serve();
-    await killed.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
-    await killed.stop('SIGKILL');
-    const server = await serve({ data: killed.data });
-    // By the threads `history` and `playback`.
-    const { ticks } = await server.json('/v1/ticks/ACME?from=0');
-    expect(ticks).toMatchObject([{ last: '1.00' }]);
-    const client = await TapedeckClient.connect(server.url);
-    const played: string[] = [];
-    for await (const { type } of client.replay({ topics: ['trade:ACME'], fromSeq: 1 })) {
-      played.push(type);
-    }
-    expect(played).toContain('trade');
-    client.close();
-    expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
-    const db = new Database(join(server.data, 'journal.sqlite'), { readonly: true });
-    expect(db.query('SELECT clean FROM epochs ORDER BY first_seq').all()).toEqual([
-      { clean: 0 },
-      { clean: 1 },
-    ]);
-    db.close();
-    await server.remove();
-    await killed.remove();
-  });
+  /** The sources too, whose threads are files: elsewhere the tests start the executable. */
+  const PROGRAMS = [
+    ['the executable', command],
+    ['the sources', SOURCES],
+  ] as const;
+  test.each(PROGRAMS)(
+    '%s is killed, and comes back with all; asks and plays the past; stops in order',
+    async (_, command) => {
+      const killed = await serve({ command });
+      await killed.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
+      await killed.stop('SIGKILL');
+      const server = await serve({ command, data: killed.data });
+      // By the threads `history` and `playback`.
+      const { ticks } = await server.json('/v1/ticks/ACME?from=0');
+      expect(ticks).toMatchObject([{ last: '1.00' }]);
+      const client = await TapedeckClient.connect(server.url);
+      const played: string[] = [];
+      for await (const { type } of client.replay({ topics: ['trade:ACME'], fromSeq: 1 })) {
+        played.push(type);
+      }
+      expect(played).toContain('trade');
+      client.close();
+      expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
+      const db = new Database(join(server.data, 'journal.sqlite'), { readonly: true });
+      expect(db.query('SELECT clean FROM epochs ORDER BY first_seq').all()).toEqual([
+        { clean: 0 },
+        { clean: 1 },
+      ]);
+      db.close();
+      await server.remove();
+      await killed.remove();
+    },
+  );
 
   test('a second signal ends it at once with 130', async () => {
     const server = await serve({ config: '[server]\ndrainMs = 600000' });

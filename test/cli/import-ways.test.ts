@@ -1,11 +1,11 @@
 /** The ways in which recordings come: pipes, compressed, several at once, to a server that is running. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 
 import { exported } from '../support/imported';
 import { book, instrument, tape, trade } from '../support/feed';
+import { PROGRAM_IN_SHELL } from '../support/program';
 import {
   PUBLISH_KEY,
   Scratch,
@@ -14,7 +14,6 @@ import {
   tapedeck,
 } from '../support/tapedeck-process';
 
-const MAIN = join(import.meta.dir, '../../src/main.ts');
 const scratch = new Scratch();
 let server: ServerProcess;
 
@@ -57,7 +56,7 @@ describe('from a pipe', () => {
   ])('%s', async (_, command) => {
     const data = scratch.fresh();
     const file = scratch.write(gzipSync(text), '.gz');
-    const call = `"${process.execPath}" "${MAIN}" import --json --data ${data}`;
+    const call = `${PROGRAM_IN_SHELL} import --json --data ${data}`;
     const child = Bun.spawn(['bash', '-c', command(file, call)], {
       stdout: 'pipe',
       stderr: 'pipe',
@@ -74,11 +73,7 @@ describe('from a pipe', () => {
 
   test('what is no recording is refused there too', async () => {
     const child = Bun.spawn(
-      [
-        'bash',
-        '-c',
-        `echo hello | "${process.execPath}" "${MAIN}" import - --data ${scratch.fresh()}`,
-      ],
+      ['bash', '-c', `echo hello | ${PROGRAM_IN_SHELL} import - --data ${scratch.fresh()}`],
       { stdout: 'ignore', stderr: 'pipe' },
     );
     expect(await new Response(child.stderr).text()).toContain('[not-a-recording]');

@@ -1,9 +1,9 @@
 /** Where the commands find a key: on the line, in a file, by the input, in the environment. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { join } from 'node:path';
 
 import { instrument, tape, trade } from '../support/feed';
+import { PROGRAM } from '../support/program';
 import {
   PUBLISH_KEY,
   Scratch,
@@ -12,7 +12,6 @@ import {
   testKey,
 } from '../support/tapedeck-process';
 
-const MAIN = join(import.meta.dir, '../../src/main.ts');
 const READER = testKey('reader');
 const scratch = new Scratch();
 let server: ServerProcess;
@@ -38,7 +37,7 @@ const book = (...more: string[]): string[] => ['book', 'ACME', '--url', server.u
 const pour = (...more: string[]): string[] => ['import', recording, '--to', server.url, ...more];
 
 async function withInput(args: string[], input: string): Promise<{ code: number; stderr: string }> {
-  const child = Bun.spawn([process.execPath, MAIN, ...args], {
+  const child = Bun.spawn([...PROGRAM, ...args], {
     stdin: Buffer.from(input),
     stdout: 'ignore',
     stderr: 'pipe',

@@ -2,16 +2,15 @@
 
 import { afterAll, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 
 import { StartFault } from '../../src/base/start-fault';
 import { loadSettings } from '../../src/config/config';
 import { demoSettings } from '../../src/app/demo';
 import { VERSION } from '../../src/version';
+import { PROGRAM } from '../support/program';
 import { StreamClient } from '../support/stream-client';
 import { Scratch, ServerProcess } from '../support/tapedeck-process';
 
-const MAIN = join(import.meta.dir, '../../src/main.ts');
 const FULL = '/dev/full';
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
@@ -67,8 +66,9 @@ test.skipIf(!existsSync(FULL)).each([
   ['the log', `2> ${FULL}`],
 ])('a server goes on where nobody takes %s', async (_, output) => {
   const data = scratch.fresh();
-  const script = `exec "$0" "$1" serve --port 0 --data "$2" ${output}`;
-  const child = Bun.spawn(['bash', '-c', script, process.execPath, MAIN, data], {
+  const args = ['serve', '--port', '0', '--data', data];
+  const script = `exec "$@" ${output}`;
+  const child = Bun.spawn(['bash', '-c', script, 'bash', ...PROGRAM, ...args], {
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',

@@ -20,6 +20,7 @@ import {
 import { join } from 'node:path';
 
 import { instrument, tape, trade } from '../support/feed';
+import { placeExecutable } from '../support/program';
 import {
   PUBLISH_KEY,
   Scratch,
@@ -144,11 +145,8 @@ describe.skipIf(!isRoot)('as another user', () => {
   const program = join(open, 'tapedeck');
   const asNobody = [setpriv!, `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
 
-  test('is made ready: a program that others may run too', async () => {
-    const build = join(import.meta.dir, '../../src/deploy/build.ts');
-    expect(await Bun.spawn([process.execPath, build, program], { stderr: 'inherit' }).exited).toBe(
-      0,
-    );
+  test('is made ready: a program that others may run too', () => {
+    placeExecutable(program);
     for (const name of readdirSync(open)) chmodSync(join(open, name), 0o755);
   });
 

@@ -5,9 +5,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { book, instrument, tape, trade } from '../support/feed';
+import { PROGRAM } from '../support/program';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 
-const MAIN = join(import.meta.dir, '../../src/main.ts');
 const FULL = '/dev/full';
 const hasFull = existsSync(FULL);
 if (!hasFull) console.log(`skipped: what a full disk does, since there is no ${FULL}`);
@@ -50,7 +50,7 @@ const COMMANDS: readonly (readonly [name: string, args: () => readonly string[]]
 /** Its exit code and its standard error, with standard output as this piece of bash has it. */
 async function run(output: '| true' | `> ${string}`, args: readonly string[]) {
   const script = `"$@" ${output}; exit "\${PIPESTATUS[0]}"`;
-  const child = Bun.spawn(['bash', '-c', script, 'bash', process.execPath, MAIN, ...args], {
+  const child = Bun.spawn(['bash', '-c', script, 'bash', ...PROGRAM, ...args], {
     cwd: join(import.meta.dir, '../..'),
     stdin: 'ignore',
     stderr: 'pipe',

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { SourceEvent } from '../../protocol/messages';
 import { TapedeckClient } from '../../src/client/client';
 import { book, instrument, tape, trade } from '../support/feed';
+import { PROGRAM } from '../support/program';
 import { asMessage } from '../support/stream-client';
 import {
   PUBLISH_KEY,
@@ -197,9 +198,9 @@ describe('tail', () => {
   });
 
   test('ends in peace when nobody reads it any more', async () => {
-    const main = `${import.meta.dir}/../../src/main.ts`;
-    const command = `"$0" "$1" tail 'trade:*' --url "$2" | head -n 1; echo "\${PIPESTATUS[0]}"`;
-    const shell = Bun.spawn(['bash', '-c', command, process.execPath, main, server.url], {
+    const args = ['tail', 'trade:*', '--url', server.url];
+    const command = `"$@" | head -n 1; echo "\${PIPESTATUS[0]}"`;
+    const shell = Bun.spawn(['bash', '-c', command, 'bash', ...PROGRAM, ...args], {
       stdout: 'pipe',
       stderr: 'pipe',
       timeout: 10_000,

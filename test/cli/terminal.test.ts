@@ -2,17 +2,16 @@
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
-import { join } from 'node:path';
 
 import type { SourceEvent } from '../../protocol/messages';
 import { around } from '../../src/cli/live-book';
 import { TapedeckClient } from '../../src/client/client';
 import { book, instrument, tape, trade } from '../support/feed';
+import { PROGRAM } from '../support/program';
 import { asMessage } from '../support/stream-client';
 import { PUBLISH_KEY, ServerProcess, tapedeck } from '../support/tapedeck-process';
 
 setDefaultTimeout(60_000);
-const MAIN = join(import.meta.dir, '../../src/main.ts');
 const CTRL_C = '\u0003';
 const ESCAPE = '\u001b';
 /** Colours and bold; not the ways of the cursor. */
@@ -38,7 +37,7 @@ class Terminal {
   private seen: () => void = () => {};
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, rows = 24) {
-    this.child = Bun.spawn([process.execPath, MAIN, ...args], {
+    this.child = Bun.spawn([...PROGRAM, ...args], {
       env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm', ...env },
       timeout: 30_000,
       terminal: {

@@ -10,8 +10,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { changeKeys, makeKey } from '../../src/gateway/auth/stored-keys';
-
-const MAIN = join(import.meta.dir, '../../src/main.ts');
+import { PROGRAM, SOURCES } from '../support/program';
 
 export class ServerLife {
   readonly data: string;
@@ -68,8 +67,10 @@ export class ServerLife {
     const settings = join(directory, 'settings.toml');
     const log = join(directory, `log-${(this.starts += 1)}.ndjson`);
     const args = ['serve', '--port', String(port), '--data', data, '--config', settings];
-    const before = this.preload === undefined ? [] : ['--preload', this.preload];
-    this.child = Bun.spawn([process.execPath, ...before, MAIN, ...args], {
+    const [bun, ...main] = SOURCES;
+    const program =
+      this.preload === undefined ? PROGRAM : [bun!, '--preload', this.preload, ...main];
+    this.child = Bun.spawn([...program, ...args], {
       env: { ...process.env, BIG_MARKET_TURNS: this.turnsPath },
       stdin: 'ignore',
       stdout: 'pipe',

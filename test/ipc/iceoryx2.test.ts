@@ -9,6 +9,7 @@ import { join } from 'node:path';
 
 import { ICEORYX2_VERSION, Iceoryx2Publisher, loadIceoryx2 } from '../../src/ipc/iceoryx2';
 import { ringItems, type RingItem } from '../../src/ipc/ring-follow';
+import { SOURCES } from '../support/program';
 import { PUBLISH_KEY, Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 import { batchOf, definition, openRing, RingDirectory, checkableTick } from './made-ring';
 
@@ -54,7 +55,7 @@ const settings = (service: string) => ({
 });
 
 async function start(config: string, args: string[] = []): Promise<ServerProcess> {
-  const server = await ServerProcess.start({ config, args });
+  const server = await ServerProcess.start({ command: SOURCES, config, args });
   servers.push(server);
   return server;
 }

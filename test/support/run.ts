@@ -1,16 +1,18 @@
 /**
- * Runs the tests of a tier, and says in the end what the quick one left to the deep one.
+ * Runs the tests of a tier. It says in the end which files took longest, and what the quick tier left to
+ * the deep one.
  *
  *     bun test/support/run.ts          # quick: all files, two at a time
  *     bun test/support/run.ts --deep   # the full form of the files that have one, one at a time
  */
 
 import { Glob } from 'bun';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { LEFT_OUT_VARIABLE, printLeftOut } from './left-out';
+import { buildExecutable, EXECUTABLE_VARIABLE } from './program';
 
 const ROOT = join(import.meta.dir, '../..');
 const USES_TIER = /from '(?:\.\.\/|\.\/)*(?:support\/)?tier'/;
@@ -20,13 +22,26 @@ const WORKERS = 2;
 /** A test on a busy machine. */
 const TIMEOUT_MS = 60_000;
 const DEEP_TIMEOUT_MS = 300_000;
+const SLOWEST = 10;
 
-async function bunTest(args: readonly string[], env: Record<string, string>): Promise<boolean> {
-  const child = Bun.spawn([process.execPath, 'test', ...args], {
-    cwd: ROOT,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+const isDeep = process.argv.includes('--deep');
+const directory = mkdtempSync(join(tmpdir(), 'tapedeck-tests-'));
+const executable = join(directory, 'tapedeck');
+const leftOut = join(directory, 'left-out.ndjson');
+const timings = join(directory, 'timings.json');
+
+async function bunTest(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<boolean> {
+  const child = Bun.spawn(
+    [process.execPath, 'test', `--timings=${timings}`, '--update-timings', ...args],
+    {
+      cwd: ROOT,
+      env: { ...process.env, [EXECUTABLE_VARIABLE]: executable, ...env },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    },
+  );
   return (await child.exited) === 0;
 }
 
@@ -37,23 +52,34 @@ function deepFiles(): string[] {
 }
 
 async function quick(): Promise<boolean> {
-  const directory = mkdtempSync(join(tmpdir(), 'tapedeck-tests-'));
-  const env = { [LEFT_OUT_VARIABLE]: join(directory, 'left-out.ndjson') };
+  const env = { [LEFT_OUT_VARIABLE]: leftOut };
   const timeout = `--timeout=${TIMEOUT_MS}`;
-  try {
-    const ignored = ALONE.map((file) => `--path-ignore-patterns=${file}`);
-    const together = await bunTest([timeout, `--parallel=${WORKERS}`, ...ignored], env);
-    const alone = await bunTest([timeout, ...ALONE], env);
-    printLeftOut(env[LEFT_OUT_VARIABLE]);
-    return together && alone;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const ignored = ALONE.map((file) => `--path-ignore-patterns=${file}`);
+  const together = await bunTest([timeout, `--parallel=${WORKERS}`, ...ignored], env);
+  const alone = await bunTest([timeout, ...ALONE], env);
+  return together && alone;
 }
 
 function deep(): Promise<boolean> {
   return bunTest([`--timeout=${DEEP_TIMEOUT_MS}`, ...deepFiles()], { TAPEDECK_TEST_DEEP: '1' });
 }
 
-const isPassed = process.argv.includes('--deep') ? await deep() : await quick();
-process.exit(isPassed ? 0 : 1);
+function printSlowest(): void {
+  if (!existsSync(timings)) return;
+  const { files } = JSON.parse(readFileSync(timings, 'utf8')) as { files: Record<string, number> };
+  const slowest = Object.entries(files).sort(([, a], [, b]) => b - a);
+  console.log(`the slowest of ${slowest.length} files, in seconds:`);
+  for (const [file, ms] of slowest.slice(0, SLOWEST)) {
+    console.log(`${(ms / 1_000).toFixed(1).padStart(7)}  ${file}`);
+  }
+}
+
+try {
+  buildExecutable(executable);
+  const isPassed = await (isDeep ? deep() : quick());
+  printSlowest();
+  printLeftOut(leftOut);
+  process.exitCode = isPassed ? 0 : 1;
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}

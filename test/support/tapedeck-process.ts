@@ -11,8 +11,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { changeKeys, storedKey, type Role } from '../../src/gateway/auth/stored-keys';
+import { PROGRAM } from './program';
 
-const FROM_SOURCES = [process.execPath, join(import.meta.dir, '../../src/main.ts')];
 const START_MS_MAX = 20_000;
 /** Where the system can do it, a child ends with the test run, however that ends. */
 const SETPRIV = Bun.which('setpriv');
@@ -63,7 +63,7 @@ export interface Finished {
 }
 
 export interface RunOptions {
-  /** What to call, with nothing in its environment; the sources unless given. */
+  /** What to call, with nothing in its environment; `PROGRAM` unless given. */
   readonly command?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -96,7 +96,7 @@ export function spawnTapedeck(
   args: readonly string[],
   { command, env = {}, cwd, timeoutMs = 30_000 }: RunOptions = {},
 ): Subprocess<'ignore', 'pipe', 'pipe'> {
-  return Bun.spawn([...WITH_PARENT, ...(command ?? FROM_SOURCES), ...args], {
+  return Bun.spawn([...WITH_PARENT, ...(command ?? PROGRAM), ...args], {
     env: command === undefined ? { PATH: process.env['PATH'] ?? '', ...env } : { ...env },
     ...(cwd === undefined ? {} : { cwd }),
     stdin: 'ignore',
