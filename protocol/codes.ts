@@ -65,6 +65,7 @@ export const ERRORS = {
   'journal-failing': { status: 503, hint: 'Try again later; GET /readyz tells the state.' },
   'book-incomplete': { status: 503, hint: 'Wait for the next snapshot of the source.' },
   'history-failed': { status: 503, hint: 'Ask again.' },
+  'no-leader': { status: 503, hint: 'Send it again; a new leader takes over within seconds.' },
   'shutting-down': { status: 503, hint: 'Reconnect.' },
   'internal': { status: 500, hint: 'This is a defect of the server; please report it.' },
 } as const satisfies Record<string, { status: number; hint: string }>;

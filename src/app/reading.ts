@@ -39,7 +39,7 @@ export function createReading(
     stats: ({ definition }: MarketInstrument) =>
       statistics.of(definition.symbol).session.message(definition, 0, 1),
     depthKnown: (instrument: MarketInstrument) =>
-      instrument instanceof FeedInstrument && instrument.book.truncated ? BOOK_DEPTH : null,
+      instrument instanceof FeedInstrument && instrument.isTruncated ? BOOK_DEPTH : null,
     intake: (instrument: MarketInstrument) =>
       instrument instanceof FeedInstrument ? instrument.intake : null,
     trades: (...of: Parameters<Tiers['trades']>) => tiers.trades(...of),

@@ -4,8 +4,6 @@
  *     submissions ─► sequencer ─► market ─► batch ─► journal ─► follower
  */
 
-import { join } from 'node:path';
-
 import { fault, type Fault } from '../../protocol/codes';
 import type { Clock } from '../base/clock';
 import type { Batch } from '../base/contracts/batch';
@@ -20,16 +18,14 @@ import type { OrderStage } from '../base/contracts/order-entry';
 import type { PastEpoch } from '../base/contracts/past';
 import { StartFault } from '../base/start-fault';
 import type { Config } from '../config/config';
-import { JournalDamage } from '../journal/checked-rows';
 import type { Durability, GapNote, JournalNotices, JournalWarning } from '../journal/journal';
-import { JOURNAL_FILE } from '../journal/recover/reading';
-import { unwritable, type Cause } from '../journal/write/causes';
 import type { SnapshotPolicy } from '../journal/write/snapshot-policy';
 import type { SqliteJournal } from '../journal/write/sqlite-journal';
 import { MarketCapture } from '../market/capture';
 import type { MarketInstrument } from '../market/instrument';
 import type { Market } from '../market/market';
 import { Sequencer } from '../sequencer/sequencer';
+import { beginJournal, diskNotices, figuresOf, pastOf, type DiskHooks } from './core-parts';
 import { administrationOf } from './instruments';
 import type { LocalMarket } from './local-market';
 import { LocalOrders } from './order-stage';
@@ -38,11 +34,7 @@ import { snapshotPolicy, withSnapshots } from './snapshots';
 import { createSourceEntry } from './source-entry';
 import type { Statistics } from './statistics';
 
-export interface RecorderHooks extends RestoreHooks {
-  /** Ends the process: the journal cannot be written, and what is not in it must not be published. */
-  readonly fail?: (fault: StartFault) => never;
-  readonly onFailing?: (reason: string, cause: Cause) => void;
-  readonly onRecovered?: () => void;
+export interface RecorderHooks extends RestoreHooks, DiskHooks {
   readonly onHole?: (gap: GapNote) => void;
 }
 
@@ -56,16 +48,9 @@ export function openRecorder(
 ): Recorder | StartFault {
   const restored = restore(config, clock, hooks);
   if (restored instanceof StartFault) return restored;
+  restored.follower.end();
   const recorder = new Recorder(restored, config, clock, hooks);
-  const { journal } = recorder;
-  try {
-    journal.begin();
-  } catch (e) {
-    journal.abandon();
-    const { cause } = e as Error;
-    return cause instanceof StartFault ? cause : unwritable(config.journal.directory, e);
-  }
-  return recorder;
+  return beginJournal(recorder.journal, config) ?? recorder;
 }
 
 export class Recorder implements Core<MarketInstrument>, LocalMarket {
@@ -106,15 +91,8 @@ export class Recorder implements Core<MarketInstrument>, LocalMarket {
     this.entry = createSourceEntry(this);
     this.orders = new LocalOrders(this, config.limits.waitingEventsMax);
     this.administration = administrationOf(this);
-    this.past = pastOf(journal, config.journal.directory);
-    this.figures = {
-      journal: () => journal.status(),
-      checkpoints: () => journal.checkpoints.figures(),
-      waited: this.sequencer.waited,
-      committed: journal.durations.committed,
-      commit: journal.durations.commit,
-      recovery,
-    };
+    this.past = pastOf(journal, config);
+    this.figures = figuresOf(journal, recovery, this.sequencer.waited);
   }
 
   get lastSeq(): number {
@@ -173,15 +151,8 @@ export class Recorder implements Core<MarketInstrument>, LocalMarket {
 
   private noticesOfJournal(): JournalNotices {
     const { hooks, snapshots } = this;
-    const { directory } = this.config.journal;
     return {
-      failed: (e) => {
-        const isDamage = e instanceof JournalDamage;
-        const why = isDamage ? damaged(directory, e) : unwritable(directory, e);
-        return (hooks.fail ?? throwFault)(why);
-      },
-      onFailing: (reason, cause) => hooks.onFailing?.(reason, cause),
-      onRecovered: () => hooks.onRecovered?.(),
+      ...diskNotices(hooks, this.config.journal.directory),
       onHole: (gap) => {
         snapshots.renewAll(); // changes within the gap must be readable behind it
         this.writeRenewed();
@@ -206,18 +177,6 @@ export class Recorder implements Core<MarketInstrument>, LocalMarket {
   }
 }
 
-function pastOf(journal: SqliteJournal, directory: string): CorePast {
-  return {
-    path: join(directory, JOURNAL_FILE),
-    trades: (symbol, before, limit) => journal.trades(symbol, before, limit),
-    flush: () => journal.flush(),
-    missing: () => {
-      const gap = journal.missing();
-      return gap && { from: gap.from, to: gap.to, reason: gap.reason };
-    },
-  };
-}
-
 /** `commit` and `fsync` take nothing while it cannot be stored; `async` does, and declares what it did not store. */
 function refusalOf(journal: SqliteJournal, durability: Durability): Fault | undefined {
   if (durability === 'async') return undefined;
@@ -225,17 +184,4 @@ function refusalOf(journal: SqliteJournal, durability: Durability): Fault | unde
   return failing === null
     ? undefined
     : fault('journal-failing', `the journal cannot be written: ${failing}`);
-}
-
-/** The writer has met damage; the sound part of the journal is used by the next start. */
-function damaged(directory: string, e: JournalDamage): StartFault {
-  return new StartFault(
-    'journal-damaged',
-    `the journal in ${directory} is damaged: ${e.message}`,
-    'Start again: the file is set aside then, whole, and what is good of it goes on.',
-  );
-}
-
-function throwFault(fault: StartFault): never {
-  throw new Error(fault.message, { cause: fault });
 }

@@ -7,7 +7,7 @@ import { StartFault } from '../base/start-fault';
 import type { Config } from '../config/config';
 import { JournalDamage } from '../journal/checked-rows';
 import type { Recovered, TailGap } from '../journal/journal';
-import { openJournal, type OpenedJournal } from '../journal/recover/opening';
+import { openJournal, type Following, type OpenedJournal } from '../journal/recover/opening';
 import type { Slices } from '../journal/write/checkpoints';
 import type { CreateWriter } from '../journal/write/writer';
 import { readCheckpoint } from '../market/checkpoint-reading';
@@ -39,6 +39,8 @@ export interface RestoreHooks {
   readonly onProgress?: (progress: RecoveryProgress) => void;
   /** Source of the epoch's number. */
   readonly secrets?: Secrets | undefined;
+  /** The core is a replica. */
+  readonly following?: Following | undefined;
   /** Counts what sources make the market hold. */
   readonly account?: SourceAccount;
 }
@@ -59,6 +61,8 @@ export interface RecoveryProgress {
 
 export interface Restored extends OpenedJournal {
   readonly market: Market;
+  /** Takes the batches of a leader; `end`: the market goes on by itself. */
+  readonly follower: ReturnType<Market['follow']>;
   readonly statistics: Statistics;
   readonly recovery: Recovery;
 }
@@ -68,7 +72,7 @@ const SALVAGES_MAX = 3;
 
 /** Opens the journal and rebuilds the market and its statistics from it. */
 export function restore(config: Config, clock: Clock, hooks: RestoreHooks): Restored | StartFault {
-  const { onDamage, createWriter, slices, secrets } = hooks;
+  const { onDamage, createWriter, slices, secrets, following } = hooks;
   const onSalvage = (records: number): void =>
     hooks.onProgress?.({ what: 'salvaged', records, of: null });
   const beganMs = clock.monotonicMs();
@@ -81,6 +85,7 @@ export function restore(config: Config, clock: Clock, hooks: RestoreHooks): Rest
       onDamage,
       onSalvage,
       secrets,
+      following,
     });
     if (opened instanceof StartFault) return opened;
     const { journal } = opened;
@@ -120,10 +125,12 @@ function rebuild(
   const { saved } = recovered;
   const whole = saved === null || saved.whole === null ? null : readCheckpoint(saved.whole);
   statistics.restore(whole?.statistics ?? {});
-  market.restore(whole ?? saved, tail.events(), (...of) => statistics.restoreAt(...of));
+  const follower = market.follow(whole ?? saved, tail.events(), (...of) =>
+    statistics.restoreAt(...of),
+  );
   if (recovered.missingTo !== null) hooks.recent?.gap(recovered.missingTo);
   const recovery = { ms: clock.monotonicMs() - beganMs, records: tail.records };
-  return { journal, recovered, market, statistics, recovery };
+  return { journal, recovered, market, follower, statistics, recovery };
 }
 
 /** Events between two progress reports. */

@@ -147,6 +147,12 @@ export class FeedInstrument implements MarketInstrument {
     return { bids: this.book.bids.top(depth), asks: this.book.asks.top(depth) };
   }
 
+  /** Whether only its best levels are known. */
+  get isTruncated(): boolean {
+    this.settleBook();
+    return this.book.truncated;
+  }
+
   /** The newest event of each topic, as a reader has them. */
   *newest(): Iterable<MarketEvent> {
     yield this.definition;

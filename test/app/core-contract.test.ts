@@ -1,13 +1,15 @@
-/** The contract of Core, held against each core: today the recorder. */
+/** The contract of Core, held against each core: the recorder, and a replica whose leader is a recorder. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 
 import { openRecorder, type Recorder } from '../../src/app/recorder';
+import { Replica } from '../../src/app/replica';
 import { ManualClock } from '../../src/base/clock';
 import type { Batch } from '../../src/base/contracts/batch';
 import type { Core } from '../../src/base/contracts/core';
 import type { SubmitResult } from '../../src/base/contracts/submission';
 import { at, instrument, SYMBOL, trade } from '../support/market-events';
+import { ReplicaPair } from '../support/replica-pair';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { testConfig } from '../support/test-recorder';
 
@@ -25,7 +27,28 @@ function recorder(directory = scratch.fresh()): Subject {
   return { core, settle: () => core.sequencer.drain() };
 }
 
-const CORES = [['recorder', recorder]] as const;
+function replica(directory = scratch.fresh()): Subject {
+  const both = new ReplicaPair(directory, new ManualClock(at(0)));
+  both.deliver();
+  const { replica: core, leader } = both;
+  const ended = core.closed;
+  const close = (): void => {
+    leader.close();
+    Replica.prototype.close.call(core);
+  };
+  const closed = Promise.all([leader.closed, ended]).then((errors) => errors.find(Boolean));
+  Object.defineProperties(core, { close: { value: close }, closed: { value: closed } });
+  const settle = (): void => {
+    leader.sequencer.drain();
+    both.deliver();
+  };
+  return { core, settle };
+}
+
+const CORES = [
+  ['recorder', recorder],
+  ['replica', replica],
+] as const;
 
 /** Submits for source 1. @returns the answer, once the core has settled */
 function submit({ core, settle }: Subject, events: Parameters<Core['entry']['submit']>[1]) {

@@ -30,7 +30,7 @@ import type {
   Recovered,
   TailGap,
 } from '../journal';
-import { newestCheckpoints, readEpochs, readGaps, readPastEpochs } from './notes';
+import { newestCheckpoints, readEpochs, readGaps, readPastEpochs, type EpochRow } from './notes';
 import { checkForeign, countTables, JOURNAL_FILE, needsUpgrade } from './reading';
 import { rowToEvent } from '../records';
 import { newestState } from './saved-state';
@@ -66,6 +66,14 @@ export interface OpeningOptions {
   readonly slices?: Slices | undefined;
   /** Source of the epoch's number; by default the system's random generator. */
   readonly secrets?: Secrets | undefined;
+  /** The journal is that of a replica. */
+  readonly following?: Following | undefined;
+}
+
+/** A replica's journal goes on in the epoch in which it ended. */
+export interface Following {
+  /** The records behind this seq were never replicated: they are set aside. Infinity: none. */
+  readonly keepUpTo: number;
 }
 
 export function openJournal(
@@ -211,27 +219,33 @@ interface InstrumentTable {
 
 function recover(from: Opening): OpenedJournal {
   const { db, lock, options, clock, opening, head, lossReason } = from;
+  if (opening.following !== undefined) cutUnreplicated(from, opening.following);
   const instruments = readInstrumentTable(db);
-  const lastSeq = Math.max(newestSeq(db), head?.seq ?? 0);
   const found = newestState(db);
   const { saved } = found;
   const savedFrom = saved?.from ?? 0;
   cutUnknown(db, savedFrom, options.directory, clock, opening);
   const end = newestSeq(db);
+  const isFollowing = opening.following !== undefined;
+  // What a replica has sent and not committed it gets again from its leader.
+  const lastSeq = isFollowing ? end : Math.max(end, head?.seq ?? 0);
   const gaps: GapNote[] = [];
   if (lastSeq > end) gaps.push({ type: 'gap', from: end + 1, to: lastSeq, reason: lossReason });
   const past = readEpochs(db);
-  // No two epochs share a number, whatever the clock says. This holds for copies of one journal as
-  // well.
-  const taken = new Set(past.map((each) => each.epoch)).add(head?.epoch ?? 0);
-  const epoch = freshNumber(opening.secrets ?? secretBytes, taken);
-  const doubt = headDoubt(head, { seq: end, epochs: past }, options.durability === 'async');
+  const epoch = isFollowing
+    ? (past.at(-1)?.epoch ?? 0)
+    : freshEpoch(past, head, opening.secrets ?? secretBytes);
+  const doubt = isFollowing
+    ? undefined
+    : headDoubt(head, { seq: end, epochs: past }, options.durability === 'async');
   const journal = new SqliteJournal(
     {
       db,
       lock,
       clock,
       epoch,
+      isFollowing,
+      epochFrom: isFollowing ? (past.at(-1)?.first_seq ?? 1) - 1 : lastSeq,
       lastSeq,
       isEndTaken: past.some(
         (e) => e.clean === 1 && e.first_seq <= lastSeq && e.last_seq === lastSeq,
@@ -263,6 +277,15 @@ function recover(from: Opening): OpenedJournal {
   };
 }
 
+/** No two epochs share a number, whatever the clock says. This holds for copies of one journal as well. */
+function freshEpoch(
+  past: readonly EpochRow[],
+  head: HeadPosition | undefined,
+  secrets: Secrets,
+): number {
+  return freshNumber(secrets, new Set(past.map(({ epoch }) => epoch)).add(head?.epoch ?? 0));
+}
+
 function readInstrumentTable(db: Database): InstrumentTable {
   const rows = db
     .query<{ id: number; symbol: string }, []>('SELECT id, symbol FROM instrument')
@@ -286,6 +309,16 @@ function createWriter({ db, options, opening }: Opening, events: WriterEvents): 
     retention: options.retention,
   };
   return opening.createWriter?.(settings, db, events) ?? new InlineWriter(db, events);
+}
+
+/** Sets aside what a leader recorded and did not replicate before another one took over. */
+function cutUnreplicated({ db, options, clock, opening }: Opening, { keepUpTo }: Following): void {
+  const end = newestSeq(db);
+  if (end <= keepUpTo) return;
+  const aside = cutOff(db, options.directory, keepUpTo + 1, clock.now());
+  opening.onDamage?.(
+    `the records from ${keepUpTo + 1} to ${end} were not replicated before another leader took over; they are in ${aside} now`,
+  );
 }
 
 /** The state behind a gap is unknown if no checkpoint was taken behind the gap. */

@@ -67,6 +67,11 @@ export class Head {
     this.view = new DataView(mapped.buffer, mapped.byteOffset, BYTES);
   }
 
+  /** Begins another epoch behind the present seq. */
+  begin(epoch: number): void {
+    this.view.setFloat64(8, epoch, true);
+  }
+
   set(seq: number): void {
     this.view.setFloat64(16, seq, true);
   }

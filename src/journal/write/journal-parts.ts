@@ -26,6 +26,10 @@ export interface JournalParts {
   readonly lock: DirectoryLock;
   readonly clock: Clock;
   readonly epoch: number;
+  /** Whether the epoch is one that goes on, since the journal is that of a replica. */
+  readonly isFollowing: boolean;
+  /** The seq behind which the epoch began. */
+  readonly epochFrom: number;
   readonly lastSeq: number;
   /** Whether an epoch was closed at `lastSeq`, so that another end cannot be noted there. */
   readonly isEndTaken: boolean;

@@ -58,6 +58,13 @@ export class SqliteJournal implements Journal {
   private readonly chains: TradeChains;
   private readonly options: JournalOptions;
   private readonly isAsync: boolean;
+  /** The epoch of what is appended. */
+  epoch: number;
+  /** Whether a leader elsewhere begins and ends the epochs. */
+  private isFollowing: boolean;
+  /** The seq behind which the epoch began, and whether the end of the one before is noted there. */
+  private epochFrom: number;
+  private isEndTaken: boolean;
   private writer: JournalWriter | undefined;
   private head: Head | undefined;
   private readonly frame = new RowFrameWriter();
@@ -90,6 +97,10 @@ export class SqliteJournal implements Journal {
     this.chains = new TradeChains(parts.db);
     this.options = options;
     this.isAsync = options.durability === 'async';
+    this.epoch = parts.epoch;
+    this.isFollowing = parts.isFollowing;
+    this.epochFrom = parts.epochFrom;
+    this.isEndTaken = parts.isEndTaken;
     this.unfinished = parts.known;
     this.lastSeq = parts.lastSeq;
     this.frameSeq = parts.lastSeq;
@@ -102,7 +113,8 @@ export class SqliteJournal implements Journal {
 
   /** Begins the epoch, once the records before it were read and are good. */
   begin(): void {
-    const { createWriter, clock, gaps, epoch, lastSeq } = this.parts;
+    const { parts, epoch } = this;
+    const { createWriter, clock, gaps, lastSeq } = parts;
     this.head = new Head(this.options.directory, { epoch, seq: lastSeq });
     this.writer = createWriter({
       committed: (frames, tookMs) => this.committed(frames, tookMs),
@@ -112,13 +124,31 @@ export class SqliteJournal implements Journal {
     const now = clock.now();
     for (const { from, to, reason } of gaps)
       this.frame.note({ kind: 'gap', from, reason }, to, now);
-    this.frame.note({ kind: 'epoch', event: 'opened', epoch }, lastSeq, now);
+    if (!this.isFollowing) {
+      this.frame.note({ kind: 'epoch', event: 'opened', epoch }, lastSeq, now);
+    }
     this.pump(true);
     this.checkpoints.watch();
   }
 
-  get epoch(): number {
-    return this.parts.epoch;
+  /**
+   * A replica: the epoch ends with the newest record, and another begins.
+   * @param leads whether it is one of this process, which is the leader from now on
+   */
+  beginEpoch(epoch: number, leads: boolean): void {
+    const { lastSeq, frame } = this;
+    const now = this.parts.clock.now();
+    // An epoch that numbered nothing is replaced by the next one.
+    if (this.epoch !== 0 && lastSeq > this.epochFrom) {
+      frame.note({ kind: 'epoch', event: 'closed', epoch: this.epoch }, lastSeq, now);
+      this.isEndTaken = true;
+    }
+    this.epochFrom = lastSeq;
+    frame.note({ kind: 'epoch', event: 'opened', epoch }, lastSeq, now);
+    this.epoch = epoch;
+    this.isFollowing = !leads;
+    this.head!.begin(epoch);
+    this.pump(true);
   }
 
   private get waitingBytes(): number {
@@ -233,9 +263,10 @@ export class SqliteJournal implements Journal {
 
   private closeWriter(): void {
     clearTimeout(this.commitTimer);
-    const { clock, epoch, lastSeq, isEndTaken } = this.parts;
+    const { epoch, isFollowing, epochFrom, isEndTaken } = this;
+    const { clock } = this.parts;
     // An epoch that numbered nothing leaves the end of the previous epoch in place.
-    if (this.hole === null && (this.lastSeq > lastSeq || !isEndTaken)) {
+    if (!isFollowing && this.hole === null && (this.lastSeq > epochFrom || !isEndTaken)) {
       this.frame.note({ kind: 'epoch', event: 'closed', epoch }, this.lastSeq, clock.now());
     }
     this.send();
