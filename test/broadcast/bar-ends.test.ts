@@ -1,4 +1,4 @@
-/** Bars that the clock ends: the earliest first, a part at a time, each once. */
+/** Bars that end by the clock: the earliest end first, a bounded number at a time, each bar once. */
 
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -28,7 +28,7 @@ class Scene {
   constructor(instruments: number) {
     for (let i = 0; i < instruments; i++) {
       const { barTopics } = this.mirror.define(instrument(`S${i}`))!;
-      barTopics[MINUTE]!.readers(true); // somebody reads it
+      barTopics[MINUTE]!.readers(true); // the topic has a reader
     }
   }
 
@@ -48,17 +48,17 @@ class Scene {
   }
 }
 
-test('[D4] at a full minute no more bars end at once than were asked for, and all of them do', () => {
+test('[D4] at a full minute a call ends at most as many bars as asked for, and in the end all of them', () => {
   const scene = new Scene(500);
   for (let i = 0; i < 500; i++) scene.trade(i, after(1));
   scene.clock.set(after(30));
-  scene.derived.endBars(1_000); // those of one second
+  scene.derived.endBars(1_000); // the bars of one second
   scene.take();
   scene.clock.set(after(62));
   scene.derived.endBars(200);
   expect(scene.take().length).toBe(200);
   expect(scene.derived.nextEnd()!.compare(scene.clock.now())).toBeLessThanOrEqual(0);
-  // A trade of the next minute that comes between ends its bar itself, in order.
+  // A trade of the next minute arrives in between: it ends its own bar, in the order of seq.
   const waiting = Array.from({ length: 500 }, (_, i) => i).find(
     (i) => !scene.of(i).barTopics[MINUTE]!.isFinal,
   )!;
@@ -73,17 +73,17 @@ test('[D4] at a full minute no more bars end at once than were asked for, and al
   expect(ended.length).toBe(299);
   expect(ended.every((b) => b.final)).toBe(true);
   expect(new Set(ended.map((b) => b.symbol)).size).toBe(299);
-  // What is left is not over: the bar of the trade, and longer bars.
+  // The bars that remain are still open: the bar of that trade, and longer bars.
   expect(scene.derived.nextEnd()!.compare(scene.clock.now())).toBeGreaterThan(0);
   scene.derived.endBars(1_000);
   expect(scene.take()).toEqual([]);
 });
 
-test('bars that go on are looked at when they end, and not when others do', () => {
+test('a bar that is still open is checked at its own end, not at the ends of other bars', () => {
   const scene = new Scene(300);
   for (let i = 0; i < 300; i++) scene.trade(i, after(1));
   scene.clock.set(after(30));
-  scene.derived.endBars(1_000); // those of one second
+  scene.derived.endBars(1_000); // the bars of one second
   let looks = 0;
   for (let i = 0; i < 300; i++) {
     const fold = scene.of(i).statistics.bars[MINUTE]!;
@@ -103,7 +103,7 @@ test('bars that go on are looked at when they end, and not when others do', () =
   expect(looks).toBe(10);
 });
 
-test('ends come out earliest first, each topic once, at the earliest that was noted', () => {
+test('ends come out earliest first, each topic once, at the earliest time noted for it', () => {
   const noted = fc.record({ i: fc.nat(7), index: fc.nat(4), at: fc.nat(50) });
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.record({ add: noted }) },

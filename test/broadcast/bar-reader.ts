@@ -1,6 +1,6 @@
 /**
- * Bar reader: a reader that knows the rule for bars and statistics, which position it may resume from, and
- * nothing else. It reads when it is let, is cut off at any message of an answer, and comes again.
+ * Bar reader: a reader that knows only the rules for bars and statistics and the position from which it may resume.
+ * It reads when the test lets it, can be cut off at any message of an answer, and reconnects.
  */
 
 import { decodeFrame, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
@@ -12,18 +12,18 @@ import { pongNumber } from '../../src/broadcast/sessions/connection';
 import { LIMITS, socketWith } from '../support/sockets';
 import { secondsOf, SYMBOLS, type BarWorld } from './bar-world';
 
-/** What is held of a topic. */
+/** What the reader holds of a topic. */
 class Held {
   last = 0;
-  /** Everything up to here came, or was declared missing. */
+  /** Everything up to this position was received or declared missing. */
   position = 0;
-  /** Every bar that changed behind this has come; null: nothing is held. */
+  /** Every bar that changed after this position was received; null: the reader holds nothing. */
   since: number | null = null;
   readonly bars = new Map<number, Bar>();
-  /** Bars that a gap or a reset may stand for. */
+  /** Opening times of bars that a gap or a reset may cover. */
   readonly excused = new Set<number>();
   stats: Stats | null = null;
-  /** What a crash took, until the answer is whole. */
+  /** The first seq that a crash lost, until the answer is complete. */
   lostFrom = Infinity;
 }
 
@@ -47,7 +47,7 @@ export class RuleReader {
   private inbox: Message[][] = [];
   private requestIs: 'subscribe' | 'resume' | 'anew' | null = null;
   private isReset = new Set<string>();
-  /** Its number; 0: all are answered. */
+  /** The number of the newest ping; 0: all pings are answered. */
   private newestPing = 0;
   private readonly names: readonly string[];
 
@@ -68,7 +68,7 @@ export class RuleReader {
     );
   }
 
-  /** Connects: subscribes, or resumes what it holds. */
+  /** Connects, and subscribes or resumes what it holds. */
   connect(): void {
     const { world } = this;
     const { encoders, subscriptions } = world.broadcaster;
@@ -76,7 +76,7 @@ export class RuleReader {
       if (!this.isConnected || this.session !== session) return;
       const messages = decodeFrame(data as Uint8Array);
       for (const m of messages) if (isFault(m)) throw new Error(m.message);
-      // An answer may be cut into frames.
+      // An answer may be split into frames.
       const all = messages as Message[];
       if (all.some(({ type }) => type === 'ack')) this.inbox.push(...all.map((m) => [m]));
       else this.inbox.push(all);
@@ -113,7 +113,7 @@ export class RuleReader {
     );
   }
 
-  /** Asks for what it has again, at another pace. */
+  /** Subscribes again to what it holds, at another interval. */
   subscribeAnew(intervalMs: number): void {
     if (this.session === null || this.requestIs !== null) return;
     this.requestIs = 'anew';
@@ -122,14 +122,14 @@ export class RuleReader {
     if (refused !== undefined) throw new Error(refused.message);
   }
 
-  /** Cut off: what it has not read is lost. */
+  /** The connection is cut: what was not read is lost. */
   cut(): void {
     if (this.session === null) return;
     this.world.broadcaster.leave(this.session);
     this.session = null;
     this.isConnected = false;
     this.inbox = [];
-    // What was held only in part is not held.
+    // A topic that was received only in part does not count as held.
     if (this.requestIs === 'subscribe' || this.isReset.size > 0) this.held.clear();
     this.requestIs = null;
   }
@@ -146,11 +146,11 @@ export class RuleReader {
     if (this.session === null || this.newestPing === 0 || this.inbox.length > 0) return false;
     const number = this.newestPing;
     this.newestPing = 0;
-    this.session.pong(this.world.clock.monotonicMs(), number); // also those before it
+    this.session.pong(this.world.clock.monotonicMs(), number); // the pong also answers all earlier pings
     return true;
   }
 
-  /** Has of every bar its newest state, and its end, but where it was told otherwise. */
+  /** The reader has the newest state of every bar and its end, except where a gap or reset was declared. */
   check(): void {
     for (const [name, held] of this.held) {
       const [channel, symbol, interval] = name.split(':');
@@ -273,7 +273,7 @@ export class RuleReader {
       held.stats = null;
     held.last = Math.max(held.last, to);
     held.position = Math.max(held.position, to);
-    // What changed up to there may be lacking; behind an answer that is whole only what it did not tell.
+    // What changed up to `since` may be missing; after a complete answer, only what the answer left out.
     for (const [open, seq] of this.changed(topic)) {
       const bar = held.bars.get(open);
       const isWhole = bar !== undefined && bar.final && bar.seq >= seq.last;
@@ -282,7 +282,7 @@ export class RuleReader {
     if (reason !== 'slow-reader') held.lostFrom = from;
   }
 
-  /** The bars of a topic, with the first and the newest trade of each. */
+  /** The bars of a topic, each with the seq of its first and newest trade. */
   private changed(topic: string): Map<number, { first: number; last: number }> {
     const [, symbol, interval] = topic.split(':');
     const bars = new Map<number, { first: number; last: number }>();

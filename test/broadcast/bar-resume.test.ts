@@ -1,4 +1,7 @@
-/** Bars across cuts, restarts and stalls: each reader has the end of every bar, or was told that it has not. */
+/**
+ * Bars across disconnects, restarts and stalls: each reader gets the end of every bar, or a declaration that it is
+ * missing.
+ */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -109,7 +112,7 @@ describe.each([
     { memory: 60, crashes: true, restarts: true, outboxBytesMax: 600 },
   ],
 ] as const)('%s', (_, options) => {
-  test('[R2] [R5] [S9] every bar is as its trades make it, and has ended, or a gap or a reset says so', async () => {
+  test('[R2] [R5] [S9] every bar equals the one computed from its trades and has ended, or a gap or reset was sent', async () => {
     const seed = readSeed();
     const tally: Tally = { resumes: 0, gaps: 0, resets: 0, bars: 0 };
     let asked = 0;
@@ -117,7 +120,7 @@ describe.each([
     for (let i = 0; i < runs; i++) asked += await run(seed + i, { ...options, tally });
     expect(tally.resumes).toBeGreaterThan(2 * runs);
     expect(tally.bars).toBeGreaterThan(250 * runs);
-    // Of bars that trades touched in each round, and of readers that were much too slow.
+    // The bound allows for bars that trades touch in every round and for readers that are much too slow.
     expect(tally.resets).toBeLessThan(tally.resumes / 5);
     if (options.memory < 100) expect(asked).toBeGreaterThan(runs);
   });

@@ -1,7 +1,7 @@
 /**
- * Bar world: a real journal, the server's own broadcasting before it, and readers that know only the rules of
- * the protocol. Trades are random, many late; the server restarts and crashes; answers of the journal come
- * when they are let. The bars are counted anew from the trades, as plainly as can be.
+ * Bar world: a real journal, the real broadcast stage in front of it, and readers that know only the rules of the
+ * protocol. Trades are random, many of them late; the server restarts and crashes; the test decides when the
+ * journal answers. The expected bars are computed from the trades in the plainest way.
  */
 
 import { join } from 'node:path';
@@ -55,18 +55,18 @@ export class BarWorld {
   broadcaster!: Broadcaster;
   epoch = 0;
   lastSeq = 0;
-  /** All that stands. */
+  /** All events that are in the journal or published, without those that a crash lost. */
   events: BatchEvent[] = [];
-  /** Seconds at which the server's trades lie behind the clock, at most. */
+  /** How far trades may lie behind the clock at most, in seconds. */
   lateMs = 8_000;
-  /** Questions to the journal that wait. */
+  /** Requests to the journal that wait for the test to release them. */
   readonly held: (() => void)[] = [];
   asked = 0;
   private journal!: Journal & { abandon(): void };
   private history!: HistoryReader;
   private playback!: PlaybackReader;
   private wakeAtMs = Infinity;
-  /** Events in memory. */
+  /** The first event that is still in memory. */
   private memoryFrom = 0;
   private readonly publish = new Map<string, Set<(data: string | Uint8Array) => void>>();
   private readonly past = new Map<string, PastBarName>();
@@ -74,10 +74,10 @@ export class BarWorld {
   private readonly directory: string;
   private readonly memory: number;
   private life = 0;
-  /** The life in which a revision is being read; 0: none is. */
+  /** The epoch in which a revision is being read; 0: none is being read. */
   private revising = 0;
 
-  /** @param memory newest events that the server holds */
+  /** @param memory how many of the newest events the server holds */
   constructor(directory: string, random: Prng, memory: number) {
     this.directory = directory;
     this.random = random;
@@ -98,7 +98,7 @@ export class BarWorld {
     this.publish.get(topic)?.delete(take);
   }
 
-  /** Some trades, in one batch. */
+  /** Publishes some trades, in one batch. */
   batch(): void {
     const { random } = this;
     const trades: Trade[] = [];
@@ -114,14 +114,17 @@ export class BarWorld {
     this.broadcaster.endBars();
   }
 
-  /** Lets one question go, and what follows from it. */
+  /** Releases one request, and waits for what follows from it. */
   async answerOne(): Promise<void> {
     const next = this.held.splice(this.random.int(0, Math.max(0, this.held.length - 1)), 1)[0];
     next?.();
     for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** Reads a bar that is not kept, and publishes it when that is let; one after the other, as the server does. */
+  /**
+   * Reads a bar that is no longer kept and publishes it when the test releases the request; one at a time, as the
+   * server does.
+   */
   revise(): void {
     const [entry] = this.past;
     if (entry === undefined || this.revising === this.life) return;
@@ -157,7 +160,7 @@ export class BarWorld {
     return this.past.size > 0 || this.revising === this.life;
   }
 
-  /** The server ends, and another begins. @param crashes whether what was not committed is lost */
+  /** Ends the server and starts another. @param crashes whether events that were not committed are lost */
   async restart(crashes: boolean): Promise<void> {
     if (!crashes) await this.journal.flush();
     for (let n = this.held.length; n > 0; n--) this.held.shift()!();
@@ -180,7 +183,7 @@ export class BarWorld {
     return this.events.filter((e): e is Trade => e.type === 'trade' && e.symbol === symbol);
   }
 
-  /** By their opening seconds. */
+  /** Expected bars by their opening second. */
   bars(symbol: string, seconds: number): Map<number, NaiveBar> {
     const byOpen = Map.groupBy(
       this.trades(symbol),

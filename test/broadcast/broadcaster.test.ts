@@ -1,6 +1,6 @@
 /**
- * Broadcaster over virtual sockets: random batches, subscriptions and departures; after each step
- * every session's stream keeps what § 3 to § 5 of the protocol promise, checked message by message.
+ * Broadcaster over virtual sockets: random batches, subscriptions and departures. After each step, every message of
+ * every session is checked against § 3 to § 5 of the protocol.
  */
 
 import { describe, expect, test } from 'bun:test';
@@ -33,7 +33,7 @@ const CHANNELS = ['tick', 'trade', 'bbo', 'book'] as const;
 const SYMBOLS = ['A', 'B', 'C', 'D'];
 const TIMES = { eventTime: Nanos.fromMillis(1), receiveTime: Nanos.fromMillis(2) };
 
-/** What goes in: dense places, a chain a topic, books of up to ten levels. */
+/** The input: dense sequence numbers, a chain for each topic, books of up to ten levels. */
 class Flow {
   seq = 0;
   readonly defined: string[] = [];
@@ -52,7 +52,7 @@ class Flow {
     for (let i = this.random.int(0, 6); i > 0 && this.defined.length > 0; i--) {
       events.push(this.event(this.defined[this.random.int(0, this.defined.length - 1)]!));
     }
-    // The last book of a batch proves the levels.
+    // The checksum of the last book of a batch proves the levels.
     const last = new Map<string, Book>();
     for (const event of events) if (event.type === 'book') last.set(event.symbol, event);
     for (const [symbol, book] of last) {
@@ -163,7 +163,7 @@ class Flow {
   }
 }
 
-/** A reader that knows what it asked for and believes nothing. */
+/** A reader that knows only what it asked for and checks everything it gets. */
 class Reader {
   readonly session: Session;
   readonly socket: Socket;
@@ -174,7 +174,7 @@ class Reader {
   private readonly known = new Map<string, Scales>();
   private readonly heads = new Map<string, number>();
   private readonly books = new Map<string, LocalBook>();
-  /** State until the `ack` comes. */
+  /** True until the `ack` arrives: messages before it are state. */
   asking = false;
   private ackSeq = 0;
 
@@ -240,7 +240,7 @@ class Reader {
     expect(copy.apply(m)).toBe(m.form === 'incomplete' ? 'incomplete' : 'applied'); // [B7]
   }
 
-  /** [T7] a head beyond what came would be a loss. */
+  /** [T7] a head above the newest received message would be a loss. */
   private heartbeat(topic: string, seq: number): void {
     expect(this.topics).toContain(topic);
     if (seq > this.ackSeq) expect(this.heads.get(topic)).toBe(seq);
@@ -253,7 +253,7 @@ class Reader {
   }
 }
 
-/** A broadcaster with virtual sockets, and a hand on everything that happens to it. */
+/** A broadcaster with virtual sockets; the test steers everything that happens to it. */
 class World {
   readonly readers: Reader[] = [];
   readonly flow: Flow;
@@ -347,7 +347,7 @@ class World {
     expect(fault?.code).toBe(unknown ? 'unknown-symbol' : (undefined as never));
     if (unknown) {
       reader.asking = false;
-      expect(reader.received.length).toBe(count); // [S2] nothing was done
+      expect(reader.received.length).toBe(count); // [S2] the refused request changed nothing
       expect(reader.topics).toEqual(before);
       return;
     }
@@ -372,12 +372,12 @@ class World {
 }
 
 describe('broadcaster', () => {
-  test('whatever happens, every stream is whole [T5] [T7] [S2] … [S8] [B2] [B7]', () => {
+  test('every stream keeps its promises under random actions [T5] [T7] [S2] … [S8] [B2] [B7]', () => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {
         const world = new World(seed);
         for (let i = 0; i < 120; i++) world.step();
-        // Nobody is counted who has gone.
+        // Sessions that left are not counted.
         for (const reader of world.readers)
           expect(reader.session.topics.size).toBe(reader.topics.size);
       }),
@@ -385,7 +385,7 @@ describe('broadcaster', () => {
     );
   }, 60_000);
 
-  test('a session that has gone is counted no more: nothing is encoded for nobody', () => {
+  test('a session that left is no longer counted, and nothing is encoded when no session is left', () => {
     const world = new World(1);
     while (world.flow.defined.length < 2) world.push();
     const [a, b] = [world.enter(false), world.enter(true)];
@@ -411,7 +411,7 @@ describe('broadcaster', () => {
     expect(published.filter((topic) => !topic.endsWith(':instrument'))).toEqual([]);
   });
 
-  test('[S2] more topics than allowed are refused, and nothing was done', () => {
+  test('[S2] a request for more topics than allowed is refused and changes nothing', () => {
     const world = new World(2);
     while (world.flow.defined.length < 4) world.push();
     const small = new Broadcaster(

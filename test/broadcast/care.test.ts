@@ -1,6 +1,6 @@
 /**
- * What sessions cost while they need nothing, over virtual sockets: looks, heads and frames are counted. A look
- * at a session asks its socket what it holds back, so that is what is counted of looks.
+ * What idle sessions cost, over virtual sockets: looks, heads and frames are counted. A look at a session asks its
+ * socket how much data it holds back, so the calls of that function are counted as looks.
  */
 
 import { describe, expect, test } from 'bun:test';
@@ -15,31 +15,31 @@ import { instrument, trade } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 
 const STEP_MS = 20;
-/** Sessions of one such part of the heartbeat are told at once. */
+/** Sessions whose heartbeats fall into the same step of this length are served together. */
 const HEARTBEAT_STEP_MS = 50;
 const HEARTBEAT_MS = 5_000;
-/** By a trade: its topic, the statistics and the bars. */
+/** Topics that one trade changes: its own, the statistics and the bars. */
 const MOVED = 7;
 const SYMBOLS = Array.from({ length: 50 }, (_, i) => `S${i}`);
 
-/** So many sessions on ten topics each, which came in the same moment and answer each ping at once, or never. */
+/** Many sessions on ten topics each, which connected at the same time and answer each ping at once, or never. */
 class Floor {
   readonly clock = new ManualClock();
   readonly broadcaster: Broadcaster;
   readonly sessions: Session[] = [];
   looks = 0;
-  /** What the sockets were handed, whatever of it was the same. */
+  /** The distinct objects that the sockets were given. */
   readonly handed = {
     frames: new Set<unknown>(),
     corks: new Set<unknown>(),
     payloads: new Set<unknown>(),
   };
-  /** What sockets hold back; and how long a send takes. */
+  /** How much data each socket holds back; and how long a send takes. */
   held = 0;
   sendNanos = 0;
   frames = 0;
   pings = 0;
-  /** Between two pings of one session. */
+  /** The longest time between two pings of one session. */
   longestGapMs = 0;
   seq = SYMBOLS.length;
   private readonly pongs: (() => void)[] = [];
@@ -101,7 +101,7 @@ class Floor {
     });
   }
 
-  /** A step of the server's timers, and all turns that follow it. */
+  /** One step of the server timers, and all turns that follow from it. */
   async step(ms = STEP_MS): Promise<void> {
     this.clock.advance(ms * 1e6);
     this.broadcaster.look();
@@ -112,7 +112,7 @@ class Floor {
     for (const pong of this.pongs.splice(0)) pong();
   }
 
-  /** Counts over so many ms. */
+  /** Counts over a number of milliseconds. */
   async during(ms: number, each: (floor: this) => void = () => {}): Promise<void> {
     for (let at = 0; at < ms; at += STEP_MS) {
       await this.step();
@@ -121,7 +121,7 @@ class Floor {
   }
 }
 
-/** What a count grows by with each call. */
+/** By how much a count grew since the previous call. */
 function growth(count: () => number): () => number {
   let before = count();
   return () => {
@@ -132,8 +132,8 @@ function growth(count: () => number): () => number {
   };
 }
 
-describe('sessions that nothing happens to', () => {
-  test('are not looked at while their pongs come in time', async () => {
+describe('idle sessions', () => {
+  test('are not looked at while their pongs arrive in time', async () => {
     const floor = new Floor(2_000);
     await floor.during(2 * LIMITS.pingMs);
     floor.looks = 0;
@@ -143,16 +143,16 @@ describe('sessions that nothing happens to', () => {
     expect(floor.looks).toBe(0);
   });
 
-  test('are looked at once where a pong is late', async () => {
+  test('are looked at once when a pong is late', async () => {
     const floor = new Floor(500, false);
-    await floor.during(HEARTBEAT_MS); // each has been sent its first ping, which nobody answers
+    await floor.during(HEARTBEAT_MS); // each has been sent its first ping, and none answers it
     floor.looks = 0;
     await floor.during(LIMITS.lagMs + 2 * STEP_MS);
     expect(floor.sessions.filter(({ isLagging }) => isLagging)).toHaveLength(500);
     expect(floor.looks).toBeGreaterThan(0);
   });
 
-  test('are looked at behind a pong as long as their sockets held something back', async () => {
+  test('are looked at after a pong while their sockets hold data back', async () => {
     const floor = new Floor(10);
     floor.held = 1_000;
     await floor.step();
@@ -164,7 +164,7 @@ describe('sessions that nothing happens to', () => {
     expect(heldOf()).toBe(0);
   });
 
-  test('share what they are sent: one function, one payload, and a frame a step and form', async () => {
+  test('share their heartbeat: one function, one payload, and one frame for each step and form', async () => {
     const floor = new Floor(2_000);
     await floor.during(2 * LIMITS.pingMs);
     for (const set of Object.values(floor.handed)) set.clear();
@@ -175,7 +175,7 @@ describe('sessions that nothing happens to', () => {
   });
 
   test.each([1_000, 4_900, 5_000, 7_400, 14_900, 25_000])(
-    '[W19] are sent a ping every %d ms at the latest, with a heartbeat where one comes before',
+    '[W19] are sent a ping every %d ms at the latest, with a heartbeat if one is due earlier',
     async (pingMs) => {
       const floor = new Floor(20, true, 1, { ...LIMITS, pingMs });
       await floor.during(pingMs + HEARTBEAT_MS);
@@ -186,7 +186,7 @@ describe('sessions that nothing happens to', () => {
     },
   );
 
-  test('are told in turns of a slice each, however many are due and however long it takes', async () => {
+  test('are sent heartbeats in bounded turns, however many are due and however long a send takes', async () => {
     const floor = new Floor(2_000, true, 1, LIMITS, 100);
     const { turns } = floor.clock;
     await floor.during(200);
@@ -201,10 +201,10 @@ describe('sessions that nothing happens to', () => {
     turns.run('heartbeat', () => floor.broadcaster.beat());
     while (floor.frames < 1_000) await new Promise((resolve) => setImmediate(resolve));
     expect(taken.length).toBeGreaterThan(1_000 / 32);
-    expect(Math.max(...taken)).toBeLessThanOrEqual(16 * 0.25); // of the time that the sends pass
+    expect(Math.max(...taken)).toBeLessThanOrEqual(16 * 0.25); // of the time that the sends take
   });
 
-  test('[T7] are each told once an interval, and share the frame; heads are looked at where topics moved', async () => {
+  test('[T7] get each head once an interval in a shared frame; only heads of topics that moved are checked', async () => {
     const floor = new Floor(2_000, true, SYMBOLS.length);
     const { work } = floor.broadcaster.heartbeats;
     await floor.during(HEARTBEAT_MS);
@@ -216,13 +216,13 @@ describe('sessions that nothing happens to', () => {
     expect(work.sessions).toBe(2_000);
     expect(floor.frames).toBe(2_000);
     expect(work.topics).toBe(0);
-    expect(work.frames).toBeLessThanOrEqual((2 * HEARTBEAT_MS) / STEP_MS); // one a step and form
+    expect(work.frames).toBeLessThanOrEqual((2 * HEARTBEAT_MS) / STEP_MS); // one for each step and form
     floor.trade('S3');
     await floor.during(HEARTBEAT_MS);
-    expect(work.topics).toBe(2_000 * MOVED); // and not each of its 50
+    expect(work.topics).toBe(2_000 * MOVED); // and not each of the 50 topics of a session
   });
 
-  test('that came in the same moment are not in step, neither with heartbeats nor with pings', async () => {
+  test('that connected at the same time get heartbeats and pings at different times', async () => {
     const floor = new Floor(2_000);
     await floor.during(LIMITS.pingMs);
     let most = { frames: 0, pings: 0 };
@@ -235,8 +235,8 @@ describe('sessions that nothing happens to', () => {
     expect(most.pings).toBeLessThan((3 * 2_000 * HEARTBEAT_STEP_MS) / LIMITS.pingMs);
   });
 
-  test('nor are pings that follow what they were sent', async () => {
-    const floor = new Floor(1_000, true, 50); // all on the same
+  test('also get at different times the pings that follow a message', async () => {
+    const floor = new Floor(1_000, true, 50); // all of them on the same topic
     const pings = growth(() => floor.pings);
     let most = 0;
     let sum = 0;
@@ -250,7 +250,7 @@ describe('sessions that nothing happens to', () => {
     expect(most).toBeLessThan(500);
   });
 
-  test('[W19] are ended when a ping was not answered for long, however little they were sent', async () => {
+  test('[W19] are closed when a ping stays unanswered for too long, however little they were sent', async () => {
     const floor = new Floor(100, false);
     const ended: string[] = [];
     floor.broadcaster.ended = ({ name }, reason) => void ended.push(`${name} ${reason}`);
@@ -262,11 +262,11 @@ describe('sessions that nothing happens to', () => {
       Array.from({ length: 100 }, (_, i) => `s${i} unresponsive`).toSorted(),
     );
     expect(floor.broadcaster.sessions.size).toBe(0);
-    expect(floor.looks).toBeLessThan((10 * 100 * LIMITS.pongMs) / 1_000); // some a second
+    expect(floor.looks).toBeLessThan((10 * 100 * LIMITS.pongMs) / 1_000); // some looks a second
   });
 });
 
-test('one topic that is busy is credited to its readers, whose pings follow', async () => {
+test('bytes of one busy topic are credited to its readers, and pings follow them', async () => {
   const floor = new Floor(50, true, 1);
   await floor.step();
   floor.pings = 0;
@@ -275,10 +275,10 @@ test('one topic that is busy is credited to its readers, whose pings follow', as
   await floor.step();
   const reader = floor.sessions[1]!;
   expect(reader.state.sentBytes - before[1]!).toBeGreaterThan(100_000);
-  expect(floor.pings).toBe(1); // of it alone
+  expect(floor.pings).toBe(1); // for that topic alone
 });
 
-/** A reader of a busy topic whose line has a delay that changes, and room for everything. */
+/** A reader of a busy topic on a connection with a variable delay and unlimited bandwidth. */
 async function behindDelay(): Promise<{
   laggedMs: number;
   isExpress: boolean;
@@ -303,7 +303,7 @@ async function behindDelay(): Promise<{
   let seq = 1;
   let laggedMs = 0;
   for (let atMs = 0; atMs < 60_000; atMs += 5) {
-    if (atMs === 5_000) line.delayMs = 300; // the network is another one from here on
+    if (atMs === 5_000) line.delayMs = 300; // from here on the network is slower
     const events = Array.from({ length: 10 }, () => {
       seq += 1;
       return trade({ symbol: 'S', seq, prevSeq: seq === 2 ? 0 : seq - 1 });
@@ -320,14 +320,14 @@ async function behindDelay(): Promise<{
   return { laggedMs, isExpress: session.isNative, rttMs: session.state.rttMs };
 }
 
-test('a reader whose network became slower is a slow one for seconds, and not for ever', async () => {
+test('a reader whose network became slower counts as slow for seconds, not for ever', async () => {
   const { laggedMs, isExpress, rttMs } = await behindDelay();
   expect(isExpress).toBe(true);
   expect(rttMs).toBeWithin(300, 320);
   expect(laggedMs).toBeWithin(100, 20_000);
 });
 
-test('a session on very many topics leaves them in turns, and is sent nothing meanwhile', async () => {
+test('a session on very many topics leaves them over several turns, and is sent nothing meanwhile', async () => {
   const clock = new ManualClock();
   const broadcaster = new Broadcaster(
     { topicsMax: 100_000, sessionBoundary: 0 },
@@ -347,7 +347,7 @@ test('a session on very many topics leaves them in turns, and is sent nothing me
   broadcaster.subscriptions.subscribe(session, 1, ['trade:*'], 0);
   while (!session.isNative) {
     session.pong(0);
-    await new Promise((resolve) => setImmediate(resolve)); // a long answer is made in turns
+    await new Promise((resolve) => setImmediate(resolve)); // a long answer is made over several turns
     broadcaster.look();
   }
   const { mirror } = broadcaster as unknown as { mirror: Mirror };

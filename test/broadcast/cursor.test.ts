@@ -1,4 +1,4 @@
-/** Cursor: what is conflated for a reader that is behind leads it to the same bars, books and marks [S9]. */
+/** Cursor: conflated messages lead a reader that is behind to the same bars, books and marks [S9]. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -21,7 +21,7 @@ import type { Instrument } from '../../protocol/messages';
 const ROOM = 1_000_000;
 const RUNS = 60;
 
-/** Reads a topic at random moments, as a session that is behind. */
+/** Reads a topic at random times, as a session that is behind does. */
 class Behind {
   readonly counters: BacklogCounters = { conflated: 0, dropped: 0, gaps: 0 };
   private readonly cursor: Cursor;
@@ -39,7 +39,7 @@ class Behind {
   }
 }
 
-/** @param bytesMax of the log @returns how many messages others stood for */
+/** @param bytesMax limit of the log @returns how many messages were replaced by others */
 function readBars(seed: number, bytesMax: number): number {
   const random = new Prng(seed);
   const stream: BarStream = new BarStream(random, (m) => stream.topic.log!.append([m], 0));
@@ -51,7 +51,7 @@ function readBars(seed: number, bytesMax: number): number {
     const taken = behind.take() as Bar[];
     for (const message of taken) reader.take(message);
     expect(new Set(taken.map(({ openTime }) => openTime.seconds)).size).toBe(taken.length);
-    // The newest bar is the one that goes on, whatever was revised.
+    // The newest bar is the open one, whichever bars were revised.
     const bars = stream.bars();
     const newest = Math.max(...bars.keys());
     expect([seed, i, reader.newest!.openTime.seconds]).toEqual([seed, i, newest]);
@@ -66,20 +66,20 @@ function readBars(seed: number, bytesMax: number): number {
   return behind.counters.conflated;
 }
 
-describe('[S9] bars that are revised', () => {
-  test('[D9] of each the newest stays, in the order of seq', () => {
+describe('[S9] revised bars', () => {
+  test('[D9] of each bar the newest state is kept, in the order of seq', () => {
     const seed = readSeed();
     let conflated = 0;
     for (let i = 0; i < RUNS; i++) conflated += readBars(seed + i, ROOM);
     expect(conflated).toBeGreaterThan(RUNS * 20);
   });
 
-  test('the ends of bars stay when the rest has left the log', () => {
+  test('the final states of bars are kept when everything else has left the log', () => {
     const seed = readSeed();
     for (let i = 0; i < RUNS; i++) readBars(seed + i, 600);
   });
 
-  test('[D9] of more ends than the server keeps a gap comes first', () => {
+  test('[D9] a gap is sent first where more bars ended than the server keeps', () => {
     const seed = readSeed();
     const random = new Prng(seed);
     const stream: BarStream = new BarStream(random, (m) => stream.topic.log!.append([m], 0));
@@ -104,19 +104,19 @@ describe('[S9] bars that are revised', () => {
       const own = reader.bars.get(open);
       return own?.trades !== bar.trades || (!own.final && open !== newest);
     });
-    // Something is lacking, and all of it is from before the end of the gap.
+    // Something is missing, and all of it lies before the end of the gap.
     expect(lacking.length).toBeGreaterThan(0);
     expect(gap.count).toBeGreaterThanOrEqual(lacking.length);
     expect(behind.counters).toMatchObject({ gaps: 1, dropped: gap.count });
     expect(rest.length).toBeGreaterThan(ENDS_MAX / 2);
-    // Told once.
+    // The gap is declared once.
     stream.batch();
     expect(behind.take().map(({ type }) => type)).not.toContain('gap');
   });
 });
 
 describe('[S9] [B9] marks', () => {
-  test('of a book and of a bbo are those of the newest message', () => {
+  test('the marks of a book and of a bbo are those of its newest message', () => {
     const seed = readSeed();
     for (let i = 0; i < RUNS; i++) readMarks(seed + i);
   });
@@ -153,7 +153,7 @@ function readMarks(seed: number): void {
   }
 }
 
-/** A book whose source comes and goes. */
+/** A market whose book source disconnects and reconnects. */
 class MarkedMarket {
   mark: Book['mark'] = null;
   isWhole = false;
@@ -185,7 +185,7 @@ class MarkedMarket {
       };
     }
     this.isWhole = true;
-    // A mark alone is an empty delta.
+    // A change of the mark alone is an empty delta.
     const isMark = isWhole && random.chance(0.3);
     this.mark = isMark ? (random.chance(0.5) ? 'stale' : 'recovered') : null;
     if (!isMark) this.bids = [100, random.int(1, 9)];

@@ -1,4 +1,7 @@
-/** A stop as sessions see it, over virtual sockets: told, given what waits, closed when they have it. */
+/**
+ * A shutdown as sessions see it, over virtual sockets: each is notified, is sent what waits for it, and is closed
+ * afterwards.
+ */
 
 import { expect, test } from 'bun:test';
 
@@ -36,7 +39,7 @@ function world() {
   };
   const turns: (() => void)[] = [];
   clock.turns.soon = (_kind, act) => void turns.push(act);
-  /** @returns whether anything waited for one */
+  /** @returns whether anything was waiting for a turn */
   const turn = (): boolean => {
     const acts = turns.splice(0);
     for (const act of acts) act();
@@ -63,12 +66,12 @@ function trade(seq: number): Message {
   };
 }
 
-/** What it was sent, without its fields. */
+/** The types of the messages that were sent. */
 function types(messages: readonly Message[]): string[] {
   return messages.map(({ type }) => type);
 }
 
-test('one that has just come is not taken for one that has not answered for long', () => {
+test('a session that has just connected does not count as one that stopped answering', () => {
   const { broadcaster, clock, enter } = world();
   clock.advance(3_600e9);
   enter();
@@ -77,7 +80,7 @@ test('one that has just come is not taken for one that has not answered for long
   expect(broadcaster.sessions.size).toBe(1);
 });
 
-test('each is told to come back, at a time of its own', () => {
+test('each session is told when to reconnect, each at a different time', () => {
   const { broadcaster, enter } = world();
   const readers = Array.from({ length: 50 }, () => enter().reader);
   broadcaster.goAway(new Prng(7));
@@ -90,19 +93,19 @@ test('each is told to come back, at a time of its own', () => {
   expect(new Set(waits).size).toBeGreaterThan(30);
 });
 
-test('the more there are, the longer the time over which they are to come back', () => {
+test('the more sessions there are, the longer the period over which they reconnect', () => {
   const { broadcaster, enter, turn } = world();
   const readers = Array.from({ length: 5_000 }, () => enter().reader);
   broadcaster.goAway(new Prng(7));
   while (turn());
   const waits = readers.map(({ got: [first] }) => (first!.type === 'closing' ? first!.retryMs : 0));
-  // A thousand milliseconds for five thousand: five in each, about.
+  // A thousand milliseconds for five thousand sessions: about five in each millisecond.
   expect(Math.max(...waits)).toBeWithin(1_200, 1_251);
   const soonest = waits.filter((ms) => ms < 350).length;
   expect(soonest).toBeWithin(400, 600);
 });
 
-test('of many, a bounded number are told in a turn, and closed; none is closed before it was told', () => {
+test('a turn notifies and closes a bounded number of sessions; none is closed before it was notified', () => {
   const { broadcaster, enter, turn } = world();
   const entered = Array.from({ length: 1_000 }, () => enter());
   const told = (): number => entered.filter(({ reader }) => reader.got.length > 0).length;
@@ -125,7 +128,7 @@ test('of many, a bounded number are told in a turn, and closed; none is closed b
   }
 });
 
-test('one that keeps up is closed when it has answered the ping behind the last message', () => {
+test('a session that keeps up is closed when it has answered the ping after the last message', () => {
   const { broadcaster, enter } = world();
   const { session, reader } = enter();
   broadcaster.goAway(new Prng(7));
@@ -139,7 +142,7 @@ test('one that keeps up is closed when it has answered the ping behind the last 
   expect([reader.closed, broadcaster.sessions.size]).toEqual([CLOSED, 0]);
 });
 
-test('what waits for an interval is sent at once', () => {
+test('messages that wait for an interval are sent at once', () => {
   const { broadcaster, enter } = world();
   const { session, reader } = enter();
   const topic = new TopicState('trade:ACME');
@@ -152,7 +155,7 @@ test('what waits for an interval is sent at once', () => {
   expect(reader.closed).toEqual(CLOSED);
 });
 
-test('one that is behind has the notice first, then all that waits, window by window', () => {
+test('a session that is behind gets the notice first, then everything that waits, window by window', () => {
   const { broadcaster, enter } = world();
   const { session, reader } = enter();
   const topic = new TopicState('trade:ACME');
@@ -177,7 +180,7 @@ test('one that is behind has the notice first, then all that waits, window by wi
   expect(seqs).toEqual(trades.map((_, i) => i + 1));
 });
 
-test('what waits for an interval is not told ahead of a long answer', () => {
+test('messages that wait for an interval are not sent ahead of a long answer', () => {
   const { broadcaster, enter } = world();
   const { session, reader } = enter();
   const topic = new TopicState('trade:ACME');
@@ -200,7 +203,7 @@ test('what waits for an interval is not told ahead of a long answer', () => {
   expect(types(reader.got).indexOf('ack')).toBe(50_000);
 });
 
-test('when the time is over all are closed, whatever waits', () => {
+test('when the time is over all sessions are closed, whatever still waits', () => {
   const { broadcaster, enter } = world();
   const { reader } = enter();
   broadcaster.goAway(new Prng(7));

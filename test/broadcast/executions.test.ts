@@ -1,6 +1,6 @@
 /**
- * Executions for an owner with many sessions, over virtual sockets: what each gets and in which order, and how
- * many are sent to in a turn where sending takes time, by a manual clock.
+ * Executions for an owner with many sessions, over virtual sockets: what each session gets and in which order, and
+ * to how many sessions a turn sends when sending takes time (by a manual clock).
  */
 
 import { describe, expect, test } from 'bun:test';
@@ -21,7 +21,7 @@ import { at, instrument } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 
 const SEND_NANOS = 100_000;
-/** A turn sends for about 2 ms. */
+/** How many sessions one turn serves: a turn sends for about 2 ms. */
 const SENT_A_TURN = 21;
 const SESSIONS = 100;
 const TIME = at(1);
@@ -37,7 +37,7 @@ class Pit {
   readonly broadcaster: Broadcaster;
   readonly readers: Reader[] = [];
   onSend: (frames: Reader['frames']) => void = () => {};
-  /** Frames that were sent, in all. */
+  /** Frames sent to all sessions together. */
   sent = 0;
   private seq = 2;
 
@@ -65,7 +65,7 @@ class Pit {
     return { session, frames };
   }
 
-  /** A command of the owner had so many executions. */
+  /** A command of the owner caused this many executions. */
   execute(symbol: string, count = 3): void {
     const executions = Array.from({ length: count }, () => ({
       owner: 'desk',
@@ -74,7 +74,7 @@ class Pit {
     this.broadcaster.accept({ lastSeq: this.seq, events: [], executions });
   }
 
-  /** What a reader was sent: symbols of definitions, places of executions, types of all else. */
+  /** What a reader was sent: the symbols of definitions, the seqs of executions, the types of all else. */
   seen({ frames, session }: Reader): (string | number)[] {
     const { scalesOf } = this.broadcaster.encoders;
     const messages = frames.flatMap((frame) =>
@@ -115,14 +115,14 @@ async function turn(): Promise<void> {
 }
 
 describe('executions of an owner with many sessions', () => {
-  test('a turn sends to some, the next ones to the others, and each has all in order', async () => {
+  test('a turn sends to some sessions, the next turns to the others, and each gets everything in order', async () => {
     const pit = new Pit();
     pit.execute('ONE');
     expect(pit.sent).toBeWithin(SENT_A_TURN - 2, SENT_A_TURN + 1);
     pit.execute('TWO');
     for (let before = pit.sent; before < SESSIONS; before = pit.sent) {
       await turn();
-      // Of those that both wait for, one after the other; the first ones have them by now.
+      // Both groups wait for these executions; by now the first sessions have them.
       expect(pit.sent - before).toBeLessThanOrEqual(SENT_A_TURN + 1);
     }
     for (let i = 0; i < 20; i++) await turn();
@@ -130,7 +130,7 @@ describe('executions of an owner with many sessions', () => {
       expect(pit.seen(reader)).toEqual(['ONE', 3, 4, 5, 'TWO', 6, 7, 8]);
   });
 
-  test('they are encoded once a form', async () => {
+  test('they are encoded once for each form', async () => {
     const pit = new Pit();
     pit.execute('ONE');
     for (let i = 0; i < 20; i++) await turn();
@@ -139,7 +139,7 @@ describe('executions of an owner with many sessions', () => {
     expect(new Set(pit.readers.map(({ frames }) => frames.at(-1))).size).toBe(2);
   });
 
-  test('a session that ends while it is sent to gets no more, and the others go on', async () => {
+  test('a session that ends in the middle gets no more, and the others still get everything', async () => {
     const pit = new Pit();
     pit.execute('ONE');
     pit.execute('TWO');
@@ -153,7 +153,7 @@ describe('executions of an owner with many sessions', () => {
     expect(pit.seen(pit.readers.at(-2)!)).toEqual(['ONE', 3, 4, 5, 'TWO', 6, 7, 8]);
   });
 
-  test('they come ahead of the answer to a command, of the word that the server stops, and of another owner', async () => {
+  test('they are sent before the reply to a command, the shutdown notice, and executions of another owner', async () => {
     const pit = new Pit();
     const { executions } = pit.broadcaster;
     pit.execute('ONE');

@@ -1,4 +1,4 @@
-/** Turns: bounded, nobody waits where there is room, and each comes round within what is promised. */
+/** Fair queue: bounded; nobody waits while there is room; each job starts within the promised number of turns. */
 
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
@@ -12,20 +12,20 @@ const CLIENTS = ['a', 'b', 'c', 'd'];
 
 interface Asked extends Read {
   hasBegun: boolean;
-  /** Turns that its client may have before it, this one included. */
+  /** How many turns its client may take before it, its own included. */
   within: number;
   ahead: number | null;
 }
 
-/** Turns at work, whose promises are checked at each step. */
+/** Jobs at work; the promises are checked at each step. */
 class Model {
   readonly limits: { playbacksMax: number; playbacksPerClientMax: number };
   readonly turns: FairQueue;
   readonly waiting: Asked[] = [];
   readonly held: Asked[] = [];
-  /** Of each client whether its last was the oldest, and whether the shortest. */
+  /** For each client, whether its last job was the oldest that waited, and whether it was the shortest. */
   private readonly last = new Map<string, readonly [boolean, boolean]>();
-  /** Of each client that could begin, which others did since its own last. */
+  /** For each client that could begin, which other clients began since its own last job. */
   private readonly passes = new Map<string, string[]>();
 
   constructor(playbacksMax: number, playbacksPerClientMax: number) {
@@ -85,11 +85,11 @@ class Model {
     turn.hasBegun = true;
     this.held.push(turn);
     const index = this.waiting.indexOf(turn);
-    if (index < 0) return; // it did not wait
+    if (index < 0) return; // it began at once
     const { client } = turn;
     const all = this.of(client);
     const least = Math.min(...all.map(({ distance }) => distance));
-    // Of two that follow each other one is the oldest, and one the shortest.
+    // Of two consecutive jobs of a client one is the oldest, and one the shortest.
     const [wasOldest, wasShortest] = this.last.get(client) ?? [true, true];
     const [isOldest, isShortest] = [turn === all[0], turn.distance === least];
     expect([isOldest || wasOldest, isShortest || wasShortest]).toEqual([true, true]);
@@ -101,7 +101,7 @@ class Model {
     this.passed(client);
   }
 
-  /** Of clients that could begin nobody has two turns while another waits for one. */
+  /** No client begins twice while another client that could begin waits for its first. */
   private passed(client: string): void {
     this.passes.delete(client);
     for (const other of CLIENTS) {
@@ -118,7 +118,7 @@ class Model {
   }
 }
 
-test('bounded, nobody waits where there is room, and each comes round within what is promised', () => {
+test('it is bounded, nobody waits while there is room, and each job starts within the promise', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 1e6 }), (seed) => {
       const prng = new Prng(seed);
@@ -138,7 +138,7 @@ test('bounded, nobody waits where there is room, and each comes round within wha
   );
 });
 
-test('a crowd of one client: an ordinary one that comes late is the second, the last one comes', () => {
+test('in a crowd of jobs of one client, a short late job is second, and the last job still starts', () => {
   const turns = new FairQueue({ playbacksMax: 4, playbacksPerClientMax: 1 });
   const begun: number[] = [];
   const ask = (client: string, id: number, distance: number): boolean =>
@@ -148,7 +148,7 @@ test('a crowd of one client: an ordinary one that comes late is the second, the 
   for (let i = 0; i < 2; i++) turns.end('crowd');
   expect(begun).toEqual([0, 1, 2_000]);
   expect(ask('other', 3_000, 1e9)).toBe(true);
-  // Short ones come for ever, and the oldest that waits has every other turn.
+  // Short jobs arrive for ever; every other turn still goes to the oldest job that waits.
   for (let id = 4_000; begun.length < 1_000; id++) {
     ask('crowd', id, 10);
     turns.end('crowd');

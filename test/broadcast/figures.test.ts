@@ -1,4 +1,4 @@
-/** What grows with sessions and instruments is counted in steps, and what is kept of it stays in order. */
+/** Figures over all sessions and instruments are computed in steps, and stay correct and in order meanwhile. */
 
 import { expect, test } from 'bun:test';
 
@@ -12,10 +12,10 @@ import { Freshness } from '../../src/app/freshness';
 import { at, instrument } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
 
-/** No step looks at more. */
+/** No step looks at more entries than this. */
 const AT_ONCE_MAX = 256;
 
-/** @returns what each step looked at, and what it comes to */
+/** @returns how many entries each step looked at, and the result */
 function stepped<T>(work: Generator<unknown, T>, seen: () => number): [number[], T] {
   const steps: number[] = [];
   for (let before = 0; ; before = seen()) {
@@ -25,7 +25,7 @@ function stepped<T>(work: Generator<unknown, T>, seen: () => number): [number[],
   }
 }
 
-test('sessions are counted some at a time, also while they leave', () => {
+test('sessions are counted in steps, also while some of them leave', () => {
   const broadcaster = new Broadcaster(
     { topicsMax: 100, sessionBoundary: 0 },
     { publish: () => 1 },
@@ -47,7 +47,7 @@ test('sessions are counted some at a time, also while they leave', () => {
   expect(broadcaster.sessions.size).toBe(500);
 });
 
-test('feeds are counted some at a time, and the longest silent are named in order', () => {
+test('feeds are counted in steps, and those that were silent longest are listed in order', () => {
   const clock = new ManualClock(at(100_000));
   let seen = 0;
   const feeds = Array.from({ length: 1_000 }, (_, i) => ({
@@ -67,7 +67,7 @@ test('feeds are counted some at a time, and the longest silent are named in orde
   expect([stale.count, stale.feeds.map(({ since }) => since)]).toEqual([1_000, expected]);
 });
 
-test('statuses are in the order of their seq, those of a start as well', () => {
+test('statuses are listed in the order of their seq, also those restored at a start', () => {
   const mirror = new Mirror(0);
   const status = (symbol: string, seq: number): Status =>
     ({
@@ -82,7 +82,7 @@ test('statuses are in the order of their seq, those of a start as well', () => {
     }) as unknown as Status;
   for (const symbol of ['A', 'B', 'C']) mirror.define(instrument(symbol, { seq: 1 }));
   const seqs = (): number[] => mirror.statuses().map(({ seq }) => seq);
-  // A start goes through instruments, and not through seqs.
+  // A start restores in the order of instruments, not of seqs.
   for (const [symbol, seq] of [
     ['A', 9],
     ['B', 4],

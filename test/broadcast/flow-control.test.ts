@@ -1,4 +1,4 @@
-/** The flight over virtual lines: no line is idle, none holds much more than it takes in a moment. */
+/** Flow control over virtual lines: no line is idle, and none holds much more than it can carry in a short time. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -7,7 +7,10 @@ import { FlowControl } from '../../src/broadcast/sessions/flow-control';
 const WINDOW_MAX = 2_097_152;
 const FRAME = 16_384;
 
-/** Sends so many bytes as a session does. @returns how long it took, and the longest way of a frame after the first window */
+/**
+ * Sends a number of bytes as a session does. @returns how long it took, and the longest delay of a frame after the
+ * first window
+ */
 function send(bytes: number, bytesPerSecond: number, rttMs: number) {
   const flight = new FlowControl(WINDOW_MAX);
   const pongs: { readonly number: number; readonly atMs: number }[] = [];
@@ -45,9 +48,9 @@ describe('a line of', () => {
         const bytes = Math.min(20 * pace, 50_000_000) + 500_000;
         const { tookMs, longestMs, flight } = send(bytes, pace, rttMs);
         const needsMs = (bytes / pace) * 1_000;
-        // Behind the first window a frame is under way no longer than it takes a moment, or the smallest window.
+        // After the first window a frame is delayed by the target time at most, or by the smallest window.
         expect(longestMs).toBeLessThan(3_500 + (2 * FRAME * 1_000) / pace);
-        // Few round trips are lost at the beginning; beyond that the line is never idle.
+        // A few round trips are lost at the beginning; after that the line is never idle.
         const idealMs = Math.max(needsMs, (bytes / (WINDOW_MAX / 2)) * rttMs);
         expect(tookMs).toBeLessThan(1.15 * idealMs + 8 * rttMs);
         expect(flight.isEmpty).toBe(true);
@@ -57,7 +60,7 @@ describe('a line of', () => {
   }
 });
 
-test('a pong of any ping is progress, and one that answers none is nothing', () => {
+test('a pong that answers any ping counts as progress; a pong that answers none does not', () => {
   const flight = new FlowControl(WINDOW_MAX);
   const first = flight.ping(100, 1_000);
   const second = flight.ping(200, 1_010);
@@ -66,7 +69,7 @@ test('a pong of any ping is progress, and one that answers none is nothing', () 
   expect(flight.pong(Number.NaN, 6_000)).toBeUndefined();
   expect(flight.pong(99, 6_000)).toBeUndefined();
   expect([flight.silentMs(6_000), flight.bytes]).toEqual([5_000, 600]);
-  flight.pong(second, 6_000); // also the first
+  flight.pong(second, 6_000); // this also answers the first ping
   expect([
     flight.silentMs(6_500),
     flight.bytes,
@@ -77,7 +80,7 @@ test('a pong of any ping is progress, and one that answers none is nothing', () 
   expect([flight.isEmpty, flight.bytes, flight.silentMs(99_000)]).toEqual([true, 0, 0]);
 });
 
-test('so is a socket that holds back less than before, and nothing else', () => {
+test('a socket that holds back less than before counts as progress too, and nothing else does', () => {
   const flight = new FlowControl(WINDOW_MAX);
   flight.ping(100, 1_000);
   flight.look(50_000, 2_000);
@@ -89,31 +92,31 @@ test('so is a socket that holds back less than before, and nothing else', () => 
   expect(flight.silentMs(5_000)).toBe(1_000);
 });
 
-/** Asks with so much ahead of the ping, and has the pong in so many ms. */
+/** Sends a ping after so many bytes, and gets its pong after so many milliseconds. */
 function trip(flight: FlowControl, bytes: number, atMs: number, rttMs: number) {
   const number = flight.ping(bytes, atMs);
   return flight.pong(number, atMs + rttMs);
 }
 
-test('the quickest round trip counts for ten seconds, and is then measured with nothing else under way', () => {
+test('the fastest round trip is kept for ten seconds, then measured again with nothing else in flight', () => {
   const flight = new FlowControl(WINDOW_MAX);
   trip(flight, 0, 0, 5);
-  expect(trip(flight, 20_000, 9_000, 205)).toBe('fair'); // slower by 200
+  expect(trip(flight, 20_000, 9_000, 205)).toBe('fair'); // slower by 200 ms
   flight.renew(9_500);
   expect([flight.wantsMeasure, flight.roomBytes > 0]).toEqual([false, true]);
   flight.ping(20_000, 11_000);
   flight.renew(11_000);
-  // Nothing goes until all under way was read, and then a ping alone.
+  // Nothing is sent until everything in flight was read; then a ping is sent alone.
   expect([flight.wantsMeasure, flight.roomBytes]).toEqual([false, 0]);
   expect(flight.pong(undefined, 11_300)).toBe('late');
   expect([flight.wantsMeasure, flight.roomBytes, flight.rttMinMs]).toEqual([true, 0, 5]);
   expect(trip(flight, 0, 11_300, 200)).toBe('soon');
   expect([flight.wantsMeasure, flight.rttMinMs]).toEqual([false, 200]);
   expect(flight.roomBytes).toBeGreaterThan(0);
-  // A line that is quicker again shows at once.
+  // A line that became faster is noticed at once.
   trip(flight, 20_000, 12_000, 30);
   expect(flight.rttMinMs).toBe(30);
-  // What waits on the line is never taken for its delay.
+  // Time that data waits on the line never counts as the delay of the line.
   for (let atMs = 13_000; atMs < 60_000; atMs += 1_000) trip(flight, 20_000, atMs, 400);
   expect(flight.rttMinMs).toBe(30);
 });

@@ -1,4 +1,4 @@
-/** Replays that hold nothing up: paused, unread or waiting for their time they give their slot up; and waits that end. */
+/** Idle replays block nobody: paused, unread or early, they release their slot. Waits for a slot are bounded. */
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -28,7 +28,7 @@ class World {
   readonly source = new SteeredPlays(10);
   readonly plays: Playbacks;
   private readonly pongs: (() => boolean)[] = [];
-  /** What the timers of replays do. */
+  /** The callbacks that the timers of replays would call. */
   private readonly pulls: (() => void)[] = [];
   private readonly account = new ByteAccount({
     clientBytesMax: Infinity,
@@ -118,7 +118,7 @@ class World {
     }
   }
 
-  /** Time goes by, with the looks of the server. */
+  /** Advances the time, and lets the server look at its sessions. */
   async pass(ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += 100) {
       this.clock.advance(100e6);
@@ -131,8 +131,8 @@ class World {
 
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
 
-describe('[R6] a replay gives its slot up', () => {
-  test('paused for long; another gets it, and it goes on where it was when that has ended', async () => {
+describe('[R6] a replay releases its slot', () => {
+  test('when it is paused for long; another gets the slot, and later it continues where it was', async () => {
     const world = new World();
     const last = 6_000;
     const [one, two] = [world.enter(last), world.enter(last)];
@@ -147,7 +147,7 @@ describe('[R6] a replay gives its slot up', () => {
     expect(two.told).toMatchObject([{ code: 'overloaded' }]); // it is not idle yet
     await world.pass(400);
     expect(world.plays.counts.open).toBe(0);
-    expect(world.source.held.size).toBe(0); // nor does the thread hold anything
+    expect(world.source.held.size).toBe(0); // and the thread holds nothing for it
     two.ask('start', { toSeq: 50 });
     await world.settle();
     expect(two.seqs()).toEqual(upTo(50));
@@ -159,7 +159,7 @@ describe('[R6] a replay gives its slot up', () => {
     expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
   });
 
-  test('not read for long; it goes on when its reader does, without loss', async () => {
+  test('when its reader reads nothing for long; it continues without loss when the reader does', async () => {
     const world = new World();
     const last = 6_000;
     const one = world.enter(last);
@@ -176,17 +176,17 @@ describe('[R6] a replay gives its slot up', () => {
     expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
   });
 
-  test('when the next message is due much later; it comes at its time', async () => {
+  test('when the next message is due much later; the message is sent when due', async () => {
     const world = new World();
     const one = world.enter(6);
-    one.ask('start', { toSeq: 6, speed: 1 }); // a tenth of a second between two
+    one.ask('start', { toSeq: 6, speed: 1 }); // a tenth of a second between two messages
     await world.settle();
     const slow = world.enter(3);
     await world.pass(700);
     one.pull();
     await world.settle();
     expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: 6 });
-    // Of a market at night: so much slower that each wait is longer than an idle replay has a slot.
+    // A market at night: so slow that each wait is longer than an idle replay keeps its slot.
     const source = world.source as unknown as { read(play: number): { atMs: number[] } };
     const read = source.read.bind(world.source);
     source.read = (play) => {
@@ -207,7 +207,7 @@ describe('[R6] a replay gives its slot up', () => {
     expect(slow.seqs()).toEqual([1, 2]);
   });
 
-  test('but not within a step, of which a part would come again; there it ends when it is left for long', async () => {
+  test('but not in the middle of a group of messages of one event, which would be repeated; there it ends if idle for long', async () => {
     const world = new World();
     const source = world.source as unknown as { read(play: number): { borders: number[] } };
     const read = source.read.bind(world.source);
@@ -216,7 +216,7 @@ describe('[R6] a replay gives its slot up', () => {
       return { ...chunk, borders: chunk.borders.map((seq) => (seq % 2 === 0 ? seq : 0)) };
     };
     const one = world.enter(6);
-    one.ask('start', { toSeq: 6, speed: 1 }); // a tenth of a second between two
+    one.ask('start', { toSeq: 6, speed: 1 }); // a tenth of a second between two messages
     await world.settle();
     await world.pass(200);
     expect(one.seqs()).toEqual([1, 2, 3]);
@@ -233,7 +233,7 @@ describe('[R6] a replay gives its slot up', () => {
     expect((one.told.at(-1) as { message: string }).message).toContain('up to 5');
   });
 
-  test('and ends with a code where it finds no other for long', async () => {
+  test('and ends with an error code if it gets no slot again for long', async () => {
     const world = new World();
     const last = 6_000;
     const [one, two] = [world.enter(last), world.enter(last)];
@@ -253,12 +253,12 @@ describe('[R6] a replay gives its slot up', () => {
     expect((one.told.at(-1) as { message: string }).message).toContain(`up to ${played}`);
   });
 
-  test('to a client that has at least two fewer, and goes on without loss or repetition', async () => {
+  test('to a client with at least two fewer, and continues without loss or repetition', async () => {
     const world = new World({ ...limits, playbacksMax: 2, playbacksPerClientMax: 2 });
     const last = 6_000;
     const two = [world.enter(last, 'many'), world.enter(last, 'many')];
     for (const one of two) {
-      one.read(false); // it is slow, and never for so long that it is idle
+      one.read(false); // its reader is slow, but never idle for so long that the slot is taken
       one.ask('start', { toSeq: last });
     }
     await world.settle();
@@ -266,7 +266,7 @@ describe('[R6] a replay gives its slot up', () => {
     first.ask('start', { toSeq: 50, speed: 1 });
     await world.settle();
     expect(world.plays.counts.open).toBe(2);
-    // With one of the two it has its part.
+    // With one of the two slots it has its share.
     again.ask('start', { toSeq: 50 });
     expect(again.told).toMatchObject([{ code: 'overloaded' }]);
     await world.pass(5_500);
@@ -280,7 +280,7 @@ describe('[R6] a replay gives its slot up', () => {
     }
   });
 
-  test('sought elsewhere meanwhile, it goes on there', async () => {
+  test('when a seek arrives while it has no slot, it continues at the new position', async () => {
     const world = new World();
     const one = world.enter(6_000);
     one.ask('start', { toSeq: 6_000 });
@@ -295,7 +295,7 @@ describe('[R6] a replay gives its slot up', () => {
   });
 });
 
-test('[R10] a resume that cannot begin for long is refused, one that began is not', async () => {
+test('[R10] a resume that cannot begin for long is refused; one that has begun is not', async () => {
   const source = new SteeredPlays(10);
   const plays = new Playbacks(source, limits);
   const events = (told: string[], isFirst: boolean): QueuedEvents => ({

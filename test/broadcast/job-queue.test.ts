@@ -1,4 +1,4 @@
-/** Desk: jobs in their order, a bounded cost in one turn. */
+/** Job queue: jobs run in order, with a bounded cost in one turn. */
 
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { SystemClock } from '../../src/base/clock';
 import { JobQueue } from '../../src/broadcast/subscriptions/job-queue';
 
-test('jobs are done in their order, and a turn ends with the job that brings it to its cost', async () => {
+test('jobs run in order, and a turn ends after the job that reaches its cost limit', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 40 }),

@@ -1,4 +1,4 @@
-/** Resumes at every stage: whole and in order, or a reset; bounded in a storm, and nothing left behind. */
+/** Resumes under every condition: complete and in order, or a reset; bounded under load; nothing is left behind. */
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
@@ -31,7 +31,7 @@ interface Reader {
   pong(): boolean;
 }
 
-/** A broadcaster whose memory is the newest events, and whose journal answers as it is told. */
+/** A broadcaster that keeps the newest events in memory, with a journal that the test steers. */
 class Floor {
   readonly clock = new ManualClock();
   readonly source: SteeredPlays;
@@ -39,12 +39,12 @@ class Floor {
   readonly broadcaster: Broadcaster;
   readonly readers: Reader[] = [];
   readonly events: BatchEvent[] = [{ ...instrument(), seq: 1 }];
-  /** Events that were gone through in memory. */
+  /** How many events in memory were scanned. */
   looked = 0;
   private readonly byNative = new Map<string, Set<Message[]>>();
 
   constructor(playsMax: number, framesMax: number, memory: number) {
-    this.clock.advance(3_600e9); // a session knows no time before it is looked at
+    this.clock.advance(3_600e9); // a session has no current time until the server looks at it
     this.source = new SteeredPlays(framesMax);
     this.plays = new Playbacks(this.source, playLimits(playsMax));
     const publish = (topic: string, data: string | Uint8Array): void => {
@@ -119,7 +119,7 @@ class Floor {
       pong: () => {
         if (ponged === pings) return false;
         ponged = pings;
-        session.pong(this.clock.monotonicMs(), pings); // also those before it
+        session.pong(this.clock.monotonicMs(), pings); // the pong also answers all earlier pings
         return true;
       },
     };
@@ -127,7 +127,7 @@ class Floor {
     return reader;
   }
 
-  /** Lets everything happen that can, without the market. */
+  /** Lets everything happen that can happen without new market data. */
   async settle(): Promise<void> {
     for (let idle = 0; idle < 2;) {
       await new Promise((resolve) => setImmediate(resolve));
@@ -151,8 +151,8 @@ function fromTo(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }
 
-describe('a storm of resumers', () => {
-  test('out of memory: eight a turn, each as much as may be', async () => {
+describe('many resumes at once', () => {
+  test('from memory: eight a turn, each with as much as is allowed', async () => {
     const floor = new Floor(4, 500, 100_000);
     floor.run(5_000);
     const readers = Array.from({ length: 1_000 }, () => floor.enter());
@@ -170,7 +170,7 @@ describe('a storm of resumers', () => {
     expect(floor.source.requests).toEqual([]);
   });
 
-  test('out of the journal: a few at a time, the others in turn, while the market runs', async () => {
+  test('from the journal: a few at a time, the others in turn, while the market runs', async () => {
     const floor = new Floor(4, 400, 50);
     floor.run(600);
     const readers = Array.from({ length: 500 }, () => floor.enter());
@@ -193,8 +193,11 @@ describe('a storm of resumers', () => {
   });
 });
 
-describe('a crowd behind one address', () => {
-  /** Gives each answer and each pong that is due but those of some readers, and looks, until it is so. */
+describe('many readers behind one address', () => {
+  /**
+   * Gives every answer and pong that is due, except pongs of the `standing` readers, and looks at sessions, until
+   * the condition holds.
+   */
   async function until(floor: Floor, isSo: () => boolean, standing: readonly Reader[] = []) {
     for (let lookedMs = 0; !isSo();) {
       await new Promise((resolve) => setImmediate(resolve));
@@ -206,7 +209,7 @@ describe('a crowd behind one address', () => {
   }
   const isDone = (reader: Reader): boolean => reader.done.length > 0;
 
-  test('[R10] each waits with a word at once and behind each heartbeat, has its slices, and all of it', async () => {
+  test('[R10] each is sent `queued` at once and after each heartbeat, is served in slices, and gets everything', async () => {
     const floor = new Floor(2, 20, 50);
     floor.run(700);
     const readers = Array.from({ length: 40 }, () => floor.enter());
@@ -231,14 +234,14 @@ describe('a crowd behind one address', () => {
       const types = reader.told.map(({ type }) => type);
       expect(types.lastIndexOf('queued')).toBeLessThan(types.indexOf('instrument'));
     }
-    // A turn is so many chunks of 20; what one has left behind them is read in further turns.
+    // A turn has at most 20 chunks; what a reader has left after them is read in later turns.
     expect(floor.source.requests.length).toBeGreaterThan(40 * (600 / (20 * SHARE_CHUNKS)));
     expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
   });
 
-  test('[R10] one to whom a turn brought nothing waits for its next with a word', async () => {
+  test('[R10] a reader that got nothing in its turn waits for the next one and is sent `queued`', async () => {
     const floor = new Floor(1, 20, 50);
-    floor.run(6 * 20 * SHARE_CHUNKS); // memory has the end: six turns each
+    floor.run(6 * 20 * SHARE_CHUNKS); // memory has the newest events: six turns each from the journal
     const readers = [floor.enter(), floor.enter()];
     for (const reader of readers) reader.resume(1, { topics: ['status'] });
     await until(floor, () => readers.every(isDone));
@@ -247,7 +250,7 @@ describe('a crowd behind one address', () => {
     expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
   });
 
-  test('one that comes late and missed little has it within a few turns', async () => {
+  test('one that arrives late and missed little gets it within a few turns', async () => {
     const floor = new Floor(2, 20, 50);
     floor.run(700);
     for (let i = 0; i < 100; i++) floor.enter().resume(5);
@@ -256,14 +259,14 @@ describe('a crowd behind one address', () => {
     late.resume(floor.lastSeq - 70);
     const before = floor.source.requests.length;
     await until(floor, () => isDone(late));
-    // It is the second at most, and has all in one turn; those beside it may begin another meanwhile.
+    // It is second at the latest and gets everything in one turn; meanwhile others may begin another turn.
     expect(floor.source.requests.length - before).toBeLessThanOrEqual(5);
     expect(placesOf(late)).toEqual(fromTo(floor.lastSeq - 69, floor.lastSeq));
     expect(floor.readers.filter(isDone).length).toBeLessThan(5);
     await floor.settle();
   });
 
-  test('readers that take nothing give their slots up, and go on where they were', async () => {
+  test('readers that read nothing release their slots, and continue later where they were', async () => {
     const floor = new Floor(2, 400, 50);
     floor.run(3_000);
     const standing = [floor.enter(), floor.enter()];
@@ -278,7 +281,7 @@ describe('a crowd behind one address', () => {
     for (const reader of floor.readers) expect(placesOf(reader)).toEqual(fromTo(6, floor.lastSeq));
   });
 
-  test('one that nobody waits for keeps its slot, however slowly it reads', async () => {
+  test('a resume keeps its slot, however slowly it reads, while nobody waits for the slot', async () => {
     const floor = new Floor(2, 400, 50);
     floor.run(3_000);
     const reader = floor.enter();
@@ -293,8 +296,8 @@ describe('a crowd behind one address', () => {
   });
 });
 
-describe('a resume out of the journal', () => {
-  test('whatever happens meanwhile it is whole, or a reset tells why it is not; nothing is left', async () => {
+describe('a resume from the journal', () => {
+  test('is complete or ends in a reset with a reason, under random actions; nothing is left behind', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 1e6 }), async (seed) => {
         const prng = new Prng(seed);
@@ -319,7 +322,7 @@ describe('a resume out of the journal', () => {
           () => void some().pong(),
           () => new Promise((resolve) => setImmediate(resolve)),
           () => void (prng.chance(0.05) && some().session.gone()),
-          // Not by the clock of the sessions, which would count as slow.
+          // Not the clock of the sessions: by that they would count as slow.
           () => floor.plays.look((lookedMs += prng.int(0, 400))),
           () => floor.broadcaster.look(),
           () => floor.broadcaster.heartbeats.sendAll(),
@@ -341,12 +344,12 @@ describe('a resume out of the journal', () => {
           else {
             expect(['not-kept', 'too-slow']).toContain(reset.reason);
             expect(reset.seq).toBe(ack.seq);
-            // What came before is in order; live goes on behind the answer.
+            // What arrived before the reset is in order; live messages follow the answer.
             const before = seqs.filter((seq) => seq <= reset.seq);
             expect(before).toEqual(fromTo(place + 1, place + before.length));
             expect(seqs.slice(before.length)).toEqual(fromTo(ack.seq + 1, floor.lastSeq));
           }
-          // The definition comes first, whatever becomes of it; before it only that it waits.
+          // The definition comes first, however the resume ends; only `queued` may come before it.
           const first = reader.told.findIndex((m) => m.type !== 'queued' && m.type !== 'heartbeat');
           expect(reader.told[first]).toMatchObject({ type: 'instrument', symbol: SYMBOL });
           expect(reader.told.findLastIndex((m) => m.type === 'queued')).toBeLessThan(first);
@@ -356,10 +359,10 @@ describe('a resume out of the journal', () => {
     );
   });
 
-  test('[R4] one that loses ground from round to round is told the state', async () => {
+  test('[R4] one that falls further behind in each round is sent the state instead', async () => {
     const floor = new Floor(1, 100_000, 10);
     floor.run(10_000);
-    const reader = floor.enter({ ...LIMITS, outboxBytesMax: 16_384 }); // four times that is the window, for 1,000 trades
+    const reader = floor.enter({ ...LIMITS, outboxBytesMax: 16_384 }); // the window is four times that, for 1,000 trades
     reader.resume(5);
     let rounds = 0;
     while (reader.done.length === 0) {
@@ -369,7 +372,7 @@ describe('a resume out of the journal', () => {
       reader.pong();
       await new Promise((resolve) => setImmediate(resolve));
     }
-    await floor.settle(); // what waits for a slow reader, its answer behind it
+    await floor.settle(); // what waits for a slow reader, followed by its answer
     expect(rounds).toBeLessThan(10);
     expect(reader.told.find((m) => m.type === 'reset')).toMatchObject({
       reason: 'too-slow',
@@ -378,7 +381,7 @@ describe('a resume out of the journal', () => {
     expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
   });
 
-  test('a session that has just come is not taken for one that does not answer', async () => {
+  test('a session that has just connected does not count as one that stopped answering', async () => {
     const floor = new Floor(1, 10, 10);
     floor.run(500);
     const reader = floor.enter();
@@ -390,7 +393,7 @@ describe('a resume out of the journal', () => {
     expect(placesOf(reader)).toEqual(fromTo(6, floor.lastSeq));
   });
 
-  test('[R3] what the journal has not got is not passed over', async () => {
+  test('[R3] events that the journal does not have are not skipped silently', async () => {
     const floor = new Floor(1, 10, 10);
     floor.run(500);
     floor.source.isBroken = true;
@@ -401,10 +404,10 @@ describe('a resume out of the journal', () => {
     expect(reader.told[1]).toMatchObject({ reason: 'not-kept', seq: floor.lastSeq });
   });
 
-  test('[S6] an instrument that comes while a resume waits for its turn falls under its *', async () => {
+  test('[S6] a `*` also covers an instrument defined while the resume waits for its turn', async () => {
     const floor = new Floor(1, 10, 1_000);
     floor.run(10);
-    for (let i = 0; i < 8; i++) floor.enter().resume(2); // the turn's share
+    for (let i = 0; i < 8; i++) floor.enter().resume(2); // the share of the turn
     const reader = floor.enter();
     reader.resume(2, { topics: ['trade:*'] });
     expect(reader.done).toEqual([]);

@@ -1,4 +1,7 @@
-/** Long answers: made as they are read, so one that reads nothing holds little, and no turn makes much of it. */
+/**
+ * Long answers are made while they are read: a session that reads nothing costs little memory, and a turn little
+ * time.
+ */
 
 import { expect, test } from 'bun:test';
 
@@ -32,7 +35,7 @@ function world() {
   const account = new ByteAccount({ clientBytesMax: 1e9, clientBytesPerClientMax: 1e9 });
   const told: Message[] = [];
   let pings = 0;
-  /** Native topics joined and left since the newest `turn`, and the most of any turn. */
+  /** Native topics joined and left since the newest `turn`, the most in any turn, and all. */
   const changes = { now: 0, most: 0, all: 0 };
   const change = (): void => {
     changes.all += 1;
@@ -71,22 +74,22 @@ function world() {
   return { broadcaster, session, told, pong, account, clock, changes, turn };
 }
 
-test('one that reads nothing of ten thousand books holds kilobytes, and joins what it was sent', () => {
+test('a session that reads none of ten thousand books costs kilobytes, and joins only topics whose state it was sent', () => {
   const { broadcaster, session, told, account } = world();
   broadcaster.subscriptions.subscribe(session, 1, ['book:*'], 0);
   const books = told.filter(({ type }) => type === 'book').length;
   expect(books).toBeWithin(1, 1_000);
   expect(session.topics.size).toBeWithin(books, books + 10);
-  expect(account.total).toBeLessThan(800_000); // eager, its messages took some twenty times as much
+  expect(account.total).toBeLessThan(800_000); // if they were made at once, the messages would take about twenty times as much
   session.gone();
   expect(account.total).toBe(0);
 });
 
-test('[S5] what happens while it is made is in a state, or follows it; and short messages go between', async () => {
+test('[S5] changes during the answer are in a state or follow it; short messages are sent in between', async () => {
   const { broadcaster, session, told, pong, account } = world();
   let done = 0;
   broadcaster.subscriptions.subscribe(session, 7, ['book:*', 'trade:*'], 0, () => void done++);
-  await Bun.sleep(0); // trades are joined some at a time
+  await Bun.sleep(0); // topics of trades are joined a few at a time
   const late = `S${COUNT - 1}`;
   const change = book('delta', 2 * COUNT + 1, 2 * COUNT, [999, 5], [], { symbol: late, crc: null });
   const trades = trade({ symbol: late, seq: 2 * COUNT + 2, prevSeq: 0 });
@@ -96,7 +99,7 @@ test('[S5] what happens while it is made is in a state, or follows it; and short
   let most = 0;
   for (let before = told.length; pong(); before = told.length)
     most = Math.max(most, told.length - before);
-  await until(() => session.isNative); // of many topics some in each turn
+  await until(() => session.isNative); // of many topics, some are joined in each turn
   expect(done).toBe(1);
   expect(most).toBeLessThan(2_000); // of 20,001
   const at = (isIt: (m: Message) => boolean): number => told.findIndex(isIt);
@@ -109,7 +112,7 @@ test('[S5] what happens while it is made is in a state, or follows it; and short
   expect(account.ofKind.answers).toBe(0);
 });
 
-test('native topics of a session of ten thousand are joined and left some in each turn', async () => {
+test('a session on ten thousand topics joins and leaves its native topics over several turns', async () => {
   const { broadcaster, session, told, pong, clock, changes, turn } = world();
   broadcaster.subscriptions.subscribe(session, 1, ['trade:*'], 0);
   while (!session.isNative) {
@@ -117,12 +120,12 @@ test('native topics of a session of ten thousand are joined and left some in eac
     await turn();
   }
   expect(changes.all).toBe(COUNT + 1); // and the topic of definitions
-  // It falls behind: a ping that nobody answers.
+  // It falls behind: it does not answer a ping.
   session.mark(clock.monotonicMs());
   clock.advance(1_000e6);
   session.look(clock.monotonicMs());
   expect(session.isLagging).toBe(true);
-  // What comes meanwhile of a topic that is native, or is not any more, is sent once, and in order.
+  // Each new message is sent once and in order, whether its topic is still native or not.
   const late = trade({ symbol: `S${COUNT - 1}`, seq: 2 * COUNT + 1, prevSeq: 0 });
   broadcaster.accept({ lastSeq: 2 * COUNT + 1, events: [late], executions: [] });
   while (changes.all < 2 * COUNT + 1) await turn();
@@ -143,7 +146,7 @@ test('native topics of a session of ten thousand are joined and left some in eac
   expect(told.filter(({ type }) => type === 'trade').length).toBeLessThan(2);
 });
 
-test('a thousand definitions go to each session in a few frames, before what follows of their topics', () => {
+test('a thousand definitions go to each session in a few frames, before later messages of their topics', () => {
   const clock = new ManualClock();
   const published: string[] = [];
   const native = { publish: (topic: string) => published.push(topic) };
@@ -164,7 +167,7 @@ test('a thousand definitions go to each session in a few frames, before what fol
   expect(published.at(-1)).toBe('b:trade:S999');
 });
 
-test('a wildcard that is named a thousand times is gone through once', () => {
+test('a wildcard that is named a thousand times is expanded once', () => {
   const { broadcaster, session } = world();
   const { subscriptions } = broadcaster;
   let checked = 0;
@@ -177,7 +180,7 @@ test('a wildcard that is named a thousand times is gone through once', () => {
   expect(subscriptions.subscribe(session, 1, names, 0)).toBe(undefined);
   expect(subscriptions.unsubscribe(session, names)).toBe(undefined);
   expect(checked).toBe(2);
-  // Two hundred thousand topics are refused without being gone through.
+  // A request for two hundred thousand topics is refused without expanding it.
   const bars = [
     'tick:*',
     'bar:*:1s',

@@ -1,4 +1,4 @@
-/** What resumes ask about past bars: clients take turns, who waits costs nothing, and no bar comes out of order. */
+/** Requests of resumes for past bars: clients take turns, waiting costs nothing, and bars arrive in order. */
 
 import { expect, test } from 'bun:test';
 
@@ -25,7 +25,7 @@ const REQUEST = { instruments: [], after: 0, lookFrom: 0, upTo: 0 };
 const START = 1_700_000_000;
 const EMPTY: BarsBehind = { instruments: [] };
 
-test('a crowd of one client keeps no other client waiting', async () => {
+test('many resumes of one client do not keep another client waiting', async () => {
   const under: (() => void)[] = [];
   const begun: string[] = [];
   const questions = new PastBarQueries(
@@ -48,7 +48,7 @@ test('a crowd of one client keeps no other client waiting', async () => {
   expect(begun.length).toBeLessThan(10);
 });
 
-test('[W19] what comes first of an answer goes out a little at a time, so that a window holds for it', () => {
+test('[W19] the first part of an answer is sent in small pieces, so that the window limits it', () => {
   let ended: unknown = null;
   const stage = {
     client: 'a',
@@ -71,7 +71,7 @@ test('[W19] what comes first of an answer goes out a little at a time, so that a
   expect(ended).toEqual([]);
 });
 
-test('as long as others have all questions under way it is asked again, and nothing is lost', async () => {
+test('while others use all requests it tries again, and nothing is lost', async () => {
   let asked = 0;
   const ask = (): Promise<unknown> =>
     Promise.resolve(++asked < 3 ? fault('overloaded', 'too many') : EMPTY);
@@ -80,7 +80,7 @@ test('as long as others have all questions under way it is asked again, and noth
   expect(asked).toBe(3);
 });
 
-test('who waits for an answer goes through no topic meanwhile', async () => {
+test('a resume that waits for an answer scans no topic meanwhile', async () => {
   const own = new MirroredInstrument(instrument('A'), 0);
   own.statistics.bars[0]!.add(trade({ symbol: 'A', seq: 1 }));
   const answers = Promise.withResolvers<BarsBehind>();
@@ -100,13 +100,13 @@ test('who waits for an answer goes through no topic meanwhile', async () => {
     yield [own.topics['bar:1s'], own];
   };
   for (let i = 0; i < 10; i++) expect(resume.isReady(topics)).toBe(false);
-  // Once that it may begin, and once more when it is asked for.
+  // Once when it may begin, and once more when the answer is asked for.
   expect(looked).toBe(1);
   answers.resolve({ instruments: [[{ touched: [], fronts: [], newest: 0, bars: [] }]] });
   await new Promise((resolve) => setImmediate(resolve));
 });
 
-test('[D9] a bar that leaves what is kept in the batch that changed it comes in the order of seq', () => {
+test('[D9] a bar that is dropped in the same batch that changed it is sent in the order of seq', () => {
   const told: Bar[] = [];
   const publish = (_: string, data: string | Uint8Array): number => {
     const messages = typeof data === 'string' ? [] : (decodeFrame(data) as Message[]);
@@ -133,7 +133,7 @@ test('[D9] a bar that leaves what is kept in the batch that changed it comes in 
   broadcaster.enter(session);
   subscriptions.subscribe(session, 1, ['bar:A:1s'], 0);
   for (const s of [1, 2, 3]) push([s]);
-  push([1, 4, 1, 4, 5]); // to a bar that is kept, one that pushes it out, to that bar again, and an end behind it
+  push([1, 4, 1, 4, 5]); // to a bar that is kept, one that drops it, to the dropped bar again, and then an end
   expect(late).toEqual([START + 1]);
   broadcaster.revise([{ ...told[0]!, seq: seq - 2, trades: 3, final: true }]);
   expect(told.at(-1)!.trades).toBe(3);

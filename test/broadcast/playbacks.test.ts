@@ -1,4 +1,4 @@
-/** Plays, replays and the desk: bounded, steered at every stage, and nothing left behind. */
+/** Playbacks, replays and the job queue: bounded, correct under every order of answers, and nothing left behind. */
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
@@ -46,8 +46,8 @@ function watched(): QueuedEvents & { readonly told: string[] } {
   };
 }
 
-describe('plays', () => {
-  test('so many are open; others wait for their turn, in order, or leave the line', async () => {
+describe('playbacks', () => {
+  test('a bounded number is open; others wait in order, or leave the queue', async () => {
     const source = new SteeredPlays(10);
     const plays = new Playbacks(source, playLimits(2));
     const open = (): { play: ReturnType<Playbacks['open']>; told: string[] } => {
@@ -58,7 +58,7 @@ describe('plays', () => {
     expect(plays.counts).toEqual({ open: 2, waiting: 3 });
     c.play.close();
     expect(plays.counts).toEqual({ open: 2, waiting: 2 });
-    // The source is still opening it: its slot is free when that is answered.
+    // The source is still opening it: its slot becomes free when the source has answered.
     a.play.close();
     expect(plays.counts).toEqual({ open: 2, waiting: 2 });
     expect(source.asked.map(({ play }) => play)).toEqual([1, 2]);
@@ -74,7 +74,7 @@ describe('plays', () => {
     expect(source.held.size).toBe(0);
   });
 
-  test('those that wait begin when a reload lets them', async () => {
+  test('waiting playbacks begin when a reload raises the limit', async () => {
     const source = new SteeredPlays(10);
     const limits = { ...playLimits(3), playbacksPerClientMax: 1 };
     const plays = new Playbacks(source, limits);
@@ -86,7 +86,7 @@ describe('plays', () => {
     await source.answerAll();
   });
 
-  test('who has as many as one client may waits, and holds up nobody else', async () => {
+  test('a client at its own limit waits without blocking other clients', async () => {
     const source = new SteeredPlays(10);
     const plays = new Playbacks(source, playLimits(3, 2));
     const open = (client: string) => plays.openQueued(client, REQUEST, watched());
@@ -96,7 +96,7 @@ describe('plays', () => {
     open('b');
     expect(plays.counts).toEqual({ open: 3, waiting: 3 });
     await source.answerAll();
-    // The slot that it leaves goes to the next of those that may: not to one of a.
+    // The freed slot goes to the next playback that may begin: not to one of client a.
     other.close();
     await source.answerAll();
     expect(source.requests.length).toBe(4);
@@ -107,7 +107,7 @@ describe('plays', () => {
     expect(plays.counts).toEqual({ open: 3, waiting: 0 });
   });
 
-  test('replays are refused where as many are under way; resumes are not kept waiting by them', async () => {
+  test('replays are refused when the limit of replays is reached; resumes do not wait for them', async () => {
     const source = new SteeredPlays(10);
     const plays = new Playbacks(source, playLimits(3, 2));
     const replay = (client: string) => plays.open(client, REQUEST, watched());
@@ -126,7 +126,7 @@ describe('plays', () => {
     expect(plays.refusal('c')).toBeUndefined();
   });
 
-  test('two chunks are read ahead, and one more for each that is taken', async () => {
+  test('two chunks are read ahead, and one more for each chunk that is taken', async () => {
     const source = new SteeredPlays(10);
     const play = new Playbacks(source, playLimits(1)).open('me', REQUEST, watched());
     await source.answerAll();
@@ -141,7 +141,7 @@ describe('plays', () => {
     expect(play.isOver).toBe(true);
   });
 
-  test('closed or failing at any stage, the slot is free and the source has let go', async () => {
+  test('whenever a playback is closed or fails, its slot is freed and the source has released it', async () => {
     for (let stage = 0; stage <= 14; stage++) {
       for (const how of ['close', 'fail'] as const) {
         const source = new SteeredPlays(10);
@@ -164,7 +164,7 @@ describe('plays', () => {
   });
 });
 
-test('a desk does so many jobs a turn, in order', async () => {
+test('the job queue runs a bounded number of jobs a turn, in order', async () => {
   const desk = new JobQueue(8, new SystemClock().turns);
   const done: number[] = [];
   for (let i = 0; i < 1_000; i++) desk.run(() => void done.push(i));
@@ -174,7 +174,7 @@ test('a desk does so many jobs a turn, in order', async () => {
     const before = done.length;
     await new Promise((resolve) => setImmediate(resolve));
     most = Math.max(most, done.length - before);
-    if (done.length === 504) desk.run(() => void done.push(1_000)); // behind those that wait
+    if (done.length === 504) desk.run(() => void done.push(1_000)); // it runs after those that wait
   }
   await new Promise((resolve) => setImmediate(resolve));
   expect(most).toBe(8);
@@ -185,7 +185,7 @@ test('a desk does so many jobs a turn, in order', async () => {
   expect(more).toHaveLength(8);
 });
 
-/** A session over a virtual socket, whose reader answers pings when told. */
+/** A session over a virtual socket, whose reader answers pings when the test says so. */
 function enter(plays: Playbacks, clock: ManualClock, last = LAST) {
   const told: Message[] = [];
   let pings = 0;
@@ -238,14 +238,14 @@ function enter(plays: Playbacks, clock: ManualClock, last = LAST) {
     pong: (): boolean => {
       if (ponged === pings) return false;
       ponged = pings;
-      session.pong(clock.monotonicMs(), pings); // also those before it
+      session.pong(clock.monotonicMs(), pings); // the pong also answers all earlier pings
       return true;
     },
   };
 }
 
 describe('a replay of a session', () => {
-  test('is bounded by its reader: a window, then nothing until the pong', async () => {
+  test('sends one window, then nothing until the pong', async () => {
     const last = 4_000;
     const source = new SteeredPlays(50);
     const clock = new ManualClock();
@@ -261,7 +261,7 @@ describe('a replay of a session', () => {
     expect(told.slice(0, -1)).toEqual(Array.from({ length: last }, (_, i) => tradeAt(i + 1)));
   });
 
-  test('at its times by the clock: not before they are due, and a pause does not count', async () => {
+  test('sends messages when they are due by the clock, not earlier; a pause does not count', async () => {
     const source = new SteeredPlays(1_000);
     const clock = new ManualClock();
     const { told, ask, pong, session } = enter(new Playbacks(source, playLimits(1)), clock);
@@ -271,7 +271,7 @@ describe('a replay of a session', () => {
       session.pull(clock.monotonicMs());
       while (pong());
     };
-    ask('start', { speed: 10 }); // 10 ms between two
+    ask('start', { speed: 10 }); // 10 ms between two messages
     await source.answerAll();
     while (pong());
     expect(places()).toBe(1);
@@ -285,7 +285,7 @@ describe('a replay of a session', () => {
     expect(places()).toBe(10);
     pass(1);
     expect(places()).toBe(11);
-    // From elsewhere the first is due at once.
+    // After a seek the first message is due at once.
     ask('seek', { fromSeq: 51 });
     await source.answerAll();
     while (pong());
@@ -295,7 +295,7 @@ describe('a replay of a session', () => {
     expect(session.hasSource).toBe(false);
   });
 
-  test('full: a replay is refused, whatever its range', async () => {
+  test('is refused when the server is full, whatever its range', async () => {
     const source = new SteeredPlays(1);
     const plays = new Playbacks(source, playLimits(1));
     const clock = new ManualClock();
@@ -310,7 +310,7 @@ describe('a replay of a session', () => {
     expect(two.session.hasSource).toBe(true);
   });
 
-  test('a flood of seeks opens two plays: the one that was there, and the newest', async () => {
+  test('opens only two playbacks for many seeks: the present one and the newest', async () => {
     const source = new SteeredPlays(10);
     const { told, ask, pong } = enter(new Playbacks(source, playLimits(8)), new ManualClock());
     ask('start');
@@ -326,7 +326,7 @@ describe('a replay of a session', () => {
     expect(told.filter(({ type }) => type === 'ack')).toHaveLength(1_002);
   });
 
-  test('whatever it is asked at whatever moment: one answer each, ascending places, nothing left', async () => {
+  test('answers each request once, in ascending seq, and leaves nothing behind, under random requests', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 1e6 }), async (seed) => {
         const prng = new Prng(seed);

@@ -1,4 +1,7 @@
-/** One session over a virtual socket: what it is sent when it does not keep up, or is on very much. */
+/**
+ * One session over a virtual socket: what it is sent when it does not keep up, or is subscribed to very many
+ * topics.
+ */
 
 import { expect, test } from 'bun:test';
 
@@ -21,7 +24,7 @@ import { LIMITS, socketWith } from '../support/sockets';
 
 const OPTIONS = { topicsMax: 100_000, sessionBoundary: 0 };
 
-/** @param keeps how many frames its backlog takes */
+/** @param keeps how many frames the backlog of its socket takes */
 function enter(keeps: number, own: Partial<Socket> = {}) {
   const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, new ManualClock());
   const frames: Message[][] = [];
@@ -37,7 +40,7 @@ function enter(keeps: number, own: Partial<Socket> = {}) {
   return { broadcaster, session, frames };
 }
 
-test('past its backlog nothing more is encoded for a session, however much it asks for', () => {
+test('nothing more is encoded for a session whose backlog is full, however much it asks for', () => {
   const { broadcaster, session, frames } = enter(2);
   for (let id = 1; id < 10; id++) {
     broadcaster.subscriptions.subscribe(session, id, ['status'], 0);
@@ -47,11 +50,11 @@ test('past its backlog nothing more is encoded for a session, however much it as
   expect(frames).toHaveLength(3);
 });
 
-test('one that does not answer is closed once, and told of once', () => {
+test('a session that stops answering is closed once and reported once', () => {
   const clock = new ManualClock();
   const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, clock);
   let terminated = 0;
-  // Its close is heard of much later, if at all.
+  // The close event arrives much later, if at all.
   const socket = socketWith({ getBufferedAmount: () => 1e6, terminate: () => (terminated += 1) });
   const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
   broadcaster.enter(session);
@@ -65,7 +68,7 @@ test('one that does not answer is closed once, and told of once', () => {
   expect([broadcaster.lagged, finished(broadcaster.figures()).lagging]).toEqual([1, 0]);
 });
 
-test('[T7] more heads than one heartbeat holds go out in several', () => {
+test('[T7] heads that do not fit into one heartbeat are sent in several', () => {
   const { broadcaster, session, frames } = enter(1_000);
   broadcaster.hydrate(
     Array.from({ length: 7_000 }, (_, i) => instrument(`S${i}`, { seq: i })),
@@ -80,13 +83,13 @@ test('[T7] more heads than one heartbeat holds go out in several', () => {
   broadcaster.heartbeats.sendAll();
   broadcaster.heartbeats.sendAll();
   const heads = frames.flat().map((m) => (m.type === 'heartbeat' ? m.heads.length : -1));
-  expect(heads[0]).toBe(0); // the first
+  expect(heads[0]).toBe(0); // the first heartbeat
   expect(heads.slice(1, -1).reduce((sum, count) => sum + count, 0)).toBe(70_000);
-  expect(Math.max(...heads)).toBeLessThan(500); // such that one fits into a frame
-  expect(heads.at(-1)).toBe(0); // the third: nothing has moved
+  expect(Math.max(...heads)).toBeLessThan(500); // few enough to fit into a frame
+  expect(heads.at(-1)).toBe(0); // the third heartbeat: no head has moved
 });
 
-test('an operator sees what waits for one that is behind, and for how long', () => {
+test('an operator sees how much waits for a session that is behind, and for how long', () => {
   const { broadcaster, session, frames } = enter(10, { getBufferedAmount: () => 70_000 });
   expect(session.state).toMatchObject({ lane: 'express', waitingBytes: 70_000, lagMs: 0 });
   session.look(1_000);
@@ -104,7 +107,7 @@ test('an operator sees what waits for one that is behind, and for how long', () 
   );
 });
 
-/** A server of so many instruments with a book each, and one reader that hears nothing of pings yet. */
+/** A server with a number of instruments, each with a book, and one reader that has not answered a ping yet. */
 function enterMany(count: number, form: typeof SUBPROTOCOL_JSON | typeof SUBPROTOCOL_MSGPACK) {
   const clock = new ManualClock();
   const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, clock);
@@ -142,21 +145,21 @@ function enterMany(count: number, form: typeof SUBPROTOCOL_JSON | typeof SUBPROT
 }
 
 test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
-  '[S4] the state of ten thousand books goes out in windows, each when the one before was read (%s)',
+  '[S4] the state of ten thousand books is sent in windows, each after the previous one was read (%s)',
   (form) => {
     const count = 10_000;
     const { broadcaster, clock, session, frames, change, asked } = enterMany(count, form);
-    clock.set(clock.now().plus(3_600e9)); // of a new session nobody has looked at the time yet
+    clock.set(clock.now().plus(3_600e9)); // a new session has no current time yet
     broadcaster.subscriptions.subscribe(session, 1, ['book:*'], 0);
     const sizes = (): number => frames.reduce((sum, { bytes }) => sum + bytes, 0);
     const first = [frames.length, asked(), sizes()];
     expect(sizes()).toBeWithin(32_768, 70_000); // the first window
-    expect(asked()).toBe(frames.length + 1); // one behind each frame, and one ahead of all
+    expect(asked()).toBe(frames.length + 1); // one ping after each frame, and one before all of them
     change(2 * count + 1, 'S5', 12);
     broadcaster.look();
     broadcaster.heartbeats.sendAll();
-    expect([frames.length, asked(), sizes()]).toEqual(first); // as long as it is not known to be read
-    expect(session.state).toMatchObject({ lane: 'express', lagged: 0 }); // which makes it no slow one
+    expect([frames.length, asked(), sizes()]).toEqual(first); // nothing more until a pong proves that it was read
+    expect(session.state).toMatchObject({ lane: 'express', lagged: 0 }); // this does not make it a slow session
     let rounds = 0;
     for (let at = 0; at < asked(); rounds++) {
       clock.set(clock.now().plus(20e6));
@@ -174,7 +177,7 @@ test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
     expect(books.slice(0, count).map(({ symbol }) => symbol)).toEqual(
       Array.from({ length: count }, (_, i) => `S${i}`),
     );
-    // What happened meanwhile follows the state and its answer.
+    // Changes made meanwhile follow the state and its answer.
     const tail = messages.slice(-2).map((m) => ('seq' in m ? [m.type, m.seq] : []));
     expect(tail).toEqual([
       ['ack', 2 * count],
@@ -184,7 +187,7 @@ test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
 );
 
 test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
-  '[T7] what a heartbeat with many heads took of the wire tells nothing of an answer (%s)',
+  '[T7] bytes of a heartbeat with many heads do not count for the window of an answer (%s)',
   (form) => {
     const { broadcaster, clock, session, frames, asked } = enterMany(2_000, form);
     clock.set(clock.now().plus(3_600e9));
@@ -208,7 +211,7 @@ test.each([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const)(
   },
 );
 
-test('[W19] one that sends and never reads is cut off; one that takes anything at all is not', () => {
+test('[W19] a reader that sends and never reads is closed; one that reads anything at all is not', () => {
   const clock = new ManualClock();
   clock.advance(3_600e9);
   const broadcaster = new Broadcaster(OPTIONS, { publish: () => 1 }, clock);
@@ -245,8 +248,8 @@ test('[W19] one that sends and never reads is cut off; one that takes anything a
   const held = reader('held'); // no pong yet, but its socket empties
   for (let second = 0; second < 60; second++) {
     clock.advance(1e9);
-    deaf.session.pong(clock.monotonicMs(), Number.NaN); // a pong of its own making
-    deaf.session.send([{ type: 'pong', id: 1, time: clock.now(), serverTime: clock.now() }]); // it asks
+    deaf.session.pong(clock.monotonicMs(), Number.NaN); // a pong that answers no ping of the server
+    deaf.session.send([{ type: 'pong', id: 1, time: clock.now(), serverTime: clock.now() }]); // it sends a request
     if (second % 2 === 0 && slow.it.ponged < slow.it.pings)
       slow.session.pong(clock.monotonicMs(), ++slow.it.ponged);
     held.it.buffered -= 1_000;
@@ -255,7 +258,7 @@ test('[W19] one that sends and never reads is cut off; one that takes anything a
   expect(ended).toEqual(['deaf unresponsive']);
 });
 
-test('a batch of a topic that is long goes out in frames, with pings between for who keeps up', () => {
+test('a long batch of a topic is sent in several frames, with pings in between for sessions that keep up', () => {
   const published: number[] = [];
   const clock = new ManualClock();
   const native = { publish: (_: string, data: string | Uint8Array) => published.push(data.length) };

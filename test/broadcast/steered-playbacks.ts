@@ -1,4 +1,7 @@
-/** A source of plays that answers when a test says so: a journal of trades, one a place, and nothing else. */
+/**
+ * A source of playbacks that answers when the test says so: a journal of trades, one for each seq, and nothing
+ * else.
+ */
 
 import { FrameEncoder } from '../../protocol/codec';
 import { fault, type Fault } from '../../protocol/codes';
@@ -19,7 +22,7 @@ interface Asked {
   readonly answer: (fails: boolean) => void;
 }
 
-/** @param playbacksPerClientMax unless told, only what all may have is limited */
+/** @param playbacksPerClientMax without it only the number for all clients together is limited */
 export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinity): PlaybackLimits {
   return {
     playbacksMax,
@@ -32,19 +35,19 @@ export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinit
 export const FAILED = fault('history-failed', 'as the test wants it');
 
 export class SteeredPlays implements PlaybackSource {
-  /** Questions without an answer. */
+  /** Requests without an answer. */
   readonly asked: Asked[] = [];
-  /** Plays that the thread has. */
+  /** Playbacks that the thread has open. */
   readonly held = new Map<number, { request: PlaybackRequest; next: number }>();
   readonly requests: PlaybackRequest[] = [];
   private readonly opened = new Set<number>();
-  /** Chunks that were read. */
+  /** How many chunks were read. */
   chunks = 0;
   isBroken = false;
   private readonly framesMax: number;
   private readonly encoder = new FrameEncoder();
 
-  /** @param framesMax of a chunk; each has one trade */
+  /** @param framesMax of a chunk; each frame has one trade */
   constructor(framesMax: number) {
     this.framesMax = framesMax;
   }
@@ -68,14 +71,14 @@ export class SteeredPlays implements PlaybackSource {
     this.held.delete(play);
   }
 
-  /** Answers one question, the oldest unless told. */
+  /** Answers one request, by default the oldest. */
   async answer(fails = false, index = 0): Promise<void> {
     const [asked] = this.asked.splice(index, 1);
     asked?.answer(fails);
     await Bun.sleep(0);
   }
 
-  /** Answers all, and what they lead to. */
+  /** Answers all requests, and those that follow from the answers. */
   async answerAll(): Promise<void> {
     while (this.asked.length > 0) await this.answer();
   }
@@ -129,7 +132,7 @@ export class SteeredPlays implements PlaybackSource {
   }
 }
 
-/** The trade at a place: one a millisecond. */
+/** The trade with a seq: one a millisecond. */
 export function tradeAt(seq: number): Trade {
   return trade({ seq, prevSeq: seq - 1, eventTime: at(seq * 1_000), price: 100 + (seq % 50) });
 }

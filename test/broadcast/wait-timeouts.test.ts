@@ -1,4 +1,4 @@
-/** What is said to wait for readers is held somewhere: the logs of topics once, the rest of each session. */
+/** What is counted as waiting for readers: the log of a topic once, everything else for each session. */
 
 import { expect, test } from 'bun:test';
 
@@ -14,10 +14,10 @@ const SESSIONS = 200;
 const BUFFERED = 70_000;
 const ROUNDS = 100;
 const TRADES = 500;
-/** Of a trade, as the log counts it. */
+/** Size of a trade, as the log counts it. */
 const TRADE_BYTES = 80;
 
-test('many slow readers of one topic: its log counts once, and no session has more than is held', () => {
+test('many slow readers share one topic: its log counts once in the total, and no session counts more than is held', () => {
   const clock = new ManualClock();
   const broadcaster = new Broadcaster(
     { topicsMax: 100, sessionBoundary: 0 },
@@ -30,7 +30,7 @@ test('many slow readers of one topic: its log counts once, and no session has mo
     const session = new Session(`s${i}`, SUBPROTOCOL_MSGPACK, socket, broadcaster.encoders, LIMITS);
     broadcaster.enter(session);
     broadcaster.subscriptions.subscribe(session, 1, ['trade:SLOW'], 0);
-    session.look(0); // its socket holds data back: it is slow from here on
+    session.look(0); // its socket holds data back: the session is slow from here on
     expect(session.isLagging).toBe(true);
     return session;
   });
@@ -55,7 +55,7 @@ test('many slow readers of one topic: its log counts once, and no session has mo
   for (const session of sessions) {
     expect(session.state.waitingBytes).toBe(logBytes + BUFFERED);
   }
-  // An answer is of one session alone.
+  // An answer belongs to one session alone.
   sessions[0]!.send([{ type: 'ack', id: 1, seq, repeated: null, waiting: null }]);
   expect(finished(broadcaster.figures()).bytes - bytes).toBe(
     sessions[0]!.state.waitingBytes - sessions[1]!.state.waitingBytes,

@@ -1,4 +1,4 @@
-/** Bars and statistics as readers get them, over virtual sockets and a clock moved by hand. */
+/** Bars and statistics as readers get them, over virtual sockets and a manual clock. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -25,7 +25,7 @@ import { LIMITS, socketWith } from '../support/sockets';
 const START = Nanos.fromSeconds(1_700_000_040, 0); // a whole minute
 const at = (seconds: number, ms = 0): Nanos => START.plus(seconds * 1e9 + ms * 1e6);
 
-/** A broadcaster with one text reader; calls `endBars` when the time that it asked for has come. */
+/** A broadcaster with one text reader; calls `endBars` when the requested time has come. */
 class Virtual {
   readonly clock = new ManualClock(START);
   readonly seen: Message[] = [];
@@ -66,14 +66,14 @@ class Virtual {
     return this.seen.slice(from).filter((m) => m.type !== 'instrument' && m.type !== 'ack');
   }
 
-  /** What a batch of trades brings. */
+  /** Publishes a batch of trades. @returns what the reader gets */
   batch(...events: Trade[]): Message[] {
     const from = this.seen.length;
     this.broadcaster.accept({ lastSeq: events.at(-1)!.seq, events, executions: [] });
     return this.seen.slice(from);
   }
 
-  /** Moves on, and gives what the clock brings. */
+  /** Advances the clock. @returns what the reader gets */
   moveTo(time: Nanos): Message[] {
     const from = this.seen.length;
     while (this.wakeAt !== null && this.wakeAt.compare(time) <= 0) {
@@ -99,7 +99,7 @@ function one(seq: number, time: Nanos, price = 100, symbol = 'A'): Trade {
 }
 
 describe('bars', () => {
-  test('[D7] one message a batch at the place of the newest trade; count is the trades in it', () => {
+  test('[D7] one message for each batch, with the seq of the newest trade; count is the number of its trades', () => {
     const v = new Virtual();
     expect(v.subscribe('bar:A:1m')).toEqual([]);
     expect(v.batch(one(3, at(1), 100), one(5, at(2), 90), one(7, at(3), 95))).toEqual([
@@ -125,7 +125,7 @@ describe('bars', () => {
     expect(v.batch(one(9, at(4)))).toMatchObject([{ seq: 9, prevSeq: 7, trades: 4, count: 1 }]);
   });
 
-  test('[D8] a bar that a trade ended is told as final before the one that follows', () => {
+  test('[D8] a bar that a trade ends is sent as final before the bar that follows', () => {
     const v = new Virtual();
     v.subscribe('bar:A:1s');
     expect(v.batch(one(3, at(1)), one(5, at(1)), one(7, at(2)))).toMatchObject([
@@ -153,11 +153,11 @@ describe('bars', () => {
       { interval: '1s', seq: 5, prevSeq: 3, final: false, count: 1 },
       { interval: '1m', seq: 5, prevSeq: 3, final: false, count: 1 },
     ]);
-    // Two bars of a second and one each of the others' ends: nothing is polled.
+    // Two bars of one second and one end of each other interval: nothing is polled.
     expect(v.wakes).toBeLessThanOrEqual(4);
   });
 
-  test('[D8] the end of one bar by the clock does not tell that of another again', () => {
+  test('[D8] when the clock ends one bar, the end of another is not sent again', () => {
     const v = new Virtual();
     v.broadcaster.accept({ lastSeq: 2, events: [{ ...instrument('B'), seq: 2 }], executions: [] });
     v.subscribe('bar:*:1s');
@@ -177,7 +177,7 @@ describe('bars', () => {
     expect(v.wakes).toBe(0);
   });
 
-  test('[S1] [S6] a `*` holds for its interval, and for instruments to come', () => {
+  test('[S1] [S6] a `*` covers its interval, and instruments defined later', () => {
     const v = new Virtual();
     v.subscribe('bar:*:1m', 'stats:*');
     v.broadcaster.accept({ lastSeq: 2, events: [{ ...instrument('B'), seq: 2 }], executions: [] });
@@ -189,7 +189,7 @@ describe('bars', () => {
     expect(v.batch(one(5, at(1), 100, 'B')).map(topicOf)).toEqual(['stats:B']);
   });
 
-  test('[T7] heartbeats tell the heads', () => {
+  test('[T7] heartbeats carry the heads', () => {
     const v = new Virtual();
     v.subscribe('bar:A:1m', 'stats:A', 'tick:A');
     v.broadcaster.accept({ lastSeq: 4, events: [one(3, at(1))], executions: [] });
@@ -203,13 +203,13 @@ describe('bars', () => {
   });
 });
 
-/** The rule for states on one topic; returns the new last seq. */
+/** Checks the rule for states on one topic; returns the new last seq. */
 function follows(last: number, m: Bar | Stats): number {
   if (m.prevSeq !== last) throw new Error(`${m.prevSeq} does not follow ${last}`);
   return Math.max(last, m.seq);
 }
 
-test('[D1] [D7] [D8] [T5] random batches: chains hold, counts add up, bars are what the oracle has', () => {
+test('[D1] [D7] [D8] [T5] random batches: chains are unbroken, counts add up, bars equal those of the oracle', () => {
   const reached = { revised: 0, past: 0 };
   for (let seed = 1; seed <= 40; seed++) {
     const random = new Prng(seed);
@@ -218,7 +218,7 @@ test('[D1] [D7] [D8] [T5] random batches: chains hold, counts add up, bars are w
     v.clock.set(trades[0]!.receiveTime);
     const topics = [...BAR_INTERVALS.map((i) => `bar:A:${i}`), 'stats:A'];
     v.subscribe(...topics);
-    /** Trades that came to a bar which only history can tell, by interval and opening time. */
+    /** Bars that only history can compute, because a late trade changed them: interval and opening time. */
     const past: string[] = [];
     v.broadcaster.onPastBar = (_symbol, interval, openTime) => {
       past.push(`${interval} ${openTime.toString()}`);
@@ -247,7 +247,7 @@ test('[D1] [D7] [D8] [T5] random batches: chains hold, counts add up, bars are w
         const told = bars.filter((bar) => bar.openTime.toBigInt() === openTime);
         const { seq: _, ...fields } = summary(own);
         expect(told.at(-1)).toMatchObject(fields);
-        // All but the newest are over, and were told so before the next one began.
+        // All but the newest bar are over, and were sent as final before the next one began.
         if (at < oracle.length - 1) expect(told.at(-1)!.final).toBe(true);
         reached.revised += Math.max(0, told.filter(({ final }) => final).length - 1);
         const unseen = past.filter((name) => name === `${interval} ${openTime}`).length;
@@ -276,7 +276,7 @@ function naiveBar(trades: readonly Trade[], name: string): Bar {
   };
 }
 
-test('[S4] [S5] a late reader and one after a restart get the state of an uninterrupted run', () => {
+test('[S4] [S5] late readers and readers after a restart get the state of an uninterrupted run', () => {
   for (let seed = 1; seed <= 10; seed++) {
     const random = new Prng(seed);
     const trades = randomTrades(random, 80, { symbol: 'A' });
@@ -286,7 +286,7 @@ test('[S4] [S5] a late reader and one after a restart get the state of an uninte
     v.clock.set(trades[0]!.receiveTime);
     for (const t of trades.slice(0, 60)) {
       v.moveTo(t.receiveTime);
-      v.batch(t); // nobody reads
+      v.batch(t); // this one has no reader
       own.add(t);
     }
     const restarted = new Virtual(false);

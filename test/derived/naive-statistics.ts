@@ -1,7 +1,7 @@
 /**
- * Naive statistics: bars and session out of a whole list of trades, written from [D2] to [D6] alone.
- * Shares nothing with the folds: times and sums are bigints, and nothing is kept from trade to trade
- * but which trades are together.
+ * Naive statistics: bars and the session from a complete list of trades, written from [D2] to [D6] alone. It shares
+ * nothing with the folds: times and sums are bigints, and from trade to trade it keeps only which trades belong
+ * together.
  */
 
 import type { Trade } from '../../protocol/messages';
@@ -15,7 +15,7 @@ export interface NaiveBar {
   readonly trades: Trade[];
 }
 
-/** The moment that a trade counts to have happened at [D3]. */
+/** The time at which a trade counts as executed [D3]. */
 function momentOf({ eventTime, receiveTime, timing }: Trade): bigint {
   return (timing === null || timing === 'late' ? eventTime : receiveTime).toBigInt();
 }
@@ -55,7 +55,7 @@ export function summary(trades: readonly Trade[]) {
   };
 }
 
-/** The trades of the newest session in their order of seq, and the last price before it. */
+/** The trades of the newest session in the order of seq, and the last price before it. */
 export function naiveSession(trades: readonly Trade[], boundarySeconds: number) {
   const sessions: Trade[][] = [];
   let end = -1n;
@@ -91,7 +91,7 @@ export function naiveTurnover(trades: readonly Trade[], priceScale: number, quan
   return { turnover: text, vwap: decimal(turnover < 0n ? -rounded : rounded, priceScale + 4) };
 }
 
-/** Newest price less the close before, scaled; null where one is missing or a double would round it. */
+/** Newest price minus the previous close, scaled; null where one is missing or a double would round it. */
 export function naiveChange(own: readonly Trade[], previousClose: number | null): number | null {
   const last = own.at(-1)?.price;
   if (last === undefined || previousClose === null) return null;

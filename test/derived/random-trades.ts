@@ -1,4 +1,4 @@
-/** Random trades of one instrument: late ones, pauses, lags, days, in the order of their places. */
+/** Random trades of one instrument in the order of seq: late ones, pauses, lags, and changes of the day. */
 
 import type { Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
@@ -8,14 +8,14 @@ import { trade } from '../support/market-events';
 export interface TradeOptions {
   readonly priceMax?: number;
   readonly symbol?: string;
-  /** Nanoseconds between the source and the server, at least. */
+  /** The least delay between the source and the server, in nanoseconds. */
   readonly lagNs?: number;
 }
 
 const MS = 1_000_000;
 const PAUSES_MS = [0, 1, 40, 400, 1_000, 2_500, 61_000, 400_000, 4_000_000, 90_000_000];
 
-/** Trades from a moment on; places are odd numbers from `seq` on. */
+/** Trades from a time on; their seqs are odd numbers from `seq` on. */
 export function randomTrades(
   random: Prng,
   count: number,
@@ -26,7 +26,7 @@ export function randomTrades(
     const pause = PAUSES_MS[Math.min(random.int(0, 9), random.int(0, 9), random.int(0, 9))]!;
     now = now.plus(pause * MS);
     if (random.chance(0.2)) now = now.floorToSeconds(random.chance(0.5) ? 1 : 60); // at a boundary
-    // Late by less and by more than the grace, and now and then ahead of the server's clock.
+    // Some are late by less or more than the grace, and a few are ahead of the clock of the server.
     const late = random.chance(0.1) ? random.int(0, 5_000) * MS : 0;
     const ahead = random.chance(0.05) ? random.int(0, 3_000) * MS : 0;
     const price = random.int(-priceMax, priceMax);

@@ -1,4 +1,4 @@
-/** Bars of the past that late trades change: what readers get of them, and that it is what history has. */
+/** Past bars that late trades change: readers get them again, equal to what history has. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -40,7 +40,7 @@ function told(bar: Seen | Record<string, unknown>): unknown[] {
 }
 
 describe.each(FORMS)('%s', (form) => {
-  test('[D4] [D8] a bar that is not kept any more comes again, as history has it', async () => {
+  test('[D4] [D8] a bar that is no longer kept is sent again, as history has it', async () => {
     const symbol = `R${count++}`;
     await given(instrument(symbol));
     const client = await StreamClient.open(server.url, form);
@@ -61,13 +61,13 @@ describe.each(FORMS)('%s', (form) => {
       final: true,
       count: 0,
     });
-    // At the place of its newest trade, which came behind the newest message.
+    // Its seq is that of its newest trade, which is after the newest message.
     expect(Number(revised['seq'])).toBeGreaterThan(Number(revised['prevSeq']));
     const answer = await server.json(
       `/v1/bars/${symbol}?interval=1m&from=${HOUR}000000000&limit=1`,
     );
     expect((answer['bars'] as Record<string, unknown>[]).map(told)).toEqual([told(revised)]);
-    // The trades came as such, and changed nothing that is newest.
+    // The trades arrived, but changed no newest bar.
     await client.settle();
     const late = client.seen.filter((m) => m.type === 'trade' && m['timing'] === 'late');
     expect(late.map((m) => m['price'])).toEqual(['3.00', '30.00']);
@@ -91,7 +91,7 @@ test('an interval that had no bar gets one', async () => {
   await client.close();
 });
 
-test('a backfill of hours: every bar that readers had comes again, and is what history has', async () => {
+test('a late import of hours: every bar that readers had is sent again, and equals history', async () => {
   const symbol = `R${count++}`;
   await given(instrument(symbol));
   const client = await StreamClient.open(server.url);
@@ -121,10 +121,10 @@ test('a backfill of hours: every bar that readers had comes again, and is what h
   await client.close();
 });
 
-describe('bars that wait', () => {
+describe('bars that wait for history', () => {
   const minute = (n: number): Nanos => Nanos.fromSeconds(HOUR + n * 60, 0);
 
-  test('are asked for once, one after the other; beyond a bound the oldest are dropped and counted', async () => {
+  test('are requested once, one at a time; beyond a limit the oldest are dropped and counted', async () => {
     const asked: string[] = [];
     const lost: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -153,7 +153,7 @@ describe('bars that wait', () => {
     revisions.stop();
   });
 
-  test('are asked for again when the past is overloaded, and given up where it refuses', async () => {
+  test('are requested again when history is overloaded, and given up when it refuses', async () => {
     const answers = [
       { code: 'overloaded', message: 'busy' },
       { items: '[]' },

@@ -1,4 +1,4 @@
-/** Bars and statistics on a real server, in both forms, over REST, and behind a kill. */
+/** Bars and statistics on a real server, in both forms, over REST, and after a kill. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -11,7 +11,7 @@ const data = scratch.fresh();
 let server: ServerProcess;
 let count = 0;
 
-/** Half past the first hour of a day; the session ends at 01:00. */
+/** Half past midnight; the session ends at 01:00. */
 const NIGHT = 1_699_920_000 + 1_800;
 const config = '[market]\nsessionBoundary = 3600';
 
@@ -34,7 +34,7 @@ const tradeAt = (symbol: string, seconds: number, price: string, quantity: strin
 const of = (messages: Seen[], type: string): Seen[] => messages.filter((m) => m.type === type);
 
 describe.each(FORMS)('%s', (form) => {
-  test('[S3] [S4] [D5] [D7] [D8] bars and statistics, live and as the state of a late reader', async () => {
+  test('[S3] [S4] [D5] [D7] [D8] bars and statistics are sent live and as the state for a late reader', async () => {
     const symbol = `S${count++}`;
     await given(instrument(symbol, { previousClose: '9.50' }));
     const client = await StreamClient.open(server.url, form);
@@ -149,7 +149,7 @@ test('REST: before the first trade there are no prices; unknown symbols are refu
   expect((await server.get('/v1/stats/a%2Fb')).status).toBe(400);
 });
 
-test('[D1] [D6] killed and started again, it goes on with the same session and bars', async () => {
+test('[D1] [D6] after a kill and a restart the same session and bars continue', async () => {
   const symbol = `S${count++}`;
   await given(instrument(symbol), tradeAt(symbol, 0, '10.00', '1'));
   await given(tradeAt(symbol, 1_800, '11.00', '2'), tradeAt(symbol, 1_801, '12.00', '2'));

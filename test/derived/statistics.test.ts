@@ -1,4 +1,4 @@
-/** Bars and sessions against a naive oracle, and over restarts. */
+/** Bars and sessions compared with a naive oracle, also across restarts. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 
@@ -33,7 +33,7 @@ const at = (seconds: number, ms = 0): Nanos =>
 const one = (event: Nanos, received = event): Trade =>
   trade({ seq: 1, eventTime: event, receiveTime: received });
 
-/** What is told of the bars of an interval in the end, with history for those that are not kept. */
+/** The last published state of each bar of an interval; bars that are not kept are taken from history. */
 function foldedBars(trades: readonly Trade[], interval: BarInterval) {
   const fold = new BarFold(interval);
   const bars = new Map<string, OpenBar>();
@@ -59,7 +59,7 @@ function foldedBars(trades: readonly Trade[], interval: BarInterval) {
 }
 
 describe('bars', () => {
-  test('[D1] [D2] [D3] as the naive oracle has them, for random trades in any order', () => {
+  test('[D1] [D2] [D3] equal those of the naive oracle, for random trades in any order', () => {
     for (let seed = 1; seed <= 60; seed++) {
       const random = new Prng(seed);
       const trades = randomTrades(random, 200, { lagNs: LAGS[seed % 4]! });
@@ -77,7 +77,7 @@ describe('bars', () => {
     }
   });
 
-  test('[D3] a trade at the end of a bar is the first of the next', () => {
+  test('[D3] a trade exactly at the end of a bar is the first of the next bar', () => {
     const fold = new BarFold('1m');
     expect(fold.add(one(at(0)))).toBeNull();
     expect(fold.add(one(at(59, 999)))).toBeNull();
@@ -85,7 +85,7 @@ describe('bars', () => {
     expect(fold.current!.openTime).toEqual(at(60));
   });
 
-  test('[D4] a trade of a bar before the open one revises it, while it is kept', () => {
+  test('[D4] a trade of an earlier bar revises that bar while it is kept', () => {
     const fold = new BarFold('1m');
     fold.add(one(at(0)));
     fold.add(one(at(120)));
@@ -96,12 +96,12 @@ describe('bars', () => {
     expect(fold.current!.trades).toBe(1);
   });
 
-  test('[D4] a live bar is over by the clock, that of a recording is not', () => {
+  test('[D4] the clock ends a live bar, but not a bar of a recording', () => {
     const fold = new BarFold('1m');
     fold.add(one(at(5), at(5, 300)));
     expect(barEndsByClock(fold.current!)).toEqual(at(61, 300));
     expect(fold.add(one(at(59), at(61, 299)))).toBeNull();
-    // The newest trade took 2.299 s, so the clock waits as long.
+    // The newest trade arrived after 2.299 s, so the clock waits equally long.
     expect(barEndsByClock(fold.current!)).toEqual(at(63, 299));
     const slow = new BarFold('1m');
     slow.add(one(at(5), at(15)));
@@ -116,7 +116,7 @@ describe('bars', () => {
 describe('sessions', () => {
   const definition = instrument('ACME', { previousClose: 77 });
 
-  test('[D5] [D6] as the naive oracle has them; turnover and vwap exact', () => {
+  test('[D5] [D6] equal those of the naive oracle; turnover and vwap are exact', () => {
     for (let seed = 1; seed <= 16; seed++) {
       const random = new Prng(seed);
       const boundary = random.int(0, 86_399);
@@ -147,7 +147,7 @@ describe('sessions', () => {
     }
   });
 
-  test('[D6] the boundary itself belongs to the next session; a late trade to the present', () => {
+  test('[D6] a trade at the boundary belongs to the next session; a late trade to the present one', () => {
     const stats = new SessionStats(3_600);
     const boundary = Nanos.fromSeconds(86_400 * 19_000 + 3_600, 0);
     stats.add(trade({ eventTime: boundary.plus(-1), price: 10 }));
@@ -156,16 +156,16 @@ describe('sessions', () => {
     expect(stats).toMatchObject({ previousClose: 10, open: 20, last: 30, trades: 2 });
   });
 
-  test('[D5] change is against the close before, which the end of a session replaces', () => {
+  test('[D5] change is relative to the previous close, which the end of a session replaces', () => {
     const stats = new SessionStats(0);
     const changeOf = (of = definition) => stats.message(of, 0, 1).change;
     const day = (days: number) => Nanos.fromSeconds(86_400 * (19_000 + days), 0);
     expect(changeOf()).toBeNull(); // no trade
     stats.add(trade({ eventTime: day(0), price: 70 }));
     expect(changeOf()).toBe(-7);
-    expect(changeOf(instrument('ACME'))).toBeNull(); // no close before
+    expect(changeOf(instrument('ACME'))).toBeNull(); // no previous close
     stats.add(trade({ eventTime: day(1), price: 73 }));
-    expect(changeOf()).toBe(3); // not of the 77 any more
+    expect(changeOf()).toBe(3); // no longer relative to 77
     stats.add(trade({ eventTime: day(1), price: 70 }));
     expect(changeOf()).toBe(0);
     stats.add(trade({ eventTime: day(2), price: -Number.MAX_SAFE_INTEGER }));
@@ -173,7 +173,7 @@ describe('sessions', () => {
   });
 });
 
-test('[D1] a restart, in order or not, goes on as if it had not been', () => {
+test('[D1] a restart, in order or not, gives the same result as an uninterrupted run', () => {
   for (let seed = 1; seed <= 6; seed++) {
     const random = new Prng(seed);
     const directory = scratch.fresh();
@@ -212,7 +212,7 @@ test('[D1] a restart, in order or not, goes on as if it had not been', () => {
   }
 });
 
-test('[D1] an instrument that has not traded takes no room in a checkpoint', () => {
+test('[D1] an instrument that has not traded takes no space in a checkpoint', () => {
   const statistics = new Statistics(0);
   statistics.of('A');
   expect(statistics.state()).toEqual({});
