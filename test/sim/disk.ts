@@ -1,7 +1,7 @@
 /**
- * Disk: what stands in the data directory of a run besides the messages themselves, and the faults that
- * it has: it goes back to any commit, with or without the head file, and copies come back later, also in
- * turn with what they are copies of. It says what a start finds, by rules of its own.
+ * Disk: the contents of the data directory of a run other than the messages, and its faults. The directory goes
+ * back to any commit, with or without the head file; copies are put back later, also alternating with the directory
+ * that they were copied from. It computes what a start finds, by its own rules.
  */
 
 import { freshNumber } from '../../src/base/secrets';
@@ -9,7 +9,7 @@ import type { Prng } from '../../src/base/prng';
 import type { PastEpoch } from '../../src/base/contracts/past';
 import type { SavedTruth, Truth } from './truth';
 
-/** One life of the numbering, and the newest place before it. */
+/** One epoch, and the newest seq before it. */
 interface Life {
   readonly epoch: number;
   readonly after: number;
@@ -20,7 +20,7 @@ interface Copy {
   readonly lives: readonly Life[];
 }
 
-/** How lives get their number. `counted`: as they did once, by a clock that was put back. */
+/** How epochs are numbered. `counted`: the old way, with a clock that was set back. */
 export type Numbering = 'random' | 'counted';
 
 const COPIES_MAX = 4;
@@ -38,7 +38,7 @@ export class Disk {
     this.numbering = numbering;
   }
 
-  /** Another life begins. @returns its epoch, and what is known of those before */
+  /** Begins another epoch. @returns its number, and what is known of those before */
   begin(): { readonly epoch: number; readonly past: ReadonlyMap<number, PastEpoch> } {
     const { truth, random, numbering } = this;
     const numbers = this.lives.map(({ epoch }) => epoch);
@@ -46,14 +46,14 @@ export class Disk {
       Uint8Array.from({ length: count }, () => random.int(0, 255));
     const epoch =
       numbering === 'random' ? freshNumber(bytes, new Set(numbers)) : 1 + Math.max(6, ...numbers);
-    // One that numbered nothing leaves its place to the next.
+    // An epoch that numbered nothing is replaced by the next.
     this.lives = this.lives.filter(({ after }) => after < truth.lastSeq);
     const past = new Map(this.lives.map((life, i) => [life.epoch, this.keptOf(this.lives[i + 1])]));
     this.lives.push({ epoch, after: truth.lastSeq });
     return { epoch, past };
   }
 
-  /** Up to which place a life is on record, that the next one follows. */
+  /** Up to which seq the journal has an epoch, given the next one. */
   private keptOf(next: Life | undefined): PastEpoch {
     const pushed = next?.after ?? this.truth.lastSeq;
     let kept = pushed;
@@ -63,7 +63,7 @@ export class Disk {
     return { kept, pushed };
   }
 
-  /** Somebody copies the directory. */
+  /** Makes a copy of the directory. */
   copy(): void {
     if (this.copies.length === COPIES_MAX)
       this.copies.splice(this.random.int(0, COPIES_MAX - 1), 1);
@@ -71,8 +71,8 @@ export class Disk {
   }
 
   /**
-   * The directory goes back in time, while no server runs.
-   * @param isWhole whether all symbols are defined by then
+   * Puts an older state of the directory back, while no server runs.
+   * @param isWhole whether all symbols are defined in that state
    * @returns whether it did
    */
   goBack(isWhole: () => boolean): boolean {
@@ -93,12 +93,12 @@ export class Disk {
       this.restore(present);
       return false;
     }
-    // An epoch that began here may not be on record yet.
+    // An epoch that began here may not be recorded yet.
     const isNoted = random.chance(0.5);
     this.lives = this.lives.filter(
       ({ after }, i) => i === 0 || after < truth.lastSeq || (isNoted && after === truth.lastSeq),
     );
-    // The head: none, that of then, one from in between, or that of today.
+    // The head file: none, that of the copy, one between the two, or the present one.
     const heads = [
       truth.lastSeq,
       shown,
@@ -106,7 +106,7 @@ export class Disk {
       present.truth.lastSeq,
     ];
     truth.loseTo(heads[random.int(0, 3)]!);
-    if (copy !== undefined && random.chance(0.7)) copies.push(present); // served again later
+    if (copy !== undefined && random.chance(0.7)) copies.push(present); // a later start may use it again
     if (copies.length > COPIES_MAX) copies.shift();
     return true;
   }

@@ -1,6 +1,6 @@
 /**
- * Market flow: what the market says in a run. Trades with their ticks, quotes, books whole, as changes
- * and incomplete, states, snapshots for the journal alone, and now and then a new instrument.
+ * Market flow: the events that the market publishes in a run. Trades with their ticks, quotes, books (whole, as
+ * changes, and incomplete), statuses, snapshots for the journal alone, and sometimes a new instrument.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
@@ -13,7 +13,7 @@ import type { Prng } from '../../src/base/prng';
 import { instrument } from '../support/market-events';
 import type { Truth } from './truth';
 
-/** More are not defined. */
+/** No more than these are defined. */
 const SYMBOLS = ['A', 'B', 'C', 'D', 'E', 'F'];
 
 interface Quoted {
@@ -24,9 +24,9 @@ interface Quoted {
 }
 
 export class MarketFlow {
-  /** Defined so far. */
+  /** Those defined so far. */
   readonly symbols: string[] = [];
-  /** The newest place made; not all of it need be pushed. */
+  /** The newest seq that was made; it may not have been published yet. */
   seq = 0;
   private definitions = new Map<string, Instrument>();
   private quoted = new Map<string, Quoted>();
@@ -39,7 +39,7 @@ export class MarketFlow {
     this.clock = clock;
   }
 
-  /** Defines the next symbol; undefined when there are enough. */
+  /** Defines the next symbol; undefined when all are defined. */
   define(): Instrument | undefined {
     const symbol = SYMBOLS[this.symbols.length];
     if (symbol === undefined) return undefined;
@@ -47,7 +47,7 @@ export class MarketFlow {
     return this.definition(symbol);
   }
 
-  /** Events of one turn. */
+  /** The events of one turn. */
   batch(most: number): BatchEvent[] {
     const events: BatchEvent[] = [];
     if (this.random.chance(0.01)) {
@@ -64,7 +64,7 @@ export class MarketFlow {
     return events;
   }
 
-  /** Goes on from what was pushed last, whatever was said behind it. */
+  /** Continues after what was published last, whatever was made after it. */
   restart(truth: Truth): void {
     this.seq = truth.lastSeq;
     this.heads = new Map();
@@ -84,7 +84,7 @@ export class MarketFlow {
     this.heads.set('status', truth.head('status', this.seq));
   }
 
-  /** What a start finds: definitions and the newest of each topic, and the statistics of all trades. */
+  /** What a start finds: definitions, the newest message of each topic, and the statistics of all trades. */
   recovered(truth: Truth): {
     newest: MarketEvent[];
     statistics: Record<string, StatisticsState>;

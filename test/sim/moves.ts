@@ -1,4 +1,4 @@
-/** Moves: what readers do to a server, drawn at random: requests sound and unsound, and going away. */
+/** Moves: what readers do to a server, drawn at random: valid and invalid requests, and disconnecting. */
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
 import type { Message, MessageOf } from '../../protocol/messages';
@@ -12,10 +12,10 @@ import type { Truth } from './truth';
 const CHANNELS = ['tick', 'trade', 'bbo', 'book', 'stats', 'bar'] as const;
 const NO_RANGE = { from: null, to: null, fromSeq: null, toSeq: null, speed: null };
 
-/** The lives of the server. */
+/** The epochs of the server. */
 export interface Epochs {
   readonly current: number;
-  /** Of past ones what was pushed, and what of it is kept. */
+  /** For each past epoch, what was published and what of it was kept. */
   readonly past: ReadonlyMap<number, PastEpoch>;
 }
 
@@ -29,8 +29,8 @@ export class Moves {
   private lastId = 0;
 
   /**
-   * @param symbols that are pushed by now; it grows @param epochs as they are at any time
-   * @param tellsNewest whether readers say the highest place that they met
+   * @param symbols those published so far; it grows @param epochs always the present state
+   * @param tellsNewest whether readers send the highest seq that they have received
    */
   constructor(
     random: Prng,
@@ -46,7 +46,7 @@ export class Moves {
     this.epochs = epochs;
   }
 
-  /** Something, of what this reader may do now. */
+  /** Does something at random that this reader may do now. */
   any(reader: Reader): void {
     const { random } = this;
     if (!reader.isWelcome || reader.asked.size > 8) return;
@@ -60,7 +60,7 @@ export class Moves {
     else if (draw < 0.8) this.ping(reader);
     else if (draw < 0.87) this.resume(reader);
     else if (draw < 0.93) this.bad(reader);
-    else this.subscribe(reader, [...reader.wanted.keys()]); // takes the state of everything anew
+    else this.subscribe(reader, [...reader.wanted.keys()]); // takes the state of everything again
   }
 
   subscribe(reader: Reader, names: readonly string[]): void {
@@ -71,7 +71,7 @@ export class Moves {
     this.say(reader, { type: 'subscribe', id: request.id, topics: [...names], intervalMs });
   }
 
-  /** After a reconnect, also to another life of the server: what it had goes on, the rest begins. */
+  /** After a reconnect, also to a new epoch: resumes what the reader had, and subscribes to the rest. */
   comeBack(reader: Reader): void {
     const { names, place } = reader.resumable();
     const rest = [...reader.wanted.keys()].filter((name) => !names.includes(name));
@@ -84,7 +84,7 @@ export class Moves {
     this.subscribe(reader, rest);
   }
 
-  /** With a place of another epoch that it has from somewhere, and nothing else. */
+  /** Resumes with a position of another epoch, and nothing else. */
   comeBackLate(reader: Reader, epoch: number): void {
     const names = [...reader.wanted.keys()];
     reader.forget();
@@ -104,13 +104,13 @@ export class Moves {
     this.say(reader, { type: 'resume', id, epoch, seq, topics: [...names], newest });
   }
 
-  /** What a resume from there must be refused for: what was pushed behind it is not what is kept. */
+  /** The reason for which a resume from there must be refused: not everything published after it was kept. */
   private resetBy(epoch: number, newest: number): string | null {
     if (epoch === this.epochs.current) return null;
     return newest > (this.epochs.past.get(epoch)?.pushed ?? -1) ? 'other-epoch' : null;
   }
 
-  /** On a connection that has its topics. */
+  /** Resumes on a connection that has its topics already. */
   private resume(reader: Reader): void {
     const { names, place } = reader.resumable();
     const some = names.filter((name) => reader.wanted.has(name) && this.random.chance(0.7));
@@ -145,7 +145,7 @@ export class Moves {
     const wanted = [...reader.wanted.keys()];
     let name = wanted[random.int(0, wanted.length - 1)];
     if (name === undefined) return;
-    // One topic from under a `*`, which goes on for the others.
+    // Leaves one topic that a `*` covers; the others of the `*` stay.
     const star = reader.served.get(name);
     const isAlone = ![...reader.asked.values()].some((r) => r.kind !== 'ping' && r.kind !== 'bad');
     if (name.includes('*') && star !== undefined && isAlone && random.chance(0.5)) {
@@ -158,7 +158,7 @@ export class Moves {
 
   private unsubscribeAll(reader: Reader): void {
     if (this.random.chance(0.6)) return;
-    // A name that a `*` covers leaves with it.
+    // A topic that a `*` covers is left with the `*`.
     const names = [...reader.wanted.keys()];
     this.leave(
       reader,
@@ -197,7 +197,7 @@ export class Moves {
     this.say(reader, wrong[this.random.int(0, wrong.length - 1)]!);
   }
 
-  // ── the past ─────────────────────────────────────────────────────────────────────────────────
+  // ── replays ──────────────────────────────────────────────────────────────────────────────────
 
   private replay(reader: Reader): void {
     const { random, truth } = this;
@@ -234,7 +234,7 @@ export class Moves {
     const isSteered = [...reader.asked.values()].some(
       (r) => r.kind === 'replay' && r.id !== replay.startId,
     );
-    if (isSteered) return; // one at a time, so that what is answered is of what was asked
+    if (isSteered) return; // one request at a time, so that each answer belongs to the newest request
     const id = ++this.lastId;
     const request: MessageOf<'replay'> = {
       type: 'replay',
@@ -260,7 +260,7 @@ export class Moves {
     this.say(reader, request);
   }
 
-  /** Goes on with what it has paused. */
+  /** Continues the replay that the reader has paused. */
   goOn(reader: Reader): void {
     const { replay } = reader;
     if (replay === null || !replay.isPaused) return;

@@ -1,14 +1,14 @@
-/** Outcome: what a run is to go through, and what became of it. */
+/** Outcome: what a run must go through, and what happened in it. */
 
 import type { Numbering } from './disk';
 import type { Tally } from './reader';
 
-/** What goes wrong beside what readers and journals do, and which old fault is put back. */
+/** Faults beyond those of readers and journals, and which old fault is put back. */
 export interface Faults {
-  /** The server is started anew often, and the disk goes back in time. */
+  /** The server restarts often, and the disk goes back in time. */
   readonly hasFaultyDisk: boolean;
   readonly numbering: Numbering;
-  /** Readers tell the highest place that they met. */
+  /** Readers send the highest seq that they have received. */
   readonly tellsNewest: boolean;
 }
 
@@ -18,7 +18,7 @@ export interface Outcome extends Tally {
   restarts: number;
   /** Starts on a disk that had gone back in time. */
   backs: number;
-  /** Readers that went on from a past life. */
+  /** Readers that continued from a past epoch. */
   crossings: number;
   executions: number;
   fromJournal: number;

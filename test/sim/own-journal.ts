@@ -1,4 +1,4 @@
-/** Own journal: a real one behind a run, written as a server writes it and played by the real reader. */
+/** Own journal: a real journal behind a run, written as a server writes it and read for replays by the real reader. */
 
 import { join } from 'node:path';
 
@@ -17,7 +17,7 @@ export class OwnJournal {
   private readonly opened: ReturnType<typeof openedJournal>;
   private readonly reader: PlaybackReader;
 
-  /** @param directory of its own */
+  /** @param directory for this journal alone */
   constructor(directory: string) {
     this.opened = openedJournal(directory);
     this.reader = new PlaybackReader(join(directory, JOURNAL_FILE));

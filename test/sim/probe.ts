@@ -1,6 +1,6 @@
 /**
- * Probe: what must hold inside the stage at any moment. The one place of the simulation that looks at
- * what is private.
+ * Probe: invariants of the broadcast stage that hold at any time. It is the only part of the simulation that looks
+ * at private fields.
  */
 
 import type { Mirror, TopicState } from '../../src/broadcast/topics/mirror';
@@ -38,7 +38,7 @@ export function probe(server: SimServer): void {
   }
 }
 
-/** With nobody there, nothing is left of anybody. */
+/** When all readers have left, nothing of them remains. */
 export function probeEmpty(server: SimServer): void {
   hold(server.broadcaster.sessions.size === 0, () => ['sessions are left']);
   hold(Bun.deepEquals(server.plays.counts, { open: 0, waiting: 0 }), () => [
@@ -61,7 +61,7 @@ function allTopics(server: SimServer): TopicState[] {
   return [mirror.statusTopic, ...[...mirror.all()].flatMap((i) => Object.values(i.topics))];
 }
 
-/** Each session that is on it has it natively or reads its log, and those are counted. */
+/** Each session on a topic has it natively or reads its log, and is counted there. */
 function probeTopic(topic: TopicState, server: SimServer): void {
   let binary = 0;
   let text = 0;
@@ -70,7 +70,7 @@ function probeTopic(topic: TopicState, server: SimServer): void {
     if (end === 'ended') continue;
     const reads = insideOf(session).has(topic);
     const isOn = session.topics.has(topic);
-    // Of a socket that is closing, the stage hears at the end only: it counts until then.
+    // The stage learns only at the end that a socket is closing: until then it counts.
     const nativeName = session.isText ? topic.nativeText : topic.nativeBinary;
     const isNative = end === 'open' ? native.has(nativeName) : isOn && !reads;
     hold(Number(isNative) + Number(reads) === Number(isOn), () => [
@@ -93,7 +93,7 @@ function probeTopic(topic: TopicState, server: SimServer): void {
   if (topic.log !== null) probeLog(topic, server.options.session.outboxBytesMax);
 }
 
-/** Bounded by its bytes, but for one message. */
+/** A log is bounded by its bytes, except that it may have one message more. */
 function probeLog({ log, name }: TopicState, bytesMax: number): void {
   const { entries, heldBytes, start, end } = log as unknown as LogInside;
   let bytes = 0;

@@ -1,6 +1,6 @@
 /**
- * Reader: a client that believes nothing. It knows the protocol's rules and holds the server to each
- * of them with every message that it reads; what it asks for, and when it reads, is told from outside.
+ * Reader: a client that trusts nothing. It knows the rules of the protocol and checks each of them with every
+ * message that it reads; the test decides what it asks for and when it reads.
  */
 
 import { decodeFrame, decodeTextFrame, isFault } from '../../protocol/codec';
@@ -20,13 +20,13 @@ import { TopicCopy } from './topic-copy';
 import { hold, isDerived, type Sequenced, type Truth } from './truth';
 import type { Wire } from './wire';
 
-/** A name that the server serves. */
+/** A name (topic or wildcard) that the server serves to this reader. */
 interface Served {
-  /** On this connection. */
+  /** Subscribed on this connection. */
   isLive: boolean;
-  /** Everything of what it covers was told up to here; null: nothing is known. */
+  /** Everything that it covers was received or declared up to here; null: nothing is known. */
   place: number | null;
-  /** Topics that it would cover and that were left. */
+  /** Topics that it covers and that the reader has left. */
   readonly left: Set<string>;
 }
 
@@ -35,10 +35,10 @@ export interface Tally {
   conflated: number;
   gaps: number;
   missed: number;
-  /** Gaps of what a crash took. */
+  /** How many gaps were for events that a crash lost. */
   crossed: number;
   replayed: number;
-  /** By reason. */
+  /** Resets by reason. */
   resets: Record<string, number>;
 }
 
@@ -47,21 +47,24 @@ export class Reader {
   readonly isText: boolean;
   readonly tally: Tally;
   wire: Wire | null = null;
-  /** Of the welcome. */
+  /** From the welcome. */
   epoch = 0;
-  /** That the places are of; a past one until a resume from it has been answered [T6]. */
+  /** The epoch of the positions held; a past one until a resume from it has been answered [T6]. */
   heldEpoch = 0;
-  /** The highest place met in it; while it crosses to another, what it meets is of that one. */
+  /**
+   * The highest seq of that epoch; while the reader crosses to another epoch, the seqs received still count as of
+   * the old one.
+   */
   newest = 0;
-  /** Told by a welcome on this connection. */
+  /** A welcome was received on this connection. */
   isWelcome = false;
   readonly asked = new Map<number, Request>();
-  /** What it wants, with intervals. */
+  /** Names that it wants, with intervals. */
   readonly wanted = new Map<string, number>();
   readonly served = new Map<string, Served>();
   readonly topics = new Map<string, TopicCopy>();
   replay: ReplayCheck | null = null;
-  /** Executions of its owner since it came, in order; null: it does not trade. */
+  /** Executions of its owner since it connected, in order; null: it does not trade. */
   executions: Message[] | null = null;
   private readonly instruments = new Map<string, Instrument>();
   private readonly truth: Truth;
@@ -73,7 +76,7 @@ export class Reader {
     this.tally = tally;
   }
 
-  /** A new connection: what was asked on the old one is not answered any more. */
+  /** A new connection: requests of the old one are not answered any more. */
   connect(wire: Wire): void {
     this.wire = wire;
     if (this.isCrossing) this.rewind();
@@ -89,7 +92,7 @@ export class Reader {
     for (const served of this.served.values()) served.isLive = false;
   }
 
-  /** What is held is void [T6]. */
+  /** What it holds is invalid [T6]. */
   forget(): void {
     this.served.clear();
     this.topics.clear();
@@ -97,12 +100,12 @@ export class Reader {
     this.newest = 0;
   }
 
-  /** Its places are of a past life, and nobody has said yet that they hold in this one [R8]. */
+  /** Its positions are of a past epoch, and no answer has confirmed them for this one [R8]. */
   private get isCrossing(): boolean {
     return this.heldEpoch !== this.epoch;
   }
 
-  /** Cut off while it crossed: no place of the past life is above what it met of that. */
+  /** Cut off while it crossed: no position of the past epoch is above the highest seq received of it. */
   private rewind(): void {
     for (const [topic, copy] of this.topics) {
       if (copy.rewind(this.newest)) continue;
@@ -116,7 +119,7 @@ export class Reader {
     this.goBackTo([...this.served.keys()], this.newest);
   }
 
-  /** It asks for what is behind a place, which may be lower than it need be. */
+  /** It will ask for everything after a position, which may be lower than necessary. */
   goBackTo(names: readonly string[], seq: number): void {
     for (const name of names) {
       const { place = null } = this.served.get(name) ?? {};
@@ -128,13 +131,16 @@ export class Reader {
     if (!this.isCrossing) this.newest = Math.max(this.newest, seq);
   }
 
-  /** Of the only request, sent at the welcome, the answer ascends: what lies below has come [R7]. */
+  /**
+   * The answer of the only request, sent at the welcome, is in ascending order: everything below a message was
+   * received [R7].
+   */
   private ascend(m: Sequenced): void {
     const open = [...this.asked.values()].filter(({ kind }) => kind !== 'ping' && kind !== 'bad');
     if (m.type === 'bar' || m.type === 'stats' || open.length !== 1) return;
     const [resume] = open;
     if (resume?.kind !== 'resume' || resume.reset.size > 0) return;
-    const topic = topicOfSequenced(m); // what comes of others meanwhile is live
+    const topic = topicOfSequenced(m); // messages of other topics meanwhile are live
     const others = [topic, starOf(topic)].filter(
       (name) => this.served.has(name) && !resume.names.has(name),
     );
@@ -148,7 +154,7 @@ export class Reader {
     if (this.isCrossing && m.seq > this.newest) this.heldEpoch = this.epoch;
   }
 
-  /** Of what is held only this is gone on with. */
+  /** Of what it holds it continues only with these names. */
   keep(names: ReadonlySet<string>): void {
     for (const name of this.served.keys()) if (!names.has(name)) this.served.delete(name);
     for (const topic of this.topics.keys()) if (!covers(names, topic)) this.topics.delete(topic);
@@ -158,7 +164,7 @@ export class Reader {
     return [...this.instruments.keys()];
   }
 
-  /** From where it may resume what is served, and which names those are. */
+  /** The names that it can resume, and the position from which it can resume them. */
   resumable(): { names: string[]; place: number } {
     const names: string[] = [];
     let place = Infinity;
@@ -170,7 +176,7 @@ export class Reader {
     return { names, place: place === Infinity ? 0 : place };
   }
 
-  /** Reads so many frames. @returns the code with which the connection was closed, if it was */
+  /** Reads a number of frames. @returns the code with which the connection was closed, if it was */
   read(frames: number): number | undefined {
     for (let i = 0; i < frames && this.wire !== null; i++) {
       const next = this.wire.read();
@@ -186,7 +192,7 @@ export class Reader {
     return undefined;
   }
 
-  /** Of the topics of which nothing is asked, it has all that was pushed. */
+  /** It has everything that was published of the topics for which no request is open. */
   checkAll(): void {
     if (this.asked.size > 0) return;
     for (const [name, copy] of this.topics) {
@@ -256,13 +262,13 @@ export class Reader {
     let copy = this.topics.get(topic);
     if (copy === undefined) {
       hold(requests.length > 0 || this.isServed(topic), () => ['not asked for', topic, m]);
-      // Of an instrument that came under a `*` there is nothing before.
+      // An instrument defined after the subscription to a `*` has nothing before.
       copy = this.begin(topic);
     }
     const resume = requests.find((r) => !tellsState(r, topic));
     if (resume !== undefined) {
       if (copy.last === null) copy.begin(this.truth.head(topic, resume.place));
-      // A repetition [T5]
+      // a repetition [T5]
       if (m.seq <= copy.last! && m.type !== 'bar' && m.type !== 'stats') return copy.again(m);
     }
     // A state may look like the first message of its topic.
@@ -270,7 +276,7 @@ export class Reader {
     else copy.chain(m, resume !== undefined);
   }
 
-  /** The copy of a topic: of one that came under a `*` of this connection it needs all. */
+  /** Creates the copy of a topic; if a `*` of this connection brought it, it needs everything. */
   private begin(topic: string): TopicCopy {
     const star = this.served.get(starOf(topic));
     const isNew = star?.isLive === true && !star.left.has(topic);
@@ -337,7 +343,7 @@ export class Reader {
     }
   }
 
-  /** The copy of a topic that is asked for, though nothing of it came. */
+  /** Creates the copy of a topic that was asked for, though no message of it was received. */
   private topicOf(topic: string, request: TopicRequest): void {
     if (this.topics.has(topic) || covers(request.cut, topic)) return;
     const place = tellsState(request, topic) ? null : this.truth.head(topic, request.place);

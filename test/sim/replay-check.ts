@@ -1,6 +1,6 @@
 /**
- * Replay check: what a reader is played must be the events of the range, one for one, from where it
- * began or was moved to, and nothing while it is paused.
+ * Replay check: a replay must bring the events of the range, one by one, from where it began or was moved to, and
+ * nothing while it is paused.
  */
 
 import type { Message, MessageOf } from '../../protocol/messages';
@@ -13,11 +13,11 @@ export class ReplayCheck {
   readonly startId: number;
   readonly topics: readonly string[];
   played = 0;
-  /** A stop was asked for: it may end anywhere. */
+  /** A stop was requested: it may end at any message. */
   isStopping = false;
-  /** Paused, as far as the reader has been answered. */
+  /** Paused, as far as the server has confirmed. */
   isPaused = false;
-  /** The newest place when it was accepted. */
+  /** The newest seq when the replay was accepted. */
   private lastSeq = 0;
   private readonly truth: Truth;
   private readonly wanted: Wanted;
@@ -36,7 +36,7 @@ export class ReplayCheck {
     this.wanted = new Wanted(request.topics);
   }
 
-  /** The server has taken it on. */
+  /** The server has accepted the replay. */
   accepted(): void {
     this.lastSeq = this.truth.lastSeq;
     this.goTo(this.request);
@@ -46,7 +46,7 @@ export class ReplayCheck {
     this.seeks.set(request.id, request);
   }
 
-  /** An answer of its own. @returns whether it is over */
+  /** An answer to a request of the replay. @returns whether the replay is over */
   answered(id: number): boolean {
     const seek = this.seeks.get(id);
     if (seek !== undefined) this.goTo(seek);
@@ -59,7 +59,7 @@ export class ReplayCheck {
   define(m: MessageOf<'instrument'>): void {
     const { nextSeq } = this;
     const next = this.peek();
-    // Others are those of the opening, and live ones, and those that an execution needs.
+    // The others belong to the opening, are live, or are definitions that an execution needs.
     hold(Bun.deepEquals(m, this.truth.events[m.seq - 1]), () => ['is no definition', m]);
     if (!this.isPaused && next === this.truth.events[m.seq - 1]) this.nextSeq = m.seq + 1;
     else this.nextSeq = nextSeq;

@@ -1,4 +1,4 @@
-/** Requests: what a reader has asked and not been answered, and which topics that covers. */
+/** Requests: those that a reader has sent and that are not answered yet, and which topics they cover. */
 
 import { topicOf } from '../../protocol/topics';
 import type { Sequenced } from './truth';
@@ -13,17 +13,17 @@ export interface TopicRequest {
   readonly kind: 'subscribe' | 'resume';
   readonly id: number;
   readonly names: ReadonlySet<string>;
-  /** Left again since. */
+  /** Left again meanwhile. */
   readonly cut: Set<string>;
   /** Of a resume: the names that the server reset. */
   readonly reset: Set<string>;
-  /** Of a resume: from where. */
+  /** Of a resume: the position to resume from. */
   readonly place: number;
-  /** Of a resume: the reason that it must be reset for. */
+  /** Of a resume: the reason for which it must be reset. */
   readonly resetBy: string | null;
 }
 
-/** The name that covers a topic together with others. */
+/** The wildcard that covers a topic together with others. */
 export function starOf(topic: string): string {
   const parts = topic.split(':');
   if (parts.length > 1) parts[1] = '*';
@@ -38,12 +38,12 @@ export function isTopicRequest(request: Request): request is TopicRequest {
   return request.kind === 'subscribe' || request.kind === 'resume';
 }
 
-/** Whether it asks for a topic and that was not taken back. */
+/** Whether the request asks for a topic that the reader has not left since. */
 export function asksFor(request: Request, topic: string): request is TopicRequest {
   return isTopicRequest(request) && covers(request.names, topic) && !covers(request.cut, topic);
 }
 
-/** Whether its answer tells a topic's state. */
+/** Whether its answer brings the state of a topic. */
 export function tellsState(request: TopicRequest, topic: string): boolean {
   return request.kind === 'subscribe' || covers(request.reset, topic);
 }

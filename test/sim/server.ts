@@ -1,6 +1,6 @@
 /**
- * Server: the whole broadcast stage as a server joins it, with real connections in front of it, over
- * virtual sockets and a steered clock. What is behind it (market, journal) is a list of events.
+ * Server: the whole broadcast stage, joined as the server joins it, behind real connections over virtual sockets
+ * and a manual clock. Market and journal are replaced by a list of events.
  */
 
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
@@ -54,9 +54,9 @@ export class SimServer {
   private readonly memtable: Memtable;
   private readonly clock: ManualClock;
   private readonly hub: StreamHub<Session>;
-  /** Plays of the journal that were opened. */
+  /** Replays and resumes from the journal that were opened. */
   played = 0;
-  /** Batches that wait for the journal. */
+  /** Batches that the journal has not committed. */
   private readonly waiting: { events: readonly BatchEvent[]; lastSeq: number }[] = [];
   private readonly timers = new Set<{ readonly atMs: number; readonly call: () => void }>();
   private barsAtMs = Infinity;
@@ -94,7 +94,7 @@ export class SimServer {
     this.hub = this.createHub();
   }
 
-  /** Starts behind a past life. @param tail its newest events, as a start reads them from a checkpoint on */
+  /** Starts after a past epoch. @param tail its newest events, as a start reads them from a checkpoint on */
   hydrate(
     newest: readonly MarketEvent[],
     { lastSeq, lost }: Truth,
@@ -127,30 +127,30 @@ export class SimServer {
     return wire;
   }
 
-  /** Takes what the market said; it is pushed when the journal has it. */
+  /** Takes a batch of the market; it is published when the journal has it. */
   take(events: readonly BatchEvent[], lastSeq: number): void {
     if (events.length === 0) return;
     this.memtable.accept(events);
     this.waiting.push({ events, lastSeq });
   }
 
-  /** The journal has the oldest batch: it is pushed. */
+  /** The journal has committed the oldest batch: it is published. */
   push(executions: readonly { owner: string; message: Execution }[]): void {
     const next = this.waiting.shift();
     if (next !== undefined) this.broadcaster.accept({ ...next, executions });
   }
 
-  /** The batch that is pushed next. */
+  /** The batch that is published next. */
   get next(): readonly BatchEvent[] | undefined {
     return this.waiting[0]?.events;
   }
 
-  /** Lets the next batch go. */
+  /** Drops the next batch. */
   drop(): readonly BatchEvent[] {
     return this.waiting.shift()!.events;
   }
 
-  /** Whether some of what waits defines an instrument. */
+  /** Whether a waiting batch defines an instrument. */
   get hasDefinition(): boolean {
     return this.waiting.some(({ events }) => events.some(({ type }) => type === 'instrument'));
   }
@@ -159,7 +159,7 @@ export class SimServer {
     return this.waiting.length > 0;
   }
 
-  /** Time goes by. */
+  /** Advances the time. */
   advance(ms: number): void {
     this.clock.advance(ms * 1e6);
     const nowMs = this.clock.monotonicMs();
@@ -174,7 +174,7 @@ export class SimServer {
     }
   }
 
-  /** The process ends, abruptly. */
+  /** The process ends abruptly. */
   stop(): void {
     for (const wire of this.wires) wire.terminate();
     for (const wire of this.wires) wire.end();
@@ -206,11 +206,11 @@ export class SimServer {
         wrongKeys: new WrongKeys({ wrongKeysPerSecond: 1e9 }, () => 0),
       }),
       connections: this.connections,
-      shares: new Shares({ workPerSecond: 1e9, publishWorkPerSecond: 1e9 }, clock), // nobody waits for a timer
+      shares: new Shares({ workPerSecond: 1e9, publishWorkPerSecond: 1e9 }, clock), // nothing waits for a timer here
       topicsIn: (names) => names.length,
       sentBytes: () => broadcaster.encoders.own.bytes,
       counts: new StreamCounts(),
-      orders: {} as OrderStage, // nobody orders here
+      orders: {} as OrderStage, // nobody enters orders here
       clock,
       slices: new SliceQueue(clock),
       limits: {
@@ -258,7 +258,7 @@ export class SimServer {
   }
 }
 
-/** Events between gaps: places that follow each other. */
+/** Events between gaps: runs of consecutive seqs. */
 function runsOf(events: readonly BatchEvent[]): BatchEvent[][] {
   const runs: BatchEvent[][] = [];
   for (const event of events) {

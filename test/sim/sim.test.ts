@@ -1,8 +1,8 @@
 /**
- * Simulation of the broadcast stage: readers that stall, crawl, vanish, come back by place, change what
- * they want and look into the past, while the market runs and the server is started anew. After every
- * message: each topic's stream is whole or its gaps are declared, in order and without a message twice,
- * each says what was so, and each local book is the server's; at the end nothing is left of anybody.
+ * Simulation of the broadcast stage: readers stall, read slowly, disconnect, resume by position, change what they
+ * want and replay the past, while the market runs and the server restarts. After every message: each topic's stream
+ * is complete or its gaps are declared, in order and without repetition; each message has what was published; each
+ * local book equals the server's. At the end nothing of any reader is left.
  */
 
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -18,9 +18,9 @@ import { deep } from '../support/tier';
 const RUNS = Number(Bun.env['TAPEDECK_SIM_RUNS'] ?? deep(150, 40));
 /** `TAPEDECK_SIM_DISK_RUNS=10000` likewise. */
 const DISK_RUNS = Number(Bun.env['TAPEDECK_SIM_DISK_RUNS'] ?? deep(100, 20));
-/** Far more than it takes until a fault that was put back is found. */
+/** Many more runs than are needed to find a fault that was put back. */
 const OLD_FAULT_RUNS = 500;
-/** Every so many runs, by its seed, one has a real journal behind it. */
+/** One in this many runs, by its seed, has a real journal behind it. */
 const JOURNALED_EVERY = 25;
 
 const scratch = new ScratchDirectory();
@@ -37,7 +37,7 @@ async function run(seed: number, faults: Partial<Faults> = {}): Promise<Outcome>
 }
 
 describe('readers of every kind', () => {
-  test(`are told everything, or what they miss: ${RUNS} runs`, async () => {
+  test(`get everything, or a declaration of what they miss: ${RUNS} runs`, async () => {
     const seed = readSeed();
     const sum: Record<string, number> = {};
     for (let i = 0; i < RUNS; i++) {
@@ -47,7 +47,7 @@ describe('readers of every kind', () => {
       }
     }
     console.log(`${RUNS} runs: ${JSON.stringify(sum)}`);
-    // Each way was gone.
+    // Each kind of event occurred.
     const ways = [
       'messages',
       'conflated',
@@ -70,7 +70,7 @@ describe('readers of every kind', () => {
 });
 
 describe('a disk that goes back in time', () => {
-  test(`readers hold what the journal has, or were told: ${DISK_RUNS} runs`, async () => {
+  test(`readers hold what the journal has, or were notified of the difference: ${DISK_RUNS} runs`, async () => {
     const seed = readSeed();
     const sum: Record<string, number> = {};
     for (let i = 0; i < DISK_RUNS; i++) {
@@ -89,7 +89,7 @@ describe('a disk that goes back in time', () => {
     ['positions without the newest', { tellsNewest: false }],
     ['epochs that count on from the newest', { numbering: 'counted' }],
   ] as const)(
-    'the old fault, put back, is found: %s',
+    'an old fault that is put back is found: %s',
     async (_, fault) => {
       const seed = readSeed();
       let found: unknown;
@@ -109,10 +109,10 @@ describe('a disk that goes back in time', () => {
 
 describe('seeds of faults that were found', () => {
   test.each([
-    [3, 'the journal failed while the window was closed, and a resume ended as if it were whole'],
-    [17, 'an instrument was defined while a resume waited for its turn, and its `*` missed it'],
-    [1728, 'a replay that had ended was moved, and its play stayed open'],
-    [1910184101, 'a server that stopped told paced topics ahead of a long answer about them'],
+    [3, 'the journal failed while the window was closed, and a resume ended as if it were complete'],
+    [17, 'an instrument was defined while a resume waited for its turn, and its `*` did not cover it'],
+    [1728, 'a seek of a replay that had ended left its playback open'],
+    [1910184101, 'a stopping server sent messages that wait for an interval ahead of a long answer'],
   ])(
     '%i: %s',
     async (seed) => {

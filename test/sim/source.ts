@@ -1,6 +1,6 @@
 /**
- * Source: a journal that is a plain list of events, and answers when it is told to: at once, late, in
- * small pieces, with a failure, or with word that something is missing.
+ * Source: a journal that is a plain list of events and answers when the test says so: at once, late, in small
+ * pieces, with a failure, or with a report of missing events.
  */
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
@@ -17,7 +17,7 @@ import type {
 } from '../../src/broadcast/playback/playback';
 import type { Truth } from './truth';
 
-/** Which events a play is of. */
+/** The events that a playback wants. */
 export class Wanted {
   private readonly names: ReadonlySet<string>;
   private readonly symbols: ReadonlySet<string>;
@@ -27,7 +27,7 @@ export class Wanted {
     this.symbols = new Set(topics.map((name) => parseTopic(name)!.symbol));
   }
 
-  /** Whether it is of one of the topics. */
+  /** Whether the event is of one of the topics. */
   hasMessage(e: BatchEvent): boolean {
     if (e.type === 'command' || e.type === 'snapshot' || e.type === 'instrument') return false;
     if (e.type === 'status') return this.names.has('status');
@@ -46,7 +46,7 @@ export class Wanted {
     return e.type === 'instrument' ? this.hasSymbol(e.symbol) : this.hasMessage(e);
   }
 
-  /** The topics themselves, of the instruments that there are. */
+  /** The names of the topics, for the instruments that exist. */
   topics(symbols: readonly string[]): string[] {
     const all = [...this.names].flatMap((name) =>
       name.includes('*') ? symbols.map((symbol) => name.replace('*', symbol)) : [name],
@@ -54,7 +54,7 @@ export class Wanted {
     return [...new Set(all)];
   }
 
-  /** The places of a request that says them by time. */
+  /** The seqs of a request that gives them as times. */
   range(
     truth: Truth,
     r: Pick<PlaybackRequest, 'from' | 'to' | 'fromSeq' | 'toSeq'>,
@@ -92,16 +92,16 @@ interface Framed {
 }
 
 export interface SourceTemper {
-  /** Places that a frame goes over. */
+  /** How many seqs a frame covers at most. */
   readonly frameEventsMax: number;
-  /** How likely an answer comes in the turn after it was asked. */
+  /** The chance that a request is answered in the next turn. */
   readonly prompt: number;
   readonly failing: number;
   readonly broken: number;
 }
 
 export class SteeredSource implements PlaybackSource {
-  /** What is open in it; nothing when nobody plays. */
+  /** Open playbacks; empty when nothing is being replayed or resumed. */
   readonly plays = new Map<number, Playing>();
   private readonly waiting: (() => void)[] = [];
   private readonly truth: Truth;
@@ -126,7 +126,7 @@ export class SteeredSource implements PlaybackSource {
     return this.waiting.length > 0;
   }
 
-  /** Answers what was asked, or not yet. */
+  /** Answers the open requests, or leaves them for later. */
   step(isPrompt = false): void {
     const prompt = isPrompt ? 1 : this.temper.prompt;
     while (this.waiting.length > 0 && this.random.chance(prompt)) this.waiting.shift()!();
@@ -159,7 +159,7 @@ export class SteeredSource implements PlaybackSource {
     });
   }
 
-  /** The process that asked has ended. */
+  /** The process that sent the requests has ended. */
   forget(): void {
     this.waiting.length = 0;
     this.plays.clear();
@@ -243,7 +243,7 @@ export class SteeredSource implements PlaybackSource {
     return this.encode(frames, request.isText, playing.nextSeq - 1, playing.nextSeq > toSeq);
   }
 
-  /** What of the topics a crash took, as the journal tells it, and the books from before it. */
+  /** The gap that the journal reports for events that a crash lost, and the books from before it. */
   private loss(playing: Playing, { from, to }: { from: number; to: number }): Message[] {
     const first = Math.max(from, playing.nextSeq);
     playing.nextSeq = to;

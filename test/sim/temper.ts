@@ -1,4 +1,4 @@
-/** Temper: what a run is like. How much anything holds, how the journal answers, how long it lasts. */
+/** Temper: the conditions of a run: the capacities, how the journal answers, how long the run lasts. */
 
 import type { Prng } from '../../src/base/prng';
 import type { PlaybackLimits } from '../../src/broadcast/playback/playbacks';
@@ -8,7 +8,7 @@ import type { WireLimits } from './wire';
 
 export interface Temper {
   readonly readers: number;
-  /** How likely a turn of the market is a burst. */
+  /** The chance that a turn of the market is a burst. */
   readonly bursts: number;
   readonly stepsMax: number;
   /** Sessions are closed for being slow, or for a backlog. */
@@ -18,11 +18,11 @@ export interface Temper {
   readonly source: SourceTemper;
   readonly memtableEventsMax: number;
   readonly plays: PlaybackLimits;
-  /** Answers with the states of more topics are made as they are sent. */
+  /** Answers with the states of more topics than this are made while they are sent. */
   readonly statesAtOnceMax: number;
-  /** How likely the server starts anew in a step. */
+  /** The chance that the server restarts in a step. */
   readonly restarts: number;
-  /** How likely all connections are cut in a step. */
+  /** The chance that all connections are cut in a step. */
   readonly cuts: number;
 }
 
@@ -30,7 +30,7 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
   const isStrict = random.chance(0.25);
   const isFailing = random.chance(0.2);
   const isFlood = random.chance(0.05);
-  // So many that what they ask after a cut takes several turns.
+  // So many readers that their requests after a cut take several turns.
   const isCrowd = !isFlood && random.chance(0.05);
   const playbacksMax = random.int(1, 3);
   return {

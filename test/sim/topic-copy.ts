@@ -1,6 +1,6 @@
 /**
- * Topic copy: what a reader holds of one topic, and the rules by which it takes the next message: in
- * order by `prevSeq`, standing for exactly as many messages as it says, and saying what was so.
+ * Topic copy: what a reader holds of one topic, and the rules for the next message: it is in order by `prevSeq`,
+ * replaces exactly as many messages as it says, and has what was published.
  */
 
 import type { Bar, MessageOf, Stats } from '../../protocol/messages';
@@ -9,29 +9,29 @@ import { hold, isDerived, type Sequenced, type Truth } from './truth';
 
 export class TopicCopy {
   readonly name: string;
-  /** Everything of the topic up to here was told, or declared missing; null before that is known. */
+  /** Everything of the topic up to here was received or declared missing; null before that is known. */
   last: number | null = null;
   /** Subscribed on this connection, and answered. */
   isLive = false;
-  /** Heads up to here say nothing. */
+  /** Heads up to here mean nothing. */
   base = 0;
-  /** Messages that were told, alone or by one that stands for them, and that a gap declared. */
+  /** Messages received, counting those that a conflated one replaces, and those that a gap declared. */
   told = 0;
   missed = 0;
-  /** The place from which those are counted. */
+  /** The seq from which those are counted. */
   private since: number | null = null;
   private book: LocalBook | null = null;
-  /** Behind a loss: its first place, until the next message. */
+  /** After a loss: its first seq, until the next message. */
   private lostFrom: number | null = null;
-  /** The newest message that it has, also from before a loss; null when what it has is lost. */
+  /** The newest message that it has, also from before a loss; null when that is lost. */
   private held: number | null = null;
-  /** What it has by now of messages that are numbered, by place: each the very one that was pushed. */
+  /** Numbered messages received so far, by seq: each equals the one that was published. */
   private readonly content = new Map<number, unknown>();
-  /** What it has is void, and who could have told it the state anew was gone by then. */
+  /** What it has is invalid, and the session that could have sent its state again had ended by then. */
   private isRewound = false;
   private readonly truth: Truth;
 
-  /** Whether its messages are whole states, which are not numbered for themselves. */
+  /** Whether its messages are complete states, which are not counted one by one. */
   private readonly isDerived: boolean;
 
   constructor(name: string, truth: Truth, last: number | null) {
@@ -41,7 +41,7 @@ export class TopicCopy {
     this.begin(last);
   }
 
-  /** Goes on from a place at which it has, or needs, everything. */
+  /** Continues from a position at which it has everything, or needs everything after it. */
   begin(last: number | null): void {
     this.content.clear();
     this.goOn(last);
@@ -64,7 +64,7 @@ export class TopicCopy {
     this.book = null;
   }
 
-  /** Takes the message that must follow. @param isResumed in the answer of a resume */
+  /** Takes a message that must be the next. @param isResumed part of the answer of a resume */
   chain(m: Sequenced, isResumed = false): void {
     if (m.type === 'bar' || m.type === 'stats') return this.takeWhole(m, isResumed);
     const { last, name, truth } = this;
@@ -82,12 +82,12 @@ export class TopicCopy {
     this.keepBook(m);
   }
 
-  /** A whole state: only a `prevSeq` above the last says that something is missing. */
+  /** Takes a complete state: it misses something only if `prevSeq` is above the last seq. */
   private takeWhole(m: Bar | Stats, isResumed: boolean): void {
     const { last, name, truth } = this;
     hold(last !== null && m.prevSeq <= last, () => ['out of order', name, last, m]);
     truth.check(name, m);
-    // Of bars those that left the log are counted with the newest.
+    // Bars that left the log are counted with the newest one.
     const isCounted = m.type === 'stats' && !isResumed && m.seq > last && this.lostFrom === null;
     if (isCounted && m.prevSeq === last) {
       const count = truth.between(name, last, m.seq);
@@ -99,7 +99,7 @@ export class TopicCopy {
     this.lostFrom = null;
   }
 
-  /** What the next message names as the one before it: behind a loss, the last that is left. */
+  /** What the next message must name as the previous one: after a loss, the last that is left. */
   private chainEnd(last: number): number {
     return this.lostFrom === null ? last : this.truth.head(this.name, last);
   }
@@ -111,17 +111,17 @@ export class TopicCopy {
     return this.isDerived ? end >= head : end === head;
   }
 
-  /** Whether a message is the next, whatever else it may be. */
+  /** Whether a message is the next one. */
   fits(m: Sequenced): boolean {
     const { last } = this;
     const isNext = last !== null && m.prevSeq === this.chainEnd(last) && m.seq > last;
     return isNext && this.truth.between(this.name, last, m.seq) === ('count' in m ? m.count : 1);
   }
 
-  /** Takes state that was asked for. */
+  /** Takes a state that was requested. */
   state(m: Sequenced): void {
     const { name } = this;
-    // Behind a loss the state may be from before it.
+    // After a loss the state may be from before it.
     const last = this.last === null ? null : this.chainEnd(this.last);
     hold(m.type !== 'trade', () => ['a trade is no state', last, m]);
     const isOld = last !== null && m.seq < last;
@@ -134,7 +134,7 @@ export class TopicCopy {
     this.keepBook(m);
   }
 
-  /** What a crash took of it: all that was pushed and is not kept, whatever of it was told. */
+  /** Takes the gap of a crash: everything that was published and not kept, whether it was sent or not. */
   loss({ from, to, count }: MessageOf<'gap'>): void {
     const { name, truth } = this;
     const last = this.last!;
@@ -144,19 +144,19 @@ export class TopicCopy {
     hold(count === to - from + 1, () => ['a loss counts wrong', name, from, to, count]);
     if (last >= from && this.lostFrom === null) this.held = null;
     else if (last < from) {
-      // A place may lie within a batch, of which a derived topic has one message.
+      // The position may lie within a batch, of which a derived topic has one message.
       const isTold = this.isDerived || truth.between(name, last, from - 1) === 0;
       hold(isTold, () => ['untold before a loss', name, last, from]);
       if (this.lostFrom === null) this.account();
     }
     for (const seq of this.content.keys()) if (seq >= from) this.content.delete(seq);
-    if (last > to) return; // told before
+    if (last > to) return; // declared before
     this.goOn(to);
     this.lostFrom = from;
     this.book = null;
   }
 
-  /** Takes what it is told a second time, or what stands where the newest that it has is lost. */
+  /** Takes a repetition, or the message that replaces a lost newest one. */
   again(m: Sequenced): void {
     const { lostFrom, name, truth } = this;
     if (m.type === 'book' && m.prevSeq === m.seq) {
@@ -164,7 +164,7 @@ export class TopicCopy {
         'a book behind a loss',
         m,
       ]);
-      if (lostFrom === null || m.seq < this.last!) return; // it was told before
+      if (lostFrom === null || m.seq < this.last!) return; // a repetition
       this.held = truth.head(name, m.seq);
       return this.keepBook(m);
     }
@@ -175,12 +175,13 @@ export class TopicCopy {
   }
 
   /**
-   * Goes back to a place, behind which all is of another life.
-   * @returns false where it has messages from there: it is void
+   * Goes back to a position; everything after it is of another epoch.
+   * @returns false if it has messages after the position: it is invalid
    */
   rewind(seq: number): boolean {
     const { lostFrom } = this;
-    // The state behind a loss bears its end [R5]: it is of that life, also where the loss ends right there.
+    // The state after a loss has the end of the loss as its seq [R5]: it is of that epoch, even if the loss ends
+    // exactly there.
     if (lostFrom !== null) this.book = null;
     if (this.last === null || this.last <= seq) return true;
     if (lostFrom === null || [...this.content.keys()].some((own) => own > seq)) return false;
@@ -192,7 +193,7 @@ export class TopicCopy {
 
   gap({ from, to, count }: MessageOf<'gap'>): void {
     const { last, name, truth } = this;
-    // Where nothing came behind a loss, it may reach over that.
+    // If nothing was received after a loss, the gap may cover that loss too.
     hold(last !== null && from > this.chainEnd(last) && to > last, () => [
       'a gap out of order',
       name,
@@ -213,7 +214,7 @@ export class TopicCopy {
     this.book = null;
   }
 
-  /** The answer is here: all of the topic up to a place is. */
+  /** The answer is complete: everything of the topic up to a position was received. */
   answered(seq: number, isState: boolean): void {
     const { name, truth } = this;
     const head = truth.head(name, seq);
@@ -222,7 +223,7 @@ export class TopicCopy {
       hold(!isState || !hasState || head === 0, () => ['no state', name, head]);
       this.begin(head);
     }
-    // A gap reaches over the answer; or the state of a long answer is newer than its seq [S5].
+    // A gap may cover more than the answer, and a state of a long answer may be newer than its seq [S5].
     const isAhead = (this.missed > 0 || isState) && this.last! > head;
     const isRenewed = this.lostFrom === null || name.startsWith('trade:') || this.held !== null;
     hold(isRenewed || this.isRewound || head === 0, () => ['what it holds is lost', name, head]);
@@ -238,7 +239,7 @@ export class TopicCopy {
     this.account();
   }
 
-  /** A heartbeat says that everything up to a place is told. */
+  /** A heartbeat says that everything up to a position was sent. */
   beat(seq: number): void {
     const head = this.truth.head(this.name, seq);
     hold(this.last !== null && head <= this.last, () => [
@@ -250,7 +251,7 @@ export class TopicCopy {
     ]);
   }
 
-  /** All messages since it began are told or declared, none twice. */
+  /** Every message since it began was received or declared missing, none twice. */
   account(): void {
     for (const [seq, event] of this.content) {
       hold(this.truth.at(this.name, seq) === event, () => [
@@ -274,7 +275,7 @@ export class TopicCopy {
   private keepBook(m: Sequenced): void {
     if (m.type !== 'book') return;
     if (this.book === null) {
-      if (m.form === 'delta') return; // the reader came by the topic without a copy
+      if (m.form === 'delta') return; // the `*` brought the topic, so the reader may have no copy
       this.book = new LocalBook();
     }
     const outcome = this.book.apply(m);

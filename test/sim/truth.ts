@@ -1,6 +1,6 @@
 /**
- * Truth: all that was pushed, as plain lists, and what a reader's message must be by them. It shares
- * nothing with the server but the messages themselves.
+ * Truth: everything that was published, as plain lists, and what the message of a reader must therefore be. It
+ * shares nothing with the server but the messages themselves.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
@@ -10,7 +10,7 @@ import type { BatchEvent } from '../../protocol/records';
 import { BAR_SECONDS } from '../../protocol/bars';
 import { Nanos } from '../../protocol/time';
 
-/** A message of a topic. */
+/** A numbered message of a topic. */
 export type Sequenced = Exclude<
   Extract<Message, { readonly prevSeq: number }>,
   { type: 'execution' }
@@ -20,7 +20,7 @@ type Pushed = Exclude<MarketEvent, { type: 'instrument' }>;
 export interface Levels {
   readonly bids: readonly number[];
   readonly asks: readonly number[];
-  /** Undefined while the book may not be trusted. */
+  /** Undefined while the book is incomplete. */
   readonly crc: number | undefined;
 }
 
@@ -38,7 +38,7 @@ export function hold(condition: boolean, what: () => unknown): asserts condition
 class TopicTruth {
   readonly seqs: number[] = [];
   readonly messages: Pushed[] = [];
-  /** Of a book, behind each message. */
+  /** Of a book: its levels after each message. */
   readonly levels: Levels[] = [];
 
   copy(): TopicTruth {
@@ -49,7 +49,7 @@ class TopicTruth {
     return copy;
   }
 
-  /** How many stand at or below a place. */
+  /** How many messages have a seq up to this one. */
   rank(seq: number): number {
     let low = 0;
     let high = this.seqs.length;
@@ -67,7 +67,7 @@ interface Run {
   readonly to: number;
 }
 
-/** All of it at a moment, to go back to. */
+/** A saved copy of everything, to go back to. */
 export interface SavedTruth {
   readonly lastSeq: number;
   readonly events: readonly BatchEvent[];
@@ -77,13 +77,13 @@ export interface SavedTruth {
 }
 
 export class Truth {
-  /** The newest place pushed. */
+  /** The newest seq published. */
   lastSeq = 0;
-  /** By place, less one: also what no reader gets. */
+  /** Events by seq minus one, including those that no reader gets. */
   readonly events: BatchEvent[] = [];
-  /** Runs of places, both ends inclusive, whose events were pushed in a life that lost them. */
+  /** Runs of seqs, both ends inclusive, whose events were published in an epoch that lost them. */
   readonly lost: Run[] = [];
-  /** The newest place of each batch that is on record. */
+  /** The newest seq of each committed batch. */
   readonly commits: number[] = [];
   private readonly topics = new Map<string, TopicTruth>();
   private readonly books = new Map<string, TenLevels>();
@@ -109,14 +109,14 @@ export class Truth {
     if (events.length > 0) this.commits.push(this.lastSeq);
   }
 
-  /** Bars and statistics of a batch stand at the newest trade of it. */
+  /** Bars and statistics of a batch have the seq of its newest trade. */
   private derive(symbol: string): void {
     const { seqs } = this.topic(`derived:${symbol}`);
     const newest = this.topic(`trade:${symbol}`).seqs.at(-1) ?? 0;
     if (newest > (seqs.at(-1) ?? 0)) seqs.push(newest);
   }
 
-  /** The end of a life that lost its newest events, from a place on, which are given to no others. */
+  /** Ends an epoch that lost its newest events, from a seq on; their seqs are not used again. */
   lose(from: number): void {
     const { lastSeq } = this;
     this.goBack(from - 1);
@@ -129,7 +129,7 @@ export class Truth {
     return { lastSeq, events: [...events], lost: [...lost], commits: [...commits], topics };
   }
 
-  /** The disk is as it was when this was saved. */
+  /** Goes back to a saved state of the disk. */
   restore(saved: SavedTruth): void {
     this.events.splice(0, Infinity, ...saved.events);
     this.lost.splice(0, Infinity, ...saved.lost);
@@ -140,7 +140,7 @@ export class Truth {
     this.goBack(saved.lastSeq);
   }
 
-  /** The places behind the newest are given to nobody, up to another. */
+  /** The seqs after the newest up to another one are not used. */
   loseTo(to: number): void {
     if (to <= this.lastSeq) return;
     this.lost.push({ from: this.lastSeq + 1, to });
@@ -148,7 +148,7 @@ export class Truth {
     this.lastSeq = to;
   }
 
-  /** Everything behind a place is gone; others may come to stand there. */
+  /** Removes everything after a seq; other events may get those seqs. */
   goBack(seq: number): void {
     hold(!this.lost.some(({ from, to }) => from <= seq && seq < to), () => [
       'within what was lost',
@@ -177,24 +177,24 @@ export class Truth {
     return [...new Set(defined.map(({ symbol }) => symbol))];
   }
 
-  /** The run of lost places that a place lies in. */
+  /** The run of lost seqs that has this seq. */
   lostAt(seq: number): Run | undefined {
     return this.lost.find(({ from, to }) => from <= seq && seq <= to);
   }
 
-  /** The newest message of a topic at or below a place; 0: none. */
+  /** The seq of the newest message of a topic up to a seq; 0: none. */
   head(name: string, seq: number): number {
     const topic = this.topic(isDerived(name) ? `derived:${symbolOf(name)}` : name);
     return topic.seqs[topic.rank(seq) - 1] ?? 0;
   }
 
-  /** Messages of a topic behind one place, up to another. */
+  /** How many messages a topic has after one seq, up to another. */
   between(name: string, from: number, to: number): number {
     const topic = this.topic(isDerived(name) ? `trade:${symbolOf(name)}` : name);
     return topic.rank(to) - topic.rank(from);
   }
 
-  /** The event time of the event at a place, or of one near it. */
+  /** The event time of the event with this seq, or of one near it. */
   timeAt(seq: number): Nanos {
     for (let i = seq - 1; i >= 0; i--) {
       const event = this.events[i]!;
@@ -208,20 +208,20 @@ export class Truth {
     return this.timeAt(this.lastSeq);
   }
 
-  /** The book behind the newest message of it up to a place. */
+  /** The book after its newest message up to a seq. */
   book(symbol: string, seq: number): Levels | undefined {
     const topic = this.topic(`book:${symbol}`);
     return topic.levels[topic.rank(seq) - 1];
   }
 
-  /** The message of a topic at a place. */
+  /** The message of a topic with a seq. */
   at(name: string, seq: number): Pushed | undefined {
     const topic = this.topic(name);
     const rank = topic.rank(seq);
     return topic.seqs[rank - 1] === seq ? topic.messages[rank - 1] : undefined;
   }
 
-  /** The messages of a topic behind one place, up to another. */
+  /** The messages of a topic after one seq, up to another. */
   range(name: string, from: number, to: number): readonly Pushed[] {
     const topic = this.topic(name);
     return topic.messages.slice(topic.rank(from), topic.rank(to));
@@ -231,7 +231,7 @@ export class Truth {
     return this.topic(name).messages.at(-1);
   }
 
-  /** Whether a message says what is so, for what it stands for. */
+  /** Checks that a message has what was published, including the messages that it replaces. */
   check(name: string, m: Sequenced): void {
     hold(m.seq <= this.lastSeq, () => ['from the future', m, this.lastSeq]);
     if (m.type === 'bar' || m.type === 'stats') return this.checkDerived(m);
@@ -292,7 +292,7 @@ export class Truth {
   }
 }
 
-/** What stands where an event was lost: nothing that a reader gets. */
+/** Stands for a lost event: nothing that a reader gets. */
 function nobodys(seq: number): BatchEvent {
   const time = { eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO };
   return { type: 'snapshot', symbol: '', seq, ...time, bids: [], asks: [], crc: 0 };

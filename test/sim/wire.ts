@@ -1,7 +1,7 @@
 /**
- * Wire: a virtual socket with a pipe each way. What the server writes waits in the pipe until the client
- * reads it; the system takes the first bytes of it, so the server sees only what lies beyond those, and
- * past a limit the connection is lost, as a real one is. A ping is answered when the client comes to it.
+ * Wire: a virtual socket with a pipe in each direction. What the server writes waits in the pipe until the client
+ * reads it. The kernel buffers its first bytes, so the server sees only what exceeds them; past a limit the
+ * connection is lost, as a real one is. A ping is answered when the client reads it.
  */
 
 import type { ServerWebSocket } from 'bun';
@@ -11,30 +11,30 @@ import type { Session } from '../../src/broadcast/sessions/session';
 
 type Data = string | Uint8Array;
 
-/** A ping, and the pong that brings its payload back. */
+/** A ping, and the pong that returns its payload. */
 interface Ping {
   readonly payload: Uint8Array;
 }
 
-/** What lies in the pipe to the client. */
+/** What is in the pipe to the client. */
 type Piped = Data | Ping | { readonly code: number };
 
 export interface WireLimits {
-  /** What the system takes before the server sees that data is held back. */
+  /** How much the kernel buffers before the server sees that data is held back. */
   readonly kernelBytes: number;
   readonly backlogBytesMax: number;
 }
 
 export class Wire {
-  /** Native topics that the server has it on. */
+  /** Native topics to which the server has subscribed it. */
   readonly native = new Set<string>();
   connection!: StreamConnection<Session>;
   session!: Session;
-  /** `ending`: the server is yet to be told; `ended`: it has let go of it. */
+  /** `ending`: the server does not know yet that the client is gone; `ended`: it has released the socket. */
   server: 'open' | 'ending' | 'ended' = 'open';
   readonly remoteAddress = '';
   isClientGone = false;
-  /** Told when the server has taken a replay on. */
+  /** Called when the server has accepted a replay. */
   accepted: (id: number) => void = () => {};
   private readonly toClient: Piped[] = [];
   private readonly toServer: (Data | Ping)[] = [];
@@ -45,7 +45,7 @@ export class Wire {
     this.limits = limits;
   }
 
-  /** What the server takes for a socket of Bun's. */
+  /** The socket, as the server sees it. */
   asSocket(): ServerWebSocket<unknown> {
     return this as unknown as ServerWebSocket<unknown>;
   }
@@ -95,7 +95,7 @@ export class Wire {
     this.toClient.push({ code: 1006 });
   }
 
-  /** The system tells the server what has become of the socket, and brings it what the client said. */
+  /** The kernel reports the state of the socket to the server, and delivers what the client sent. */
   deliver(frames: number): void {
     while (this.server === 'open' && this.toServer.length > 0 && frames-- > 0) {
       const next = this.toServer.shift()!;
@@ -106,7 +106,7 @@ export class Wire {
     if (this.server === 'ending') this.end();
   }
 
-  /** The server's end of it, however that came about. */
+  /** Ends the socket on the side of the server, for any reason. */
   end(): void {
     if (this.server === 'ended') return;
     this.server = 'ended';
@@ -120,7 +120,7 @@ export class Wire {
     this.toServer.push(data);
   }
 
-  /** Pongs do not count: pings go all the time. */
+  /** Pongs do not count: pings are sent all the time. */
   get hasWords(): boolean {
     return this.toServer.some((data) => !isPing(data));
   }
@@ -129,7 +129,7 @@ export class Wire {
     return this.toClient.length === 0;
   }
 
-  /** The next frame; a number: it was closed with that code; undefined: nothing is there. */
+  /** The next frame; a number: closed with that code; undefined: nothing is there. */
   read(): Data | number | undefined {
     for (;;) {
       const next = this.toClient.shift();
@@ -144,7 +144,7 @@ export class Wire {
     }
   }
 
-  /** The client is gone; the server hears of it later, or never. */
+  /** The client is gone; the server learns of it later, or never. */
   vanish(): void {
     this.toClient.length = 0;
     this.toServer.length = 0;

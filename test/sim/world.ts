@@ -1,7 +1,7 @@
 /**
- * World: one run of the simulation. A server, the market before it, its journal behind it, and readers
- * that stall, crawl, vanish, come back, change what they want and look into the past; then everybody
- * reads to the end, and it is seen whether each has everything, and whether nothing is left of them.
+ * World: one run of the simulation. A server, its market, its journal, and readers that stall, read slowly,
+ * disconnect, come back, change what they want and replay the past. At the end all read everything, and it is
+ * checked that each has everything and that nothing of them is left.
  */
 
 import type { Execution } from '../../protocol/messages';
@@ -25,7 +25,7 @@ import { hold, Truth } from './truth';
 interface Seat {
   readonly reader: Reader;
   readonly trades: boolean;
-  /** How likely it reads in a step, and how much. */
+  /** The chance that it reads in a step, and how many frames. */
   pace: { readonly often: number; readonly frames: number };
   hasComeBack: boolean;
 }
@@ -37,7 +37,7 @@ const PACES = [
   { often: 0, frames: 0 },
 ] as const;
 
-/** The turn of the event loop is over, and what was promised in it is kept. */
+/** Ends the turn of the event loop, and checks what was promised in it. */
 function turn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
@@ -73,11 +73,11 @@ export class World {
   };
   private server: SimServer;
   private readonly disk: Disk;
-  /** Of what goes wrong with it, so that the rest of a run is drawn as ever. */
+  /** A generator for faults of the disk alone, so that the rest of a run draws the same numbers as without them. */
   private readonly diskRandom: Prng;
   private readonly faults: Faults;
   private readonly epochs: { current: number; past: ReadonlyMap<number, PastEpoch> };
-  /** Of the present life. */
+  /** The first seq of the present epoch. */
   private firstSeq = 1;
 
   constructor(seed: number, journal: OwnJournal | null = null, faults: Partial<Faults> = {}) {
@@ -145,7 +145,7 @@ export class World {
     this.comeBack(seat);
     if (random.chance(0.05)) this.moves.any(reader);
     if (!random.chance(0.01)) return;
-    // It goes without a word. The server hears of it at once, or takes long to find out.
+    // It disconnects silently. The server learns of it at once, or much later.
     if (random.chance(0.5)) reader.wire.isClientGone = true;
     else reader.wire.vanish();
     reader.wire = null;
@@ -171,7 +171,7 @@ export class World {
     this.connect(seat);
     seat.hasComeBack = true;
     this.read(seat, 1);
-    reader.forget(); // nothing, and it is of this life
+    reader.forget(); // nothing was received, and it is of this epoch
     if (this.random.chance(0.8)) this.moves.subscribe(reader, this.moves.drawNames(0.4));
   }
 
@@ -186,14 +186,14 @@ export class World {
     reader.executions = trades ? [] : null;
   }
 
-  /** What it asks first on a new connection. */
+  /** The first requests on a new connection. */
   private comeBack(seat: Seat): void {
     const { reader } = seat;
     if (seat.hasComeBack || !reader.isWelcome) return;
     seat.hasComeBack = true;
     const { past } = this.epochs;
     if (past.size > 0 && this.random.chance(0.1)) {
-      const epochs = [...past.keys(), 1]; // which was none
+      const epochs = [...past.keys(), 1]; // epoch 1 never existed
       this.moves.comeBackLate(reader, epochs[this.random.int(0, epochs.length - 1)]!);
     } else {
       const isCrossing = reader.heldEpoch !== reader.epoch && reader.resumable().names.length > 0;
@@ -264,7 +264,7 @@ export class World {
     return new SimServer(options, this.clock, this.journal?.source ?? this.source);
   }
 
-  /** All connections are lost at once, and everybody is back in the same turn. */
+  /** Cuts all connections at once; all readers are back in the same turn. */
   private cutAll(): void {
     for (const wire of this.server.wires) {
       wire.isClientGone = true;
@@ -283,7 +283,7 @@ export class World {
     while (this.server.hasWaiting) this.push();
   }
 
-  /** Asked to stop, it tells everybody, and those that read have everything when they are let go. */
+  /** Asked to stop, the server notifies all readers; those that read have everything when they are closed. */
   private drain(): void {
     const { server } = this;
     server.broadcaster.goAway(this.random);
@@ -317,7 +317,7 @@ export class World {
     if (diskRandom.chance(0.03)) this.restart();
   }
 
-  /** Another life of the server, which may have lost what it pushed last, or began again from earlier. */
+  /** Starts another epoch, which may have lost the newest published events, or goes on from an older disk. */
   private restart(): void {
     const { random } = this;
     if (random.chance(0.4)) this.drain();
@@ -331,13 +331,13 @@ export class World {
     this.start();
   }
 
-  /** Where that leaves nobody without an instrument that it knows of. */
+  /** Goes back only if every instrument that a reader knows is still defined. */
   private goBack(): boolean {
     if (this.server.hasDefinition) return false;
     return this.disk.goBack(() => this.truth.symbols.length === this.flow.symbols.length);
   }
 
-  /** What was pushed last is not on the disk, or all is. */
+  /** Either loses the newest published events, or commits everything that waits. */
   private lose(): void {
     const { truth, random } = this;
     const defined = truth.events.findLast((e) => e.type === 'instrument')!.seq;
@@ -345,7 +345,7 @@ export class World {
     const from = Math.max(defined + 1, this.firstSeq, truth.lastSeq - lost + 1);
     const isLost = lost > 0 && from <= truth.lastSeq;
     if (isLost) truth.lose(from);
-    else while (this.server.hasWaiting) truth.push(this.server.drop()); // journaled, and never pushed
+    else while (this.server.hasWaiting) truth.push(this.server.drop()); // journaled, but never published
   }
 
   private start(): void {
@@ -363,13 +363,13 @@ export class World {
     this.outcome.restarts += 1;
   }
 
-  /** Connections that are over on both ends. */
+  /** Removes connections that are over on both ends. */
   private sweep(): void {
     for (const wire of this.server.wires)
       if (wire.server === 'ended') this.server.wires.delete(wire);
   }
 
-  /** Everybody comes back and reads to the end. */
+  /** All readers come back and read to the end. */
   private async settle(): Promise<void> {
     const { seats } = this;
     for (const wire of this.server.wires) {
@@ -377,7 +377,7 @@ export class World {
     }
     for (let round = 0; round < 3_000; round++) {
       while (this.server.hasWaiting) this.push();
-      // Where sessions are closed for being slow, a step is shorter than the patience with them.
+      // Where sessions are closed for being slow, a step is shorter than the time allowed to them.
       this.server.advance(round < 100 || this.temper.isStrict ? 30 : 300);
       this.server.broadcaster.look();
       this.source.step(round % 3 > 0);
@@ -428,7 +428,7 @@ export class World {
       hold(reader.served.has(name), () => ['not served', name]);
   }
 
-  /** Everybody goes, and nothing is left of them. */
+  /** All readers leave, and nothing of them is left. */
   private async leave(): Promise<void> {
     this.tally();
     for (const wire of this.server.wires) {
