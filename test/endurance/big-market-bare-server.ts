@@ -1,7 +1,7 @@
 /**
- * The bare server of the big market: the same connections, frames of the sources and acknowledgements, about
- * as many deliveries to as many sockets for each event, heartbeats and pings; and nothing of a market. What it
- * cannot do on a machine no server of this runtime can.
+ * The bare server of the big market: the same connections, frames of the sources and acknowledgements, about as
+ * many deliveries to as many sockets for each event, heartbeats and pings, but no market. What it cannot do on a
+ * machine, no server on this runtime can do there.
  *
  *     bun test/endurance/big-market-bare-server.ts DELIVERIES_AN_EVENT
  */

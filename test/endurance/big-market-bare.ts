@@ -1,6 +1,6 @@
 /**
- * What the machine gives at most: the crowd of the big market against a bare server (`big-market-bare-server.ts`),
- * with the options of `big-market.ts` that have to do with that.
+ * The most that the machine can do: the clients of the big market against a bare server
+ * (`big-market-bare-server.ts`), with those options of `big-market.ts` that apply to it.
  *
  *     bun test/endurance/big-market-bare.ts [--seconds 30] [--rate 20000] [--deliveries 3.15]
  */
@@ -14,7 +14,7 @@ import { perEvent, sampleOf, type Cost } from './big-market-figures';
 
 export interface BareOptions extends CrowdOptions {
   readonly seconds: number;
-  /** Of each event. */
+  /** Deliveries for each event. */
   readonly deliveries: number;
 }
 

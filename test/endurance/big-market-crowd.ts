@@ -1,4 +1,4 @@
-/** Crowd: the sources and readers of the big market, processes of their own, as one. */
+/** Crowd: the sources and readers of the big market, each in its own process, controlled together. */
 
 import type { Subprocess } from 'bun';
 import { join } from 'node:path';
@@ -10,13 +10,13 @@ import type { BigSourceDone, BigSourceJob } from './big-market-source';
 
 export interface CrowdOptions {
   readonly instruments: number;
-  /** Of each side of each book. */
+  /** On each side of each book. */
   readonly levels: number;
   readonly sessions: number;
   readonly topics: number;
   /** Events a second. */
   readonly rate: number;
-  /** Processes. */
+  /** Number of reader processes. */
   readonly readers: number;
   readonly sources: number;
   readonly sampleEvery: number;
@@ -32,7 +32,7 @@ export class Crowd {
     this.options = options;
   }
 
-  /** Defines the instruments and tells their books. */
+  /** Defines the instruments and publishes their books. */
   async fill(url: string, key: string): Promise<void> {
     const { options, running } = this;
     this.sources = times(options.sources, () =>
@@ -82,7 +82,7 @@ export class Crowd {
     return sumReaders(await Promise.all(this.readers.map((ask) => ask({ act }))));
   }
 
-  /** What it has done so far, and the processor time that it took. @param act `begin`: latencies count from now on */
+  /** What it has done so far, and the processor time used. @param act `begin`: latencies count from now on */
   async moment(act: 'begin' | 'sum'): Promise<Omit<Moment, 'sample'>> {
     const clientsCpuSeconds = this.running.reduce((sum, { pid }) => sum + cpuUs(pid) / 1e6, 0);
     const [source, readers] = await Promise.all([this.published('sum'), this.received(act)]);
@@ -104,7 +104,7 @@ function sumSources(all: readonly BigSourceDone[]): BigSourceDone {
   return { ...sum, refused };
 }
 
-/** Of latencies the largest of the processes. */
+/** Sums the processes; of latencies it takes the largest. */
 function sumReaders(all: readonly BigReaderDone[]): BigReaderDone {
   return all.reduce((a, b) => {
     const { latency: of, ...counts } = b;

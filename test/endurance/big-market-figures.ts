@@ -1,9 +1,9 @@
-/** Figures of the big market: what is read of the server while it runs, and what follows from that. */
+/** Figures of the big market: what is read from the running server, and what is computed from it. */
 
 import { cpuUs } from '../bench/processes';
 import { processFigures, threadSeconds } from './process-figures';
 
-/** Turns of a kind: how many, how many of them longer than a bound, and the bucket of the longest. */
+/** Turns of a kind: how many, how many of them exceeded a bound, and the bucket of the longest. */
 export interface TurnFigures {
   readonly count: number;
   readonly over5Ms: number;
@@ -16,7 +16,7 @@ export interface Sample {
   readonly rssBytes: number;
   readonly anonBytes: number;
   readonly cpuSeconds: number;
-  /** The same by the name of the thread. */
+  /** CPU time by the name of the thread. */
   readonly threadSeconds: Readonly<Record<string, number>>;
 }
 
@@ -34,16 +34,16 @@ export function sampleOf(pid: number, seconds: number): Sample {
   };
 }
 
-/** What a server has done in a while, and what that took of its processors. */
+/** What a server did in a period, and the processor time that it used. */
 export interface Cost {
   readonly eventsPerSecond: number;
   readonly deliveriesPerSecond: number;
-  /** Processors that it used. */
+  /** How many processors it used. */
   readonly cpuShare: number;
   readonly cpuUsPerEvent: number;
-  /** Processors that sources and readers used. */
+  /** How many processors the sources and readers used. */
   readonly clientsCpuShare: number;
-  /** Of its threads with the same name, the busiest names first. */
+  /** Threads of the same name together, the busiest names first. */
   readonly threads: Readonly<Record<string, number>>;
 }
 
@@ -72,7 +72,7 @@ export function perEvent(before: Moment, after: Moment): Cost {
   };
 }
 
-/** By how much memory of its own grows, in MB an hour: the straight line that fits the last half best. */
+/** The growth of private memory in MB an hour: the slope of the line that fits the last half best. */
 export function slopeMbPerHour(samples: readonly Sample[]): number {
   const half = samples.slice(Math.floor(samples.length / 2));
   if (half.length < 2) return 0;
@@ -90,7 +90,7 @@ export function slopeMbPerHour(samples: readonly Sample[]): number {
 
 type Buckets = Map<string, Map<number, number>>;
 
-/** The cumulated buckets of `loop_turn_seconds`, by turn and upper bound in ms. */
+/** The cumulative buckets of `loop_turn_seconds`, by kind of turn and upper bound in ms. */
 export function turnBuckets(text: string): Buckets {
   const turns: Buckets = new Map();
   for (const line of text.split('\n')) {
@@ -105,7 +105,7 @@ export function turnBuckets(text: string): Buckets {
   return turns;
 }
 
-/** What there was of each kind between two readings. */
+/** The turns of each kind between two readings. */
 export function turnsBetween(before: Buckets, after: Buckets): Record<string, TurnFigures> {
   const out: Record<string, TurnFigures> = {};
   for (const [turn, buckets] of after) {

@@ -1,6 +1,6 @@
 /**
- * Readers of the big market: many sessions in a process. Each checks by `seq` and `prevSeq` that it has
- * every message of its topics; some also check what is in them, and how long it took to get here.
+ * Readers of the big market: many sessions in one process. Each checks by `seq` and `prevSeq` that it has every
+ * message of its topics; some also check the content of messages, and their latency.
  */
 
 import { decodeFrame, isFault } from '../../protocol/codec';
@@ -21,7 +21,7 @@ export type BigReaderJob =
       readonly sessions: number;
       readonly topics: number;
       readonly instruments: number;
-      /** Every so many sessions one checks what is in the messages. */
+      /** One session in this many checks the content of messages. */
       readonly sampleEvery: number;
       readonly seed: number;
     }
@@ -30,7 +30,7 @@ export type BigReaderJob =
 export interface BigReaderDone {
   readonly sessions: number;
   readonly messages: number;
-  /** A message whose `prevSeq` is not what the session had of the topic; one that it had. */
+  /** Messages whose `prevSeq` is not the newest seq that the session had of the topic, and repetitions. */
   readonly holes: number;
   readonly repeated: number;
   readonly gaps: number;
@@ -38,7 +38,7 @@ export interface BigReaderDone {
   readonly errors: number;
   /** Sessions that ended. */
   readonly ended: number;
-  /** Of the sample: messages whose content was checked, and those that were wrong. */
+  /** Of the sampled sessions: messages whose content was checked, and those that were wrong. */
   readonly checked: number;
   readonly wrong: number;
   readonly latency: Figures;
@@ -48,7 +48,7 @@ const CHANNELS = ['trade', 'tick', 'bbo', 'book'] as const;
 const CHAINED: ReadonlySet<number> = new Set(CHANNELS.map((channel) => MESSAGES[channel].code));
 const OPENING_MAX = 50;
 const SYMBOL_MAX = 48;
-/** What a frame of one message begins with. */
+/** The first byte of a frame with one message. */
 const ONE_MESSAGE = Uint8Array.of(0x91);
 
 const clock = new SystemClock();
@@ -115,7 +115,7 @@ class Chains {
   }
 }
 
-/** What the source said, as the session has it. */
+/** What the source sent, as the session received it. */
 class Content {
   private readonly books = new Map<string, LocalBook>();
 

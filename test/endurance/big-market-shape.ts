@@ -1,4 +1,4 @@
-/** Shape of the big market: what its source says, as a function of numbers, so that a reader can check it. */
+/** Shape of the big market: what its source sends, as a function of numbers, so that a reader can check it. */
 
 import type { Book, Instrument, Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
@@ -29,7 +29,7 @@ export function definitionOf(instrument: number): Instrument {
   };
 }
 
-/** The n-th trade of an instrument, from 1 on. */
+/** The n-th trade of an instrument, counted from 1. */
 export function tradeOf(instrument: number, n: number, eventTime: Nanos): Trade {
   return {
     type: 'trade',

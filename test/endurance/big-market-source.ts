@@ -1,7 +1,7 @@
 /**
- * A source of the big market: some of its instruments, over one connection, evenly paced. A process of its
- * own, which does jobs. Bounded: the publishes that wait for their acknowledgement; beyond that events are
- * held back, and counted.
+ * A source of the big market: publishes some of the instruments over one connection at an even rate. It is a
+ * separate process that receives jobs. The number of publishes without an acknowledgement is bounded; beyond it
+ * events are held back and counted.
  */
 
 import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
@@ -27,7 +27,7 @@ export interface BigSourceDone {
   readonly events: number;
   readonly acknowledged: number;
   readonly heldBack: number;
-  /** Codes of errors, and how many there were of each. */
+  /** How many errors of each code. */
   readonly refused: Readonly<Record<string, number>>;
 }
 
@@ -35,7 +35,7 @@ const EVERY_MS = 10;
 const CATCH_UP_MS = 200;
 const UNDER_WAY_MAX = 100;
 const FILLS_UNDER_WAY_MAX = 4;
-/** Levels of one publish, at most; well below the largest frame. */
+/** Levels of one publish at most; well below the largest frame. */
 const LEVELS_A_PUBLISH = 20_000;
 const TRADE_SHARE = 0.4;
 
@@ -51,7 +51,7 @@ let changes: Uint32Array;
 let lastId = 0;
 let timer: ReturnType<typeof setInterval> | undefined;
 let wake = (): void => {};
-/** Events of each publish that waits for its acknowledgement. */
+/** How many events each publish without an acknowledgement has. */
 const underWay = new Map<number, number>();
 
 function send(events: SourceEvent[]): void {
@@ -131,7 +131,7 @@ function event(now: ReturnType<SystemClock['now']>): SourceEvent {
   const i = random.int(0, job.count - 1);
   const instrument = job.first + i;
   if (random.chance(TRADE_SHARE)) return tradeOf(instrument, ++trades[i]!, now);
-  // Near the top as a rule, as in a real book.
+  // Usually near the top, as in a real book.
   const level = (): number => Math.floor(job.levels ** random.unit()) - 1;
   return deltaOf(instrument, ++changes[i]!, level(), level(), now);
 }

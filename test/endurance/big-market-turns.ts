@@ -1,7 +1,7 @@
 /**
- * Loaded before the server of the big market: turns of the event loop also by the processor time of its
- * thread. Wall time, which the server itself measures, has in it what else the machine does meanwhile.
- * SIGUSR2 writes what there was since the signal before to the file that is named in the environment.
+ * Loaded before the server of the big market: measures turns of the event loop also by the processor time of its
+ * thread. The wall time, which the server measures, includes other work of the machine. SIGUSR2 writes the turns
+ * since the previous signal to the file that is named in the environment.
  */
 
 import { renameSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import type { TurnFigures } from './big-market-figures';
 
 const OVER_MS = 5;
 
-/** What it has that others are not to call. */
+/** Members that others must not call. */
 interface Meter {
   begin: (this: Meter, detail: unknown) => number;
   end: (this: Meter, kind: string, beganMs: number) => void;

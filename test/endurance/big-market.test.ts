@@ -1,4 +1,4 @@
-/** The big market at a small size: that the harness measures what it says. */
+/** The big market at a small size: the harness measures what it says. */
 
 import { expect, test } from 'bun:test';
 
@@ -36,7 +36,7 @@ testDeep('readers have every message, and a journal that was killed is sound', a
   expect(verify).toBe('sound');
 });
 
-test('turns are those between two readings, and the longest is known by its bucket', () => {
+test('turns between two readings are counted, and the longest is given by its bucket', () => {
   const text = (counts: readonly number[]): string =>
     ['0.001', '0.005', '0.01', '+Inf']
       .map((le, i) => `tapedeck_loop_turn_seconds_bucket{le="${le}",turn="batch"} ${counts[i]!}`)
@@ -52,7 +52,7 @@ test('turns are those between two readings, and the longest is known by its buck
   expect(between([5, 6, 7, 7], [5, 6, 7, 7])).toBeUndefined();
 });
 
-test('growth is judged by the last half', () => {
+test('growth is computed from the last half', () => {
   const samples = Array.from({ length: 20 }, (_, i) => ({
     seconds: i * 10,
     rssBytes: 0,

@@ -1,6 +1,6 @@
 /**
- * The big market, by hand: a full market, ten thousand sessions, a steady rate for hours, and a kill at
- * the end. What is measured and judged stands in `BIG-MARKET.md`.
+ * The big market, run by hand: a full market, ten thousand sessions, a steady rate for hours, and a kill at the
+ * end. `BIG-MARKET.md` says what is measured and judged.
  *
  *     bun test/endurance/big-market.ts [--minutes 120] [--instruments 10000] [--levels 1000]
  *         [--sessions 10000] [--topics 10] [--rate 20000] [--readers 4] [--sources 2] [--out DIRECTORY]
@@ -43,14 +43,14 @@ const MAIN = join(import.meta.dir, '../../src/main.ts');
 const RECOVERY_MS_MAX = 5_000;
 const TURN_MS_WARNED = 5;
 const SETTLE_MS = 2_000;
-/** Of the server itself, beside those of its sessions. */
+/** Descriptors of the server itself, in addition to those of its sessions. */
 const OWN_DESCRIPTORS = 256;
 
 export interface BigMarketOptions extends CrowdOptions {
   readonly seconds: number;
   readonly durability: string;
   readonly sampleSeconds: number;
-  /** What `verify` may take; 0: it is left out. */
+  /** Time limit for `verify`; 0: it is left out. */
   readonly verifySeconds: number;
   readonly out?: string | undefined;
 }
@@ -83,7 +83,7 @@ export interface BigMarketReport {
     readonly records: number;
   };
   readonly verify: 'sound' | 'not sound' | 'not done in time' | 'left out';
-  /** What is not as it should be. */
+  /** What did not meet the criteria. */
   readonly wrong: readonly string[];
 }
 
@@ -177,7 +177,7 @@ class BigMarket {
     return sampleOf(this.life.pid, (performance.now() - beganMs) / 1_000);
   }
 
-  /** Turns by processor time since the call before. */
+  /** Turns by processor time since the previous call. */
   private async turnsCpu(): Promise<Record<string, TurnFigures>> {
     const path = this.life.turnsPath;
     rmSync(path, { force: true });
@@ -186,7 +186,7 @@ class BigMarket {
     return JSON.parse(readFileSync(path, 'utf8')) as Record<string, TurnFigures>;
   }
 
-  /** A sample now and then, until the time is over. */
+  /** Takes samples until the time is over. */
   private async watch(beganMs: number): Promise<void> {
     const { options, life, samples, show } = this;
     for (let next = 0; ; next += options.sampleSeconds) {
@@ -201,7 +201,7 @@ class BigMarket {
     }
   }
 
-  /** Killed while events come in, and started again. */
+  /** Kills the server while events arrive, and starts it again. */
   private async kill(): Promise<BigMarketReport['recovery']> {
     const { life, crowd } = this;
     await crowd.run();
@@ -272,7 +272,7 @@ async function timed(act: () => Promise<void>): Promise<number> {
   return (performance.now() - beganMs) / 1_000;
 }
 
-/** Defaults, but for what is of one address or key here and of many elsewhere. */
+/** Default settings, except for limits for one address or key, which many clients share here. */
 function settingsOf({ instruments, levels, sessions, durability }: BigMarketOptions): string {
   const all = Math.max(100_000, Math.ceil(2.2 * instruments * levels));
   return `

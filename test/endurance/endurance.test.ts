@@ -1,6 +1,6 @@
 /**
- * The programs of this folder at a toy size, so that they do not rot, and what judges them. Whether the
- * server endures is for a quiet machine and for half an hour.
+ * The programs of this folder at a very small size, so that they keep working, and the functions that judge their
+ * results. Whether the server endures is measured on an idle machine for half an hour.
  */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -33,7 +33,7 @@ async function run(program: string, ...args: string[]) {
 const isLinux = process.platform === 'linux';
 if (!isLinux) console.log('skipped: the soak reads /proc, which is of Linux');
 
-test.skipIf(!isLinux)('the soak samples, judges, and finds nothing lost', async () => {
+test.skipIf(!isLinux)('the soak takes samples, judges them, and finds nothing lost', async () => {
   const out = scratch.fresh();
   const small = ['--rate', '300', '--orders', '50', '--readers', '3', '--requests', '20'];
   const short = [
@@ -58,13 +58,13 @@ test.skipIf(!isLinux)('the soak samples, judges, and finds nothing lost', async 
   }
   const verdict = JSON.parse(said.slice(said.indexOf('\n{'))) as Record<string, unknown>;
   expect(verdict).toMatchObject({ samples: samples.length, first: null });
-  // What memory and latency are in seconds on a busy machine says nothing; the rest must hold.
+  // A few seconds of memory and latency on a busy machine mean nothing; the rest must hold.
   const faults = (verdict['faults'] as string[]).filter((f) => !/memory|p99|descriptors/.test(f));
   expect(faults).toEqual([]);
   expect(verdict['source']).toMatchObject({ refused: 0 });
 });
 
-test('the rolling restart: all come back, and nothing is lost or told twice', async () => {
+test('the rolling restart: all readers come back, and nothing is lost or repeated', async () => {
   const small = ['--readers', '10', '--times', '1', '--rate', '300', '--apart-seconds', '1'];
   const { code, out, err } = await run('restart.ts', ...small);
   expect({ code, err }).toEqual({ code: 0, err: '' });
@@ -80,7 +80,7 @@ test('the rolling restart: all come back, and nothing is lost or told twice', as
 describe('the judge', () => {
   const sample = (atS: number, change: Partial<Judged> = {}): Judged => ({
     atS,
-    rssAnonBytes: 100e6 + 20e6 * ((atS % 40) / 40), // garbage comes and goes
+    rssAnonBytes: 100e6 + 20e6 * ((atS % 40) / 40), // garbage is made and collected
     fds: 60,
     threads: 12,
     p99: 2,
@@ -97,7 +97,7 @@ describe('the judge', () => {
       BARS,
     ).faults;
 
-  test('lets pass what stays, whatever was before it had settled', () => {
+  test('accepts what stays constant, whatever happened before it had settled', () => {
     expect(faultsOf((atS) => (atS < 290 ? { rssAnonBytes: atS * 1e6, p99: 50 } : {}))).toEqual([]);
   });
 
@@ -109,7 +109,7 @@ describe('the judge', () => {
     expect(faultsOf(grows(0.1))).toEqual([expect.stringMatching(/^memory grew by [34]/)]);
   });
 
-  test('finds what becomes slow, leaks descriptors, or is silent about a loss', () => {
+  test('finds growing latency, leaked descriptors, and losses that were not declared', () => {
     expect(faultsOf((atS) => ({ p99: atS / 500 }))).toEqual([expect.stringMatching(/^p99 went/)]);
     expect(faultsOf((atS) => ({ fds: 60 + atS / 50 }))).toEqual([
       expect.stringMatching(/^file descriptors/),
@@ -120,7 +120,7 @@ describe('the judge', () => {
   });
 });
 
-describe('the look at what readers have', () => {
+describe('the check of the items that readers have', () => {
   const tick = (seq: number, prevSeq: number): Item =>
     ({ type: 'tick', symbol: 'ACME', seq, prevSeq, eventTime: Nanos.ZERO, count: 1 }) as Item;
   const gap = (from: number, to: number): Item => ({
@@ -133,7 +133,7 @@ describe('the look at what readers have', () => {
     local: false,
   });
 
-  test('finds what is missing or repeated, and takes what was declared', () => {
+  test('finds missing and repeated messages, and accepts declared ones', () => {
     const found = (...items: Item[]) => {
       const check = new ItemCheck();
       for (const item of items) check.take(item);
@@ -154,7 +154,7 @@ describe('the look at what readers have', () => {
     expect(found(tick(5, 2), reset, tick(5, 2), tick(9, 5))).toEqual([0, 0, 0]);
   });
 
-  test('holds it against the journal', () => {
+  test('compares them with the journal', () => {
     const m = (seq: number, count = 1): Entry => ({ is: 'message', seq, count });
     const journal = [2, 5, 9, 12];
     const of = (...entries: Entry[]) => {
@@ -163,7 +163,7 @@ describe('the look at what readers have', () => {
     };
     expect(of(m(2), m(5), m(9), m(12))).toEqual([0, 0, 0]);
     expect(of(m(5), m(12))).toEqual([1, 0, 0]);
-    expect(of(m(5), m(12, 2))).toEqual([0, 0, 0]); // it says what it stands for
+    expect(of(m(5), m(12, 2))).toEqual([0, 0, 0]); // its count covers the missing ones
     expect(of(m(2), { is: 'gap', from: 3, to: 9 }, m(12))).toEqual([0, 0, 0]);
     expect(of(m(2), { is: 'gap', from: 3, to: 5 }, m(12))).toEqual([1, 0, 0]);
     expect(of(m(2), { is: 'reset', seq: 9 }, m(9), m(12))).toEqual([0, 0, 0]);

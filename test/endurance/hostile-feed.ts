@@ -1,7 +1,7 @@
 /**
- * A hostile feed: one symbol of a source that does whatever real sources were seen to do wrong, and that
- * knows the truth: which of its events must be recorded, which are repetitions, which must be refused, and
- * the book behind each of its numbers.
+ * A hostile source: one symbol whose source does everything that real sources were seen to do wrong. It knows the
+ * truth: which of its events must be recorded, which are repetitions, which must be refused, and the book after
+ * each of its sequence numbers.
  */
 
 import type { Instrument, SourceEvent, Trade } from '../../protocol/messages';
@@ -10,7 +10,7 @@ import { Nanos as Time } from '../../protocol/time';
 import type { Prng } from '../../src/base/prng';
 import { bbo, book, instrument, trade } from '../support/market-events';
 
-/** What must become of an event. */
+/** The required outcome of an event. */
 export type Fate = 'recorded' | 'repeated' | 'refused' | 'any';
 
 export interface Sent {
@@ -18,7 +18,7 @@ export interface Sent {
   readonly fate: Fate;
 }
 
-/** How a step goes wrong, or not. */
+/** The ways in which a step goes wrong, or does not. */
 export const FAULTS = [
   'none',
   'none',
@@ -49,7 +49,7 @@ export type Kind = (typeof FAULTS)[number];
 const SECOND = 1e9;
 const DAY = 86_400e9;
 const PRICES = 40;
-/** The tick size becomes coarser; what once was valid stays so. */
+/** The tick size becomes coarser, so what was valid once stays valid. */
 const INCREMENTS = [1, 5, 10] as const;
 
 type Side = Map<number, number>;
@@ -67,7 +67,7 @@ export class HostileFeed {
   private increment = 0;
   private readonly bids: Side = new Map();
   private readonly asks: Side = new Map();
-  /** The levels behind each number, of all numberings. */
+  /** The levels after each sequence number, in all numberings. */
   private readonly states = new Map<number, Set<string>>();
 
   constructor(random: Prng, symbol: string) {
@@ -82,17 +82,17 @@ export class HostileFeed {
     return instrument(this.symbol, { priceIncrement, quantityIncrement: 1 });
   }
 
-  /** Whether these levels were the book at a number of the source. */
+  /** Whether the book had these levels at a sequence number of the source. */
   knows(seq: number, bids: readonly number[], asks: readonly number[]): boolean {
     return this.states.get(seq)?.has(levelsKey(bids, asks)) === true;
   }
 
-  /** What was sent before is not known to a server that has started anew. */
+  /** A restarted server does not know what was sent before. */
   forget(): void {
     this.newest = [];
   }
 
-  /** One step of a kind, at a moment of the server's clock. */
+  /** One step of a kind, at the given time of the server. */
   step(kind: Kind, now: Nanos): Sent[] {
     switch (kind) {
       case 'none':
@@ -155,7 +155,7 @@ export class HostileFeed {
   private made(now: Nanos, more: Partial<Trade>): Trade {
     const { random, symbol } = this;
     this.tradeId += 1;
-    // The source's clock runs behind by a little, and not evenly.
+    // The clock of the source is slightly behind, by a varying time.
     const eventTime = now.plus(-random.int(0, 50) * 1e6);
     const quantity = random.chance(0.02) ? Number.MAX_SAFE_INTEGER : random.int(0, 1_000);
     return trade({
@@ -168,7 +168,7 @@ export class HostileFeed {
     });
   }
 
-  /** Numbers begin anew, and nobody says so. */
+  /** Numbers begin again, without notice. */
   private restart(now: Nanos): Sent[] {
     this.beginTrades();
     this.beginBook();
@@ -182,7 +182,7 @@ export class HostileFeed {
     return [{ event: this.made(now, { seq, prevSeq: seq - 1 }), fate: 'recorded' }];
   }
 
-  /** Without a number: what is late or ahead belongs to no numbering. */
+  /** Without a number: late and future events belong to no numbering. */
   private mistimed(kind: 'late' | 'older-day' | 'ahead', now: Nanos): Sent {
     const { random } = this;
     const by = {
@@ -220,7 +220,7 @@ export class HostileFeed {
 
   // ── the book ────────────────────────────────────────────────────────────────────────────────
 
-  /** Numbers far from those of any numbering before, as no number could tell two apart that are near. */
+  /** Numbers far from those of any numbering before, because close ones could not be told apart. */
   private beginBook(): void {
     this.numbering += 1;
     this.bookSeq = this.random.int(1, 1_000) * 1_000_000 + this.numbering * 1_000;

@@ -1,4 +1,4 @@
-/** The book at a past moment, from all that was recorded, by the rule in its plainest form. */
+/** The book at a past time, computed from everything recorded by the rule in its plainest form. */
 
 import { formatLevels } from '../../protocol/json';
 import { TenLevels } from '../../protocol/levels';
@@ -7,7 +7,7 @@ import type { Nanos } from '../../protocol/time';
 import type { History } from '../../src/journal/history/history';
 import { TIME_LIMITS } from '../../src/market/market';
 
-/** What history says where there are no levels to give. */
+/** What history returns where it has no levels. */
 const EXPECTED_CODES: Readonly<Record<'none' | 'levels' | 'incomplete', readonly string[]>> = {
   none: ['before-first-record', 'no-data'],
   levels: [],
@@ -15,7 +15,7 @@ const EXPECTED_CODES: Readonly<Record<'none' | 'levels' | 'incomplete', readonly
 };
 const SCALES = { priceScale: 2, quantityScale: 3 };
 
-/** What is wrong with the answer of history; undefined when nothing is. */
+/** What is wrong with the answer of history; undefined when it is right. */
 export async function pastBookFault(
   history: History,
   events: readonly BatchEvent[],
@@ -28,7 +28,7 @@ export async function pastBookFault(
   let seq = 0;
   for (const event of events) {
     if (event.type !== 'book' || event.symbol !== symbol) continue;
-    // Books are in the order in which they came: an event's own time moves it back no further than that.
+    // Books are in the order of their arrival: their event time moves them no further back than that.
     const ahead = event.eventTime.since(event.receiveTime) > TIME_LIMITS.timeAheadMs * 1e6;
     const own = (ahead ? event.receiveTime : event.eventTime).toBigInt();
     if (own > order) order = own;

@@ -1,7 +1,7 @@
 /**
- * One run of hostile feeds over simulated weeks, on a real journal with restarts, and the account of it:
- * events sent = recorded + refused + counted, and last, volume, statistics, bars and past books equal to an
- * independent computation.
+ * One run of hostile sources over simulated weeks, on a real journal with restarts. It checks that events sent =
+ * recorded + refused + counted, and that last, volume, statistics, bars and past books equal an independent
+ * computation.
  */
 
 import { BAR_INTERVALS, type Stats, type Tick, type Trade } from '../../protocol/messages';
@@ -25,7 +25,7 @@ export interface HostileReport {
   readonly waiting: number;
   readonly refused: number;
   readonly restarts: number;
-  /** Questions about bars and past books that were compared. */
+  /** Requests for bars and past books that were compared. */
   readonly compared: number;
 }
 
@@ -33,7 +33,7 @@ const PAUSES_S = [0, 0, 0, 0.001, 0.2, 1, 5, 61, 900, 7_200, 90_000];
 const SYMBOLS = ['A', 'B'];
 const BEGIN = Nanos.fromSeconds(1_700_000_000, 0);
 
-/** @throws Error that names the seed and the step where the account does not add up */
+/** @throws Error that names the seed and the step where the check fails */
 export async function hostileRun(
   seed: number,
   freshDirectory: () => string,
@@ -51,7 +51,7 @@ export async function hostileRun(
   }
 }
 
-/** What a symbol's trades must be, computed from what was sent alone. */
+/** The expected trades of a symbol, computed only from what was sent. */
 interface Account {
   readonly feed: HostileFeed;
   readonly trades: Trade[];
@@ -102,7 +102,7 @@ class HostileRun {
     this.at = index;
     const { random, clock } = this;
     const kind = this.pick(FAULTS);
-    // Numbers do not begin anew within the moments that the source's clock is uneven by.
+    // Numbers do not begin again within the variation of the source's clock.
     const pauseS = this.pick(PAUSES_S) + (kind === 'restart' ? 2 : 0);
     clock.advance(pauseS * 1e9 + 1);
     const account = this.accounts.get(this.pick(SYMBOLS))!;
@@ -180,7 +180,7 @@ class HostileRun {
     }
   }
 
-  /** It must be the newest record of a trade, as it was sent. */
+  /** The trade must be the newest recorded one, with the content that was sent. */
   private expectTrade(sent: Trade, account: Account): void {
     this.collect();
     const found = this.events.findLast((e) => e.type === 'trade' && e.symbol === sent.symbol);
@@ -195,7 +195,7 @@ class HostileRun {
     account.trades.push({ ...made, timing });
   }
 
-  /** What is newest: last price, volume, statistics, and the book against the source's own. */
+  /** Compares the newest state: last price, volume, statistics, and the book with that of the source. */
   private compare({ feed, trades }: Account): void {
     const { market, statistics } = this.past.recorder;
     const live = feedOf(market, feed.symbol);
@@ -225,7 +225,7 @@ class HostileRun {
     }
   }
 
-  /** Bars of all intervals, and books at random moments. */
+  /** Compares bars of all intervals, and books at random times. */
   private async comparePast({ feed, trades }: Account): Promise<void> {
     this.collect();
     const { history } = this.past;
@@ -276,7 +276,7 @@ function fateOf(result: SubmitResult): 'recorded' | 'repeated' | 'waiting' | 're
   return result.intake.waiting > 0 ? 'waiting' : 'recorded';
 }
 
-/** [D3], computed with nothing of the product's. */
+/** [D3], computed without the code of the product. */
 function timingOf({ eventTime }: Trade, now: Nanos, account: Account): Trade['timing'] {
   const [event, received] = [eventTime.toBigInt(), now.toBigInt()];
   const isAhead = event - received > BigInt(TIME_LIMITS.timeAheadMs) * 1_000_000n;

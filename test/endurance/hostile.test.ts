@@ -1,4 +1,4 @@
-/** Hostile sources: every event is recorded, refused or counted, and what is computed from them is right. */
+/** Hostile sources: every event is recorded, refused or counted, and everything computed from them is right. */
 
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -14,7 +14,7 @@ afterAll(() => scratch.remove());
 const RUNS = deep(6, 2);
 const STEPS = 300;
 
-test('[P8] [P10] [D1] [D3] [T1] the account of hostile sources adds up', async () => {
+test('[P8] [P10] [D1] [D3] [T1] every event of hostile sources is accounted for', async () => {
   const first = readSeed();
   console.log(`hostile sources: seeds ${first} to ${first + RUNS - 1}`);
   const totals = { sent: 0, accounted: 0, repeated: 0, refused: 0, restarts: 0, compared: 0 };

@@ -1,6 +1,6 @@
 /**
- * Item check: what a consumer of the SDK may count on, looked at from outside of it: each message of a
- * topic follows the one before, or a `gap` or `reset` item says what does not come.
+ * Item check: checks from outside what a consumer of the SDK may rely on: each message of a topic follows the
+ * previous one, or a `gap` or `reset` item declares what is missing.
  */
 
 import { topicOf } from '../../protocol/topics';
@@ -8,19 +8,19 @@ import type { Item } from '../../src/client';
 
 interface Seen {
   last: number;
-  /** Up to here what comes is state, behind a reset. */
+  /** Messages up to this seq are state, after a reset. */
   stateUpTo: number;
 }
 
 export class ItemCheck {
-  /** Messages that are missing without a word, or came twice. */
+  /** Messages that are missing and not declared, or were repeated. */
   losses = 0;
   repeats = 0;
   gaps = 0;
-  /** Messages that gaps stand for. */
+  /** Messages that gaps declared. */
   declared = 0;
   resets = 0;
-  /** The first thing that was wrong, in words. */
+  /** A description of the first error. */
   first: string | undefined;
   private readonly topics = new Map<string, Seen>();
 
@@ -37,7 +37,7 @@ export class ItemCheck {
       for (const topic of item.topics) this.topics.set(topic, { last: 0, stateUpTo: item.seq });
       return;
     }
-    if (item.type === 'bar' || item.type === 'stats') return; // they have the place of a trade
+    if (item.type === 'bar' || item.type === 'stats') return; // they have the seq of a trade
     const topic = topicOf(item)!;
     const seen = this.topics.get(topic);
     if (seen === undefined) {

@@ -1,12 +1,12 @@
 /**
- * Judge: whether a server endured, from samples of its life. What comes before it has settled does not
- * count: compilers, caches and collectors take their room first.
+ * Judge: whether a server endured, by samples taken over its run. Samples before it has settled do not count:
+ * compilers, caches and collectors first need their memory.
  *
- * Garbage comes and goes, and memory with it, by more than what is looked for. So growth is measured in
- * three ways: by the medians of a window behind the settling and of the last one, by their floors (the
- * tenth part of their samples is below), which is what is left behind a collection, and by a line through
- * the medians of all minutes (Theil and Sen: the median of the slopes between any two), carried over their
- * time. What grows shows in all of them, and what two of them show is believed.
+ * Garbage makes memory go up and down by more than the growth that is looked for. So growth is measured in three
+ * ways: by the medians of the first window after settling and of the last window; by their floors (the lowest tenth
+ * of the samples), which is what remains after a collection; and by a line through the medians of all minutes
+ * (Theil and Sen: the median of the slopes between any two), extended over their time. Real growth appears in all
+ * three; growth that two of them show counts.
  */
 
 import { median, percentile } from '../bench/harness';
@@ -14,7 +14,7 @@ import { median, percentile } from '../bench/harness';
 const MINUTE_S = 60;
 
 export interface Judged {
-  /** Since the beginning. */
+  /** Seconds since the beginning. */
   readonly atS: number;
   readonly rssAnonBytes: number;
   readonly fds: number;
@@ -22,7 +22,7 @@ export interface Judged {
   /** Of the window before the sample, in ms. */
   readonly p99: number;
   readonly journalBytes: number;
-  /** Since the beginning; none may be. */
+  /** Since the beginning; must be 0. */
   readonly losses: number;
   readonly repeats: number;
   readonly mismatches: number;
@@ -30,11 +30,11 @@ export interface Judged {
 
 export interface Bars {
   readonly settleS: number;
-  /** Of the two windows that are compared; shorter when there is not so much. */
+  /** Length of the two windows that are compared; less when there are fewer samples. */
   readonly windowS: number;
   /** The most that memory may grow, in percent. */
   readonly growthPercentMax: number;
-  /** p99 of the last third over that of the first one. */
+  /** p99 of the last third divided by that of the first. */
   readonly p99RatioMax: number;
   readonly fdsMax: number;
 }
@@ -59,7 +59,7 @@ export interface Verdict {
   readonly fdsFirst: number;
   readonly fdsLast: number;
   readonly journalBytesMax: number;
-  /** Why it did not endure; empty when it did. */
+  /** The reasons why it did not endure; empty when it did. */
   readonly faults: readonly string[];
 }
 
@@ -121,7 +121,7 @@ function floor(window: readonly Judged[]): number {
   );
 }
 
-/** What the line gains over the time of the samples, in percent of their median. */
+/** The growth of the line over the time of the samples, in percent of their median. */
 function slopePercent(samples: readonly Judged[]): number {
   const minutes = [...Map.groupBy(samples, ({ atS }) => Math.floor(atS / MINUTE_S))].map(
     ([minute, of]) => [minute, median(of.map(({ rssAnonBytes }) => rssAnonBytes))] as const,

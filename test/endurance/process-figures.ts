@@ -1,13 +1,12 @@
-/** Process figures: what the system tells of a process, from /proc; Linux only. */
+/** Process figures: what the system reports for a process in /proc; Linux only. */
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface ProcessFigures {
   /**
-   * Memory that is the process's own: heap of the engine, allocators, stacks. This is what is judged:
-   * pages of a mapped file, as SQLite reads the journal, come and go as the system likes and are
-   * `rssFileBytes`.
+   * Private memory of the process: heap of the engine, allocators, stacks. This is what is judged: pages of mapped
+   * files, as SQLite reads the journal, come and go as the system decides; they are `rssFileBytes`.
    */
   readonly rssAnonBytes: number;
   readonly rssFileBytes: number;
@@ -39,7 +38,7 @@ export function threadSeconds(pid: number): Record<string, number> {
   return sums;
 }
 
-/** Empty of a thread that has just ended. */
+/** Empty for a thread that has just ended. */
 function statOf(path: string): string {
   try {
     return readFileSync(path, 'latin1');
@@ -48,7 +47,7 @@ function statOf(path: string): string {
   }
 }
 
-/** Of the files in it; those that go away meanwhile count nothing. */
+/** Size of the files in it; files that are deleted meanwhile count nothing. */
 export function directoryBytes(directory: string): number {
   return readdirSync(directory).reduce(
     (sum, name) => sum + (statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0),
@@ -56,7 +55,7 @@ export function directoryBytes(directory: string): number {
   );
 }
 
-/** A value of the text form of Prometheus, by the end of its name; undefined when it is not told. */
+/** A value in the Prometheus text, by the end of its name; undefined when there is none. */
 export function metricValue(text: string, name: string): number | undefined {
   const found = new RegExp(`^\\w*${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text);
   return found === null ? undefined : Number(found[1]);

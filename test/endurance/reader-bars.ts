@@ -1,4 +1,4 @@
-/** Reader bars: bars made anew of the journal's trades, against those that a reader holds. */
+/** Reader bars: bars computed from the trades of the journal, compared with those that a reader holds. */
 
 import { decimal, type Json } from '../support/kill-rows';
 import type { Checked } from './reader-checked';
@@ -58,7 +58,7 @@ export function shownValues(bar: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(VALUES.map((name) => bar[name]));
 }
 
-/** Each bar that ended since the topic was begun is held as final, with its values, or declared. */
+/** Each bar that ended after the beginning of the topic is held as final with its values, or declared. */
 export function checkBars(
   record: ReaderRecord,
   journal: Journal,
@@ -102,7 +102,7 @@ function isOwed({ openTime, trades }: NaiveBar, { firstOpen, from, gaps }: Topic
   const [first, last] = [trades[0]!.seq, trades.at(-1)!.seq];
   const isBehind =
     firstOpen === undefined ? first > (from ?? Infinity) : Number(openTime) >= Number(firstOpen);
-  // What a crash took is in no bar of the journal: the bar comes again without it.
+  // What a crash lost is in no bar of the journal: the bar is sent again without it.
   const isDeclared = gaps.some(
     (gap) => gap.reason !== 'not-journaled' && gap.from <= last && first <= gap.to,
   );
@@ -119,10 +119,10 @@ function faultOf(
   return isEnded && held['final'] !== true ? 'it is not held as final' : undefined;
 }
 
-/** Further back than a bar of a minute reaches. */
+/** More seqs than a bar of one minute covers. */
 const BACK_SEQS = 50_000;
 
-/** What was held until a reset: the bars before the one that came last, by the trades of the server that it came from. */
+/** What was held until a reset: all bars but the last received, by the trades of the server that sent them. */
 export function checkEndedBars(
   topic: string,
   own: TopicRecord,
@@ -133,7 +133,7 @@ export function checkEndedBars(
   const last = own.newestState;
   const life = last === undefined ? undefined : lives.byEpoch.get(last.epoch);
   if (channel !== 'bar' || last === undefined || life === undefined || own.from === null) return;
-  // A gap behind it voided bars, and the connection that would have brought them again was cut off.
+  // A later gap made bars invalid, and the connection that would have sent them again was cut.
   if (own.gaps.some(({ line }) => line > last.line)) return;
   const trades = rowsOf(life, `trade:${symbol}`, own.from - BACK_SEQS);
   const newest = String(last.message!['openTime']);

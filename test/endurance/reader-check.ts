@@ -1,7 +1,7 @@
 /**
- * Reader check: what a reader holds in the end against the journal, topic by topic: every message of the
- * journal is held once, with its content, or declared; nothing else is held; books are the journal's. So is
- * what it held of a topic before a reset, against the journal of the server that it had the last of it from.
+ * Reader check: compares what a reader holds at the end with the journal, topic by topic: every message of the
+ * journal is held once with its content, or declared; nothing else is held; books equal those of the journal. What
+ * it held of a topic before a reset is compared with the journal of the server that sent its last message.
  */
 
 import type { Checked } from './reader-checked';
@@ -15,7 +15,7 @@ import {
   type TopicRecord,
 } from './reader-record';
 
-/** @param asked topics, with `*` @param upTo the reader has everything up to there */
+/** @param asked topics, with `*` @param upTo the reader has everything up to this seq */
 export function checkReader(
   record: ReaderRecord,
   journal: Journal,
@@ -52,14 +52,14 @@ export function checkReader(
   }
 }
 
-/** What was held until a reset, up to the last message of each topic: what came behind it may have voided it. */
+/** What was held until a reset, up to the last message of each topic: what followed may have made it invalid. */
 export function checkEnded(record: ReaderRecord, lives: Lives, checks: Checked): void {
   for (const { topic, record: own } of record.ended) {
     if (own.states.size > 0) checkEndedBars(topic, own, lives, checks);
     const last = own.held.findLast(({ isState }) => !isState);
     const life = last === undefined ? undefined : lives.byEpoch.get(last.epoch);
     if (last === undefined || life === undefined || own.from === null) continue;
-    // A crash of `async` takes what was pushed last; a later life has other messages there.
+    // A crash with `async` loses what was pushed last; a later epoch has other messages there.
     const journaled = Math.floor(life.newestId / 8);
     const held = own.held
       .slice(0, own.held.indexOf(last) + 1)
@@ -75,7 +75,7 @@ class TopicCheck {
   private readonly rows: readonly Truth[];
   private readonly own: Pick<TopicRecord, 'held' | 'gaps' | 'from'>;
   private readonly checks: Checked;
-  /** States that the reader has: what they say needs not come again. */
+  /** Seqs of states that the reader has: messages that they cover need not be sent again. */
   private readonly told: ReadonlySet<number>;
   private next = 0;
 
@@ -142,14 +142,14 @@ class TopicCheck {
     this.next = Math.max(this.next, at + 1);
   }
 
-  /** @param oldest that it stands for */
+  /** @param oldest the oldest message that it replaces */
   private content(held: Held, row: Truth, oldest: Truth): void {
     const { copy } = held;
     const isConflatedBook = copy !== undefined && (held.count > 1 || held.body !== row.body);
     if (held.body !== row.body && !(isConflatedBook && held.body.includes('"snapshot"'))) {
       this.wrong('content', held.seq, held.line, `held ${held.body}, the journal has ${row.body}`);
     }
-    const isRepeated = held.prevSeq === held.seq; // a book that is told again [B3]
+    const isRepeated = held.prevSeq === held.seq; // a book that is sent again [B3]
     if (held.prevSeq !== oldest.prevSeq && oldest !== row && !isRepeated) {
       this.wrong(
         'content',
@@ -165,7 +165,7 @@ class TopicCheck {
     if (truth === undefined) return;
     this.checks.figures.books += 1;
     if (held.copy === truth) return;
-    // What the journal can no longer prove, a reader may hold by a snapshot that it got.
+    // A reader may hold what the journal can no longer prove, from a snapshot that it got.
     if (truth === null && this.rows[this.atOrAbove(held.seq)]?.row.side !== 2) return;
     this.wrong('copy', held.seq, held.line, `held ${String(held.copy)}, the journal has ${truth}`);
   }
@@ -185,7 +185,7 @@ class TopicCheck {
     }
   }
 
-  /** Rows that must be held, from one position to another. */
+  /** Rows that must be held, from one seq to another. */
   private owed(from: number, to: number): Truth[] {
     const owed: Truth[] = [];
     for (let i = from; i < to; i++) {
@@ -222,7 +222,7 @@ class TopicCheck {
   }
 }
 
-/** A state has the mark that it has by now, not the one that is on record [S4]. */
+/** A state has the present mark, not the recorded one [S4]. */
 function withoutMark({ body, topic }: Truth): string {
   if (!topic.startsWith('bbo:')) return body;
   const parts = JSON.parse(body) as unknown[];

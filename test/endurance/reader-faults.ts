@@ -1,4 +1,4 @@
-/** Reader faults: what befalls the server, its disk, the line and the reader, drawn by a seed. */
+/** Reader faults: faults of the server, its disk, the line and the reader, drawn by a seed. */
 
 import type { Prng } from '../../src/base/prng';
 import { StreamClient } from '../support/stream-client';
@@ -27,7 +27,7 @@ export const FAULTS = [
 export type Fault = (typeof FAULTS)[number];
 
 const SLOW_BYTES_PER_SECOND = 20_000;
-/** So many times the longest wait, now and then: longer than a server waits for a pong. */
+/** Some waits are this many times the longest usual one: longer than a server waits for a pong. */
 const UNRESPONSIVE = 5;
 const STORM_READERS = 25;
 
@@ -41,10 +41,10 @@ export interface FaultParts {
   readonly server: ReaderServer;
   readonly proxy: ReaderProxy;
   readonly random: Prng;
-  /** Waits are so long, at most, in ms. */
+  /** The longest usual wait, in ms. */
   readonly longMs: number;
   readonly signalReader: (signal: NodeJS.Signals) => void;
-  /** The number of the reader's newest line. */
+  /** The number of the newest line that the reader wrote. */
   readonly line: () => number;
 }
 
@@ -62,7 +62,7 @@ export class Faults {
     ({ server: this.server, proxy: this.proxy, random: this.random, longMs: this.longMs } = parts);
   }
 
-  /** The newest three before a line of the reader, with the number of the line that it came at. */
+  /** The newest three before a line of the reader, each with the number of the line at which it occurred. */
   before(line: number): string[] {
     return this.happened
       .filter((h) => h.line <= line)
@@ -129,7 +129,7 @@ export class Faults {
     }
   }
 
-  /** Nothing is slow any more. */
+  /** Ends all slowness. */
   heal(): void {
     clearTimeout(this.slowTimer);
     this.proxy.bytesPerSecond = Infinity;
@@ -177,7 +177,7 @@ export class Faults {
     await server.start(copy.life);
   }
 
-  /** An older one, or one that is hardly older than what the reader has. */
+  /** An older copy, or one that is hardly older than what the reader has. */
   private async copy(): Promise<Copy> {
     const { server, random } = this;
     if (random.chance(0.6)) {
@@ -201,7 +201,7 @@ export class Faults {
     }
   }
 
-  /** For a while, during which other things go on. */
+  /** Slow for a while, during which other faults occur. */
   private slow(fault: Fault, bytesPerSecond: number, forMs: number): void {
     this.note(fault, `${forMs} ms`);
     clearTimeout(this.slowTimer);
@@ -209,7 +209,7 @@ export class Faults {
     this.slowTimer = setTimeout(() => this.heal(), forMs);
   }
 
-  /** Others come, subscribe or resume, and are cut off; so is the reader. */
+  /** Other readers connect, subscribe or resume, and are cut off; so is the reader. */
   private async storm(): Promise<void> {
     this.note('storm');
     const { url } = this.server;

@@ -1,6 +1,6 @@
 /**
- * Reader proxy: the line between a server and the reader that is tried. Its address stays while servers
- * come and go behind it. It cuts connections after any number of bytes, holds them up and slows them down.
+ * Reader proxy: the connection between a server and the reader under test. Its address stays the same while servers
+ * are replaced behind it. It cuts connections after any number of bytes, stalls them and slows them down.
  */
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -12,14 +12,14 @@ interface Line {
   readonly far: Socket;
   /** What the server has sent and the reader does not have yet. */
   waiting: Buffer[];
-  /** Cut when so many bytes more have gone to the reader. */
+  /** Cut after this many more bytes have gone to the reader. */
   cutAfter: number;
 }
 
 export class ReaderProxy {
   /** Where servers listen; 0: nowhere. */
   target = 0;
-  /** Bytes a second to each reader; 0: none at all. */
+  /** Bytes a second to each reader; 0: nothing passes. */
   bytesPerSecond = Infinity;
   bytes = 0;
   connections = 0;
@@ -44,7 +44,7 @@ export class ReaderProxy {
     return `ws://127.0.0.1:${(this.server.address() as { port: number }).port}/v1/stream`;
   }
 
-  /** Every connection, when so many bytes more have come to the reader. */
+  /** Cuts every connection after this many more bytes have gone to the reader. */
   cutAfter(bytes: number): void {
     for (const line of this.lines) {
       line.cutAfter = bytes;
@@ -88,7 +88,7 @@ export class ReaderProxy {
     }
   }
 
-  /** So many bytes of what waits. */
+  /** Gives the reader up to this many of the waiting bytes. */
   private give(line: Line, most: number): void {
     let left = Math.min(most, line.cutAfter);
     while (left > 0 && line.waiting.length > 0) {
@@ -106,7 +106,7 @@ export class ReaderProxy {
 
   private cut(line: Line): void {
     if (!this.lines.delete(line)) return;
-    // What was given is on its way first; then the line is gone without a word.
+    // What was given is still delivered; then the connection ends without notice.
     line.near.destroySoon();
     line.far.destroy();
   }

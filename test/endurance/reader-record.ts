@@ -1,7 +1,7 @@
 /**
- * Reader record: what a reader says that it holds, made of its lines as they come. What shows in the
- * lines alone is found here: holes, repetitions, checksums, trades that nobody published. What is held in
- * the end is compared with the journal elsewhere.
+ * Reader record: what a reader says that it holds, built from its lines as they arrive. Errors that the lines alone
+ * reveal are found here: holes, repetitions, checksums, trades that were never published. What is held at the end
+ * is compared with the journal elsewhere.
  */
 
 import type { Json } from '../support/kill-rows';
@@ -14,11 +14,11 @@ export interface Held {
   readonly count: number;
   readonly isState: boolean;
   readonly body: string;
-  /** Of a book: its copy as JSON; null without one; undefined of all else. */
+  /** Of a book: its copy as JSON, null if it has none; undefined for everything else. */
   readonly copy: string | null | undefined;
   readonly message: Json | undefined;
   readonly line: number;
-  /** Of the connection over which it came. */
+  /** Of the connection over which it arrived. */
   readonly epoch: number;
 }
 
@@ -38,16 +38,16 @@ export interface Violation {
   readonly detail: string;
 }
 
-/** What is held of a topic since it was begun anew. */
+/** What is held of a topic since it last began. */
 export class TopicRecord {
   held: Held[] = [];
   gaps: Declared[] = [];
-  /** Everything above it is owed; null: not known yet. */
+  /** Everything above this seq must be received; null: not known yet. */
   from: number | null;
   last = 0;
-  /** Of bars, the newest of each by `openTime`; of statistics, one. */
+  /** Of bars, the newest state of each by `openTime`; of statistics, one. */
   readonly states = new Map<string, Held>();
-  /** Of a bar topic, the first bar that came. */
+  /** Of a bar topic, the first bar that was received. */
   firstOpen: string | undefined;
   newestState: Held | undefined;
 
@@ -58,7 +58,7 @@ export class TopicRecord {
   voidFrom(seq: number): number {
     const before = this.held.length + this.states.size;
     for (const { seq: at, prevSeq, count, isState, line } of this.held) {
-      // It stood for others before it, which are not void and do not come again.
+      // It replaced older messages, which are still valid and are not sent again.
       if (at < seq || isState || count < 2) continue;
       this.gaps.push({ from: prevSeq + 1, to: at, count, reason: 'conflated', line });
     }
@@ -85,12 +85,12 @@ export class ReaderRecord {
   readonly resets: Record<string, number> = {};
   readonly gapReasons: Record<string, number> = {};
   finished: number | undefined;
-  /** What was held of topics until they were begun anew. */
+  /** What was held of topics until they began again. */
   readonly ended: { readonly topic: string; readonly record: TopicRecord }[] = [];
-  /** Resets, as they come. */
+  /** Called for each reset. */
   onReset: (reason: string, topics: readonly string[]) => void = () => {};
   private readonly knows: (trade: Json) => boolean;
-  /** Where topics under a `*` begin. */
+  /** The positions at which topics of a `*` begin. */
   private readonly begins: { readonly topics: readonly string[]; readonly seq: number | null }[] =
     [];
 

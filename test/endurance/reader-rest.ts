@@ -1,4 +1,4 @@
-/** Reader REST: what the last server answers, and what the source said, against its journal. */
+/** Reader REST: compares the answers of the last server, and what the source sent, with its journal. */
 
 import { messageOf, type Json } from '../support/kill-rows';
 import { naiveBars, shownValues } from './reader-bars';
@@ -107,7 +107,7 @@ export function checkRest(
   }
 }
 
-/** Everything in the journal was said by the source. */
+/** Everything in the journal was sent by the source. */
 export function checkSource(source: ReaderSource, journal: Journal, checks: Checked): void {
   for (const [topic, rows] of journal.topics) {
     const [channel, symbol = ''] = topic.split(':');
@@ -118,7 +118,7 @@ export function checkSource(source: ReaderSource, journal: Journal, checks: Chec
           checks.wrong('invented', topic, seq, 0, `in the journal: ${body}`);
       }
       const said = source.topAt(symbol, row.event_time);
-      // A book that went on without a message (its source was silent) has the same levels.
+      // A book that continued without a message (its source was silent) has the same levels.
       if (typeof copy !== 'string' || said === undefined) continue;
       checks.figures.sourceBooks += 1;
       if (said !== copy)

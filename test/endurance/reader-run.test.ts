@@ -1,4 +1,4 @@
-/** A reader under faults: the SDK as a process passes, and a reader that is wrong in any way is found out. */
+/** A reader under faults: the SDK in its own process passes, and every kind of error of a reader is found. */
 
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
@@ -39,7 +39,7 @@ test('[T5] [T6] [R2] [R5] the SDK passes under faults', async () => {
   expect(report.violations).toEqual([]);
 });
 
-/** What is wrong when the reader had written other lines. */
+/** The kinds of errors found when the lines of the reader are changed. */
 function judged(change: (lines: Json[]) => Json[]): Set<string> {
   const { source } = trial!;
   const record = new ReaderRecord((m) => source.knows(m));
@@ -49,7 +49,7 @@ function judged(change: (lines: Json[]) => Json[]): Set<string> {
   return new Set(record.violations.map(({ what }) => what));
 }
 
-/** Changes the newest live message of a kind that the reader still holds in the end. */
+/** Changes the newest live message of a kind that the reader still holds at the end. */
 function newest(type: string, all: Json[], fits: (m: Json) => boolean = () => true): number {
   const at = all.findLastIndex(
     ({ kind, message }) =>
@@ -71,7 +71,7 @@ function altered(type: string, change: (m: Json, line: Json) => void, fits?: (m:
   };
 }
 
-test('the lines as they are pass again', () => {
+test('the unchanged lines pass again', () => {
   expect(judged((all) => all)).toEqual(new Set());
 });
 
@@ -81,7 +81,7 @@ for (const type of ['trade', 'tick', 'bbo', 'book']) {
   });
 }
 
-test('a message that comes twice is found', () => {
+test('a repeated message is found', () => {
   const twice = (all: Json[]): Json[] => {
     const at = newest('trade', all);
     return all.toSpliced(at, 0, all[at]!);
@@ -89,18 +89,18 @@ test('a message that comes twice is found', () => {
   expect(judged(twice)).toContain('repeated');
 });
 
-test('a trade with another price was never published', () => {
+test('a trade with another price counts as never published', () => {
   const found = judged(altered('trade', (m) => (m['price'] = '1.00')));
   expect(found).toContain('invented');
   expect(found).toContain('content');
 });
 
-test('another content of a tick or a quote is found', () => {
+test('a tick or quote with another content is found', () => {
   expect(judged(altered('tick', (m) => (m['volume'] = '0.001')))).toContain('content');
   expect(judged(altered('bbo', (m) => (m['askQuantity'] = '0.001')))).toContain('content');
 });
 
-test('a copy of a book that is not the ten best is found', () => {
+test('a copy of a book that is not the best ten levels is found', () => {
   const wrong = altered(
     'book',
     (_, line) => ((line['book'] as Json)['bids'] = []),

@@ -1,6 +1,6 @@
 /**
- * Reader run: a reader in any language against a real server under faults, and an independent check of
- * all that it concluded. What it is asked for stands in `READER.md`.
+ * Reader run: a reader in any language against a real server under faults, and an independent check of all its
+ * conclusions. `READER.md` says what is required of it.
  *
  *     bun test/endurance/reader-run.ts --reader 'python3 x.py' --minutes 60 --seed 1 [--form json]
  *         [--topics a,b] [--rate 60] [--faults kill,cut] [--out DIRECTORY]
@@ -45,9 +45,9 @@ export interface Report {
   readonly form: string;
   readonly topics: readonly string[];
   readonly figures: Readonly<Record<string, unknown>>;
-  /** Each with the faults that came before its line. */
+  /** Each with the faults that occurred before its line. */
   readonly violations: readonly (Violation & { readonly faults: readonly string[] })[];
-  /** How many there are of each kind. */
+  /** How many of each kind. */
   readonly wrong: Readonly<Record<string, number>>;
 }
 
@@ -62,18 +62,18 @@ function drawTopics(random: Prng): string[] {
   return [...drawn, ...bars, 'status'];
 }
 
-/** What lines of a reader are judged by when a run is over. */
+/** What the lines of a reader are compared with after a run. */
 export interface Trial {
   readonly source: ReaderSource;
   readonly lives: Lives;
   readonly journal: Journal;
   readonly answers: Answers;
   readonly topics: readonly string[];
-  /** The reader has everything up to there. */
+  /** The reader has everything up to this seq. */
   readonly seq: number;
 }
 
-/** Compares what a reader said with everything else. @returns what was compared */
+/** Compares the lines of a reader with everything else. @returns what was compared */
 export function judge(record: ReaderRecord, trial: Trial): Checked {
   const { source, lives, journal, answers, topics, seq } = trial;
   const checks = new Checked(record);
@@ -106,7 +106,7 @@ class ReaderRun {
   private proxy!: ReaderProxy;
   private faults!: Faults;
   private child: ReturnType<ReaderRun['spawn']> | undefined;
-  /** Reasons of resets, with the kinds of faults since the reset before. */
+  /** Reasons of resets, with the kinds of faults since the previous reset. */
   private readonly resets: Record<string, number> = {};
   private reading: Promise<void> | undefined;
   private copiedMs = 0;
@@ -173,7 +173,7 @@ class ReaderRun {
     this.proxy?.close();
   }
 
-  /** How it goes, once a minute. */
+  /** Prints the progress, once a minute. */
   private show(): void {
     if (performance.now() - this.shownMs < SHOW_MS) return;
     this.shownMs = performance.now();
@@ -182,7 +182,7 @@ class ReaderRun {
     console.error(JSON.stringify({ faults, ...figures, violations: violations.length }));
   }
 
-  /** Meanwhile the journal is read, and copied now and then. */
+  /** Waits; meanwhile the journal is read, and sometimes copied. */
   private async wait(ms: number): Promise<void> {
     const endMs = performance.now() + ms;
     do {
@@ -219,7 +219,7 @@ class ReaderRun {
     }
   }
 
-  /** Everything is well again, and comes to its end. */
+  /** Ends all faults, and finishes the run. */
   private async finish(): Promise<{ report: Report; trial: Trial }> {
     const { server, source, record, faults, topics } = this;
     faults.heal();
@@ -236,7 +236,7 @@ class ReaderRun {
     return { report: this.report(checks, seq), trial };
   }
 
-  /** The newest seq, when nothing new comes any more. */
+  /** The newest seq, once no new events arrive. */
   private async settled(): Promise<number> {
     let before = -1;
     for (;;) {

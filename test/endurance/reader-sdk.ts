@@ -1,5 +1,5 @@
 /**
- * Reader SDK: the SDK as a reader of `READER.md`: a process that writes what its consumer concludes.
+ * Reader SDK: the SDK as a reader of `READER.md`: a process that writes what a consumer of the SDK concludes.
  *
  *     bun test/endurance/reader-sdk.ts --url ws://127.0.0.1:PORT/v1/stream --form msgpack --topics a,b
  */
@@ -31,14 +31,14 @@ const QUIET_MS = 1_500;
 const url = given.url!.replace(/^ws/, 'http').replace('/v1/stream', '');
 const topics = given.topics!.split(',');
 
-/** Up to where the server has sent everything, by its heartbeats; a connection begins it anew. */
+/** The server has sent everything up to this seq, by its heartbeats; a new connection starts it again. */
 let heard = -1;
 let lastItemMs = 0;
 let isConnected = false;
-/** Up to where what comes of a topic is its state: the first answer, then each reset. */
+/** Messages of a topic up to this seq are its state: the first answer, then each reset. */
 const stateUpTo: { readonly topics: readonly string[]; readonly seq: number }[] = [];
 
-/** A WebSocket whose heartbeats are overheard. */
+/** A WebSocket whose heartbeats are also read here. */
 class Overheard extends WebSocket {
   constructor(address: string, protocols: string[]) {
     super(address, protocols);

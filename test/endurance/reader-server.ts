@@ -1,6 +1,6 @@
 /**
- * Reader server: a real server whose data directory can be set back to a copy, forked and damaged, while
- * the truth of it is kept. What it is started with is drawn anew for each life.
+ * Reader server: a real server whose data directory can be set back to a copy, forked and damaged, while the truth
+ * is kept. The settings of each start are drawn at random.
  */
 
 import {
@@ -22,7 +22,7 @@ import { SYMBOLS } from './reader-source';
 const COPIES_MAX = 5;
 const START_TRIES = 3;
 
-/** A data directory that is not served now. */
+/** A data directory that is not in use now. */
 export interface Copy {
   readonly directory: string;
   readonly life: Life;
@@ -34,7 +34,7 @@ export class ReaderServer {
   readonly lives = new Lives();
   /** Oldest first. */
   readonly copies: Copy[] = [];
-  /** Where the market went another way. */
+  /** States from which the market continued differently. */
   readonly forks: Copy[] = [];
   readonly faults: string[] = [];
   starts = 0;
@@ -57,7 +57,7 @@ export class ReaderServer {
     return this.life.isAlive;
   }
 
-  /** @param from the life that the data is of */
+  /** @param from the branch to which the data belongs */
   async start(from: Life = this.lives.present): Promise<void> {
     for (let tries = 1; ; tries++) {
       writeFileSync(join(this.directory, 'server', 'settings.toml'), settings(this.random));
@@ -86,7 +86,7 @@ export class ReaderServer {
     }
   }
 
-  /** Of a moment: what a machine that stands still has on its disk. */
+  /** Copies the directory at one instant: what a machine that stops has on its disk. */
   copy(): void {
     const directory = join(this.directory, 'copies', String((this.count += 1)));
     if (this.isAlive) this.life.signal('SIGSTOP');
@@ -99,7 +99,7 @@ export class ReaderServer {
     }
   }
 
-  /** The dead server's data is a copy's from now on. @param keep it as a fork */
+  /** Replaces the data of the stopped server by a copy. @param keep it as a fork */
   setBack({ directory }: Copy, keep: boolean): void {
     const { data } = this.life;
     const { present } = this.lives;
@@ -122,7 +122,7 @@ export class ReaderServer {
     rmSync(join(this.life.data, name), { force: true });
   }
 
-  /** Reads what it had committed last; that moves its WAL into the file, which is no matter any more. */
+  /** Reads what it committed last; that moves its WAL into the file, which does no harm now. */
   private gatherDead(directory: string): void {
     try {
       this.lives.gather(directory);
@@ -135,7 +135,7 @@ export class ReaderServer {
 function copyFiles(from: string, to: string): void {
   mkdirSync(to, { recursive: true });
   for (const name of readdirSync(from)) {
-    // The index of the WAL is made anew, and a lock is not a file's content.
+    // The index of the WAL is rebuilt, and a lock is not copied with its file.
     if (name.endsWith('-shm') || name.startsWith('lock')) continue;
     cpSync(join(from, name), join(to, name), { recursive: true });
   }

@@ -1,7 +1,7 @@
 /**
- * Reader source: a source of several instruments for the trial of a reader. It publishes trades, quotes
- * and books over its own connection, comes back when that ends, and knows all that it ever said: each event
- * has a time of its own, so what readers and the journal have of it can be looked up.
+ * Reader source: a source of several instruments for the test of a reader. It publishes trades, quotes and books
+ * over its own connection, reconnects when that ends, and knows everything that it ever sent: each event has a
+ * unique time, so what readers and the journal have of it can be looked up.
  */
 
 import type { Prng } from '../../src/base/prng';
@@ -10,7 +10,7 @@ import { book, instrument, trade } from '../support/feed';
 import type { Json } from '../support/kill-rows';
 import { StreamClient } from '../support/stream-client';
 
-/** Shares of the events: one that is always busy, one that is quiet, one that hardly speaks. */
+/** Shares of the events: one instrument is always busy, one is quiet, one is nearly silent. */
 const INSTRUMENTS = [
   { symbol: 'BUSY', share: 100, has: 'book' },
   { symbol: 'MID', share: 30, has: 'book' },
@@ -46,7 +46,7 @@ export class ReaderSource {
   private readonly own: readonly Own[];
   private readonly random: Prng;
   private readonly rate: number;
-  /** By symbol and time: what was said. */
+  /** What was sent, by symbol and time. */
   private readonly said = new Map<string, string>();
   private client: StreamClient | undefined;
   private address: { url: string; key: string } | undefined;
@@ -66,7 +66,7 @@ export class ReaderSource {
     this.timer = setInterval(() => this.tick(), TICK_MS);
   }
 
-  /** Goes on at a server. */
+  /** Switches to a server. */
   use(url: string, key: string): void {
     this.address = { url, key };
   }
@@ -77,7 +77,7 @@ export class ReaderSource {
     if (this.client?.ended === undefined) await this.client?.close();
   }
 
-  /** Whether the source said this of a trade. */
+  /** Whether the source sent this trade. */
   knows(m: Json): boolean {
     const { symbol, eventTime, price, quantity, aggressor, tradeId } = m;
     return (
@@ -86,7 +86,7 @@ export class ReaderSource {
     );
   }
 
-  /** The ten best levels behind the event of that time; undefined where none is known. */
+  /** The ten best levels after the event of that time; undefined where none is known. */
   topAt(symbol: string, eventTime: string): string | undefined {
     return this.said.get(`book ${symbol} ${eventTime}`);
   }
@@ -129,7 +129,7 @@ export class ReaderSource {
     try {
       this.client!.send({ type: 'publish', id: this.sent, events, continues: null });
     } catch {
-      // It has ended meanwhile; the next tick sees it.
+      // It has ended meanwhile; the next tick notices it.
     }
   }
 
@@ -195,7 +195,7 @@ export class ReaderSource {
     if (this.random.chance(0.3)) own.mid = Math.max(1_000, own.mid + this.random.int(-3, 3));
   }
 
-  /** Levels on both sides of the middle, none across it. */
+  /** Levels on both sides of the middle, none crossing it. */
   private fill({ bids, asks, mid }: Own): void {
     for (const [side, sign] of [
       [bids, -1],
@@ -219,7 +219,7 @@ export class ReaderSource {
     return book(own.symbol, form, levels(bids, -1), levels(asks, 1), { eventTime });
   }
 
-  /** Now, and unlike every time before, in nanoseconds. */
+  /** The present time in nanoseconds, different from every time before. */
   private time(): string {
     const micros = Math.floor(Number(clock.now().toString()) / 1_000);
     this.lastMicros = Math.max(micros, this.lastMicros + 1);

@@ -1,7 +1,7 @@
 /**
- * Reader truth: what the journal of a server says that was killed, set back and forked again and again,
- * read by SQL alone. Rows are gathered while servers live, so what retention deletes later is still known.
- * Each life of a server adds rows to those of the life that it grew out of, up to where it began.
+ * Reader truth: what the journal of a server says that is killed, set back and forked repeatedly, read by SQL
+ * alone. Rows are gathered while servers run, so what retention deletes later is still known. Each run of a server
+ * adds rows to those of the run from which it continued, up to where it began.
  */
 
 import {
@@ -23,32 +23,32 @@ export interface Truth {
   /** Canonical, without `prevSeq` and `count`. */
   readonly body: string;
   readonly row: Row;
-  /** Of a book: its ten best levels behind it as JSON; null while it may not be trusted; else undefined. */
+  /** Of a book: its ten best levels as JSON, null while it is incomplete; undefined for everything else. */
   readonly copy: string | null | undefined;
-  /** It was there once, and is in a declared gap now. */
+  /** It was recorded once, and is now in a declared gap. */
   isGone: boolean;
 }
 
-/** A life of a server, and what it added. */
+/** A run of a server, and what it added. */
 export interface Life {
   readonly epoch: number;
   readonly parent: Life | undefined;
-  /** What of the parent it has. */
+  /** Up to which seq it shares the rows of its parent. */
   readonly base: number;
   /** In order of `seq`, by topic. */
   readonly topics: Map<string, Truth[]>;
   newestId: number;
 }
 
-/** The journal as it stands in the end. */
+/** The journal in its final state. */
 export interface Journal {
   readonly topics: ReadonlyMap<string, readonly Truth[]>;
   readonly gaps: readonly GapRow[];
-  /** Rows that vanished, and no gap says so. */
+  /** Rows that disappeared without a declared gap. */
   readonly undeclared: readonly Truth[];
 }
 
-/** Fields in which a message is compared, in one order. */
+/** Fields in which messages are compared, in this order. */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   tick: ['last', 'bid', 'ask', 'quantity', 'volume'],
   trade: ['price', 'quantity', 'aggressor', 'tradeId', 'timing'],
@@ -58,7 +58,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
 };
 const COMMON = ['type', 'symbol', 'seq', 'eventTime', 'receiveTime'];
 
-/** @param without fields that do not count */
+/** @param without fields that are left out */
 export function bodyOf(m: Readonly<Record<string, unknown>>, ...without: string[]): string {
   const names = [...COMMON, ...(FIELDS[String(m['type'])] ?? [])].filter(
     (n) => !without.includes(n),
@@ -75,17 +75,17 @@ export function topicOf(m: Readonly<Record<string, unknown>>): string {
 export class Lives {
   present: Life = { epoch: 0, parent: undefined, base: 0, topics: new Map(), newestId: 0 };
   readonly byEpoch = new Map<number, Life>();
-  /** Epochs that two lives had. */
+  /** Epochs that two runs had. */
   readonly twice: number[] = [];
 
-  /** A server has started on what is in the directory. @param from the life that this is a copy of */
+  /** A server has started on the data of the directory. @param from the run of which this is a copy */
   begin(directory: string, from: Life): void {
     const { epochs, gaps } = declared(directory);
     const newest = epochs.reduce((a, b) => (b.first >= a.first ? b : a));
     let base = newest.first - 1;
     const endsAtBase = (g: GapRow): boolean => g.to === base && g.reason !== 'retention';
     for (let gap; (gap = gaps.find(endsAtBase)) !== undefined;) base = gap.from - 1;
-    // What was committed behind the last look is of the life before.
+    // What was committed after the last reading belongs to the previous run.
     for (const row of rowsAfter(directory, from.newestId)) {
       if (row.id > base * 8 + 7) break;
       add(from, row);
@@ -96,7 +96,7 @@ export class Lives {
     this.byEpoch.set(epoch, this.present);
   }
 
-  /** Reads what is new. */
+  /** Reads the new rows. */
   gather(directory: string): void {
     const life = this.present;
     for (const row of rowsAfter(directory, life.newestId)) add(life, row);
@@ -122,7 +122,7 @@ function topicsOf(life: Life): string[] {
   return [...names];
 }
 
-/** The messages of a topic that the journal of a life has, above a seq, in order. */
+/** The messages of a topic that the journal of a run has, above a seq, in order. */
 export function rowsOf(life: Life, topic: string, above = 0): Truth[] {
   const parts: Truth[][] = [];
   let upTo = Infinity;
@@ -134,7 +134,7 @@ export function rowsOf(life: Life, topic: string, above = 0): Truth[] {
   return parts.reverse().flat();
 }
 
-/** The position of the first one above a seq. */
+/** The index of the first one above a seq. */
 export function firstAbove(rows: readonly Truth[], seq: number): number {
   let [from, to] = [0, rows.length];
   while (from < to) {
@@ -145,7 +145,7 @@ export function firstAbove(rows: readonly Truth[], seq: number): number {
   return from;
 }
 
-/** Behind what retention deleted, only what is in the file counts. */
+/** For the range that retention deleted, only what is in the file counts. */
 function settle(
   all: readonly Truth[],
   directory: string,
@@ -205,7 +205,7 @@ function merged(before: Pairs, changes: Pairs, sign: 1 | -1): Pairs {
     .sort(([a], [b]) => (Number(a) - Number(b)) * sign);
 }
 
-/** As [B8] says, of decimals that have all the digits of their scale. */
+/** By [B8], from decimals that have all the digits of their scale. */
 export function crcOf(bids: Pairs, asks: Pairs): number {
   const bytes = new DataView(new ArrayBuffer(4 + (bids.length + asks.length) * 16));
   bytes.setUint16(0, bids.length, true);

@@ -1,7 +1,7 @@
 /**
- * The readers of the rolling restart: clients of the SDK, each on some topics, which come back by
- * themselves. They note all that they take, and how long each was without data; in the end they ask the
- * journal what there was. A process of its own, which does jobs.
+ * The readers of the rolling restart: clients of the SDK, each on some topics, which reconnect by themselves. They
+ * record everything received, and how long each was without data; at the end they compare it with the journal. It
+ * is a separate process that receives jobs.
  */
 
 import { TapedeckClient } from '../../src/client';
@@ -15,19 +15,19 @@ export type ReadersJob =
       readonly topics: readonly string[];
       readonly readers: number;
     }
-  /** From now on, the longest that each is without data. */
+  /** From now on measures the longest time that each was without data. */
   | { readonly act: 'begin' }
   | { readonly act: 'end' }
-  /** Compares all that was taken with the journal, which takes in nothing new any more. */
+  /** Compares everything received with the journal, which does not grow any more. */
   | { readonly act: 'check'; readonly url: string };
 
 export interface ReadersDone {
-  /** Of each reader, since `begin`. */
+  /** For each reader, since `begin`. */
   readonly withoutDataMs: readonly number[];
-  /** Since the last item of the reader that has waited longest for one. */
+  /** Time since the last item, of the reader that has waited longest. */
   readonly quietMs: number;
   readonly resumed: number;
-  /** Of `check`. */
+  /** The result of `check`. */
   readonly compared: Compared;
 }
 
@@ -51,7 +51,7 @@ class Reader {
   }
 
   async read(topics: readonly string[], ready: () => void): Promise<void> {
-    // What waits for this process is read sooner or later: it is not to be dropped here.
+    // Queued items of this process are read sooner or later, so they must not be dropped here.
     const subscription = this.client.subscribe(topics, { queueMax: 1_000_000 });
     void subscription.ready.then(ready);
     for await (const item of subscription) {

@@ -1,25 +1,25 @@
 /**
- * Restart truth: what a reader took of a topic over the lives of a server, against what the journal has
- * of it. Between two messages the journal may have no more than the second one says it stands for; what
- * a `gap` or `reset` item declared is declared. A reader may have more than the journal: what a killed
- * server had pushed and not written.
+ * Restart truth: compares what a reader received of a topic over several epochs of a server with what the journal
+ * has. Between two messages the journal may have no more messages than the second one replaces; what a `gap` or
+ * `reset` item declared is declared. A reader may have more than the journal: what a killed server had pushed and
+ * not written.
  */
 
 import { topicOf } from '../../protocol/topics';
 import type { Item } from '../../src/client';
 
-/** What came of one topic, in order. */
+/** What was received of one topic, in order. */
 export type Entry =
   | { readonly is: 'message'; readonly seq: number; readonly count: number }
   | { readonly is: 'gap'; readonly from: number; readonly to: number }
-  /** State follows, up to this place. */
+  /** State follows, up to this seq. */
   | { readonly is: 'reset'; readonly seq: number };
 
 export interface Compared {
   messages: number;
-  /** The journal has them, and nobody said that they do not come. */
+  /** In the journal, and not received or declared missing. */
   lost: number;
-  /** Places that came again, or came back. */
+  /** Seqs that were repeated or out of order. */
   repeated: number;
   gaps: number;
   resets: number;
@@ -47,18 +47,18 @@ export class Entries {
   }
 }
 
-/** @param journal places of the topic, ascending */
+/** @param journal seqs of the topic, ascending */
 export function compare(entries: readonly Entry[], journal: readonly number[]): Compared {
   const sum: Compared = { messages: 0, lost: 0, repeated: 0, gaps: 0, resets: 0, beyond: 0 };
   let last: number | undefined;
   let stateUpTo = 0;
-  // Behind a gap comes state that stands for what it took [R5]: from before it, or of a book whole at its end.
+  // After a gap the state that covers it follows [R5]: from before the gap, or a whole book at its end.
   let gap = { from: 0, to: 0 };
   for (const entry of entries) {
     if (entry.is === 'gap') {
       sum.gaps += 1;
       gap = entry;
-      last = entry.to; // what was held above it is void
+      last = entry.to; // everything held above it is invalid
     } else if (entry.is === 'reset') {
       sum.resets += 1;
       last = stateUpTo = entry.seq;

@@ -1,14 +1,14 @@
 /**
- * The rolling restart, by hand: a server under load is stopped and started again on the same data, in
- * order (SIGTERM) and not (SIGKILL), while clients of the SDK read on.
+ * The rolling restart, run by hand: a server under load is stopped and restarted on the same data, in order
+ * (SIGTERM) and abruptly (SIGKILL), while clients of the SDK continue to read.
  *
  *     bun test/endurance/restart.ts [--readers 100] [--times 5] [--rate 1000] [--apart-seconds 8]
  *         [--durability async]
  *
- * Between two restarts there is a heartbeat (five seconds), which is what ends a client's back-off.
- * For each kind it tells how long the server was away (from the signal to its announcement), how long
- * each reader was without data, and, by a comparison of all that was taken with the journal, how much
- * was lost without a word or came twice: the exit code is 1 when anything was.
+ * Between two restarts there is a heartbeat (five seconds), which resets the back-off of a client. For each kind it
+ * prints how long the server was away (from the signal to its announcement), how long each reader was without data,
+ * and, by comparing everything received with the journal, how much was lost without a declaration or repeated. The
+ * exit code is 1 if anything was.
  */
 
 import type { Subprocess } from 'bun';
@@ -36,7 +36,7 @@ const { values: given } = parseArgs({
 const FEEDS = Array.from({ length: 10 }, (_, i) => `FEED${i}`);
 const TOPICS = ['tick', 'trade', 'bbo', 'book'].flatMap((c) => FEEDS.map((s) => `${c}:${s}`));
 const PROCESSES = 2;
-/** A reader that had nothing for so long is not back. */
+/** A reader that got nothing for this long is not back. */
 const QUIET_MS_MAX = 1_000;
 const BACK_MS_MAX = 60_000;
 

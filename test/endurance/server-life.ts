@@ -1,7 +1,7 @@
 /**
- * Server life: a server as an operator runs it (`tapedeck serve` with a file of settings and keys), as a
- * process that can be stopped, killed and started again on the same port and data directory. What it
- * logs goes to a file beside the data.
+ * Server life: a server as an operator runs it (`tapedeck serve` with a file of settings and keys), as a process
+ * that can be stopped, killed and restarted on the same port and data directory. Its log goes to a file beside the
+ * data.
  */
 
 import type { Subprocess } from 'bun';
@@ -14,7 +14,7 @@ import { PROGRAM, SOURCES } from '../support/program';
 
 export class ServerLife {
   readonly data: string;
-  /** May publish and trade. */
+  /** A key that may publish and trade. */
   readonly key: string;
   private readonly directory: string;
   private readonly preload: string | undefined;
@@ -23,7 +23,7 @@ export class ServerLife {
   private starts = 0;
 
   /**
-   * @param directory is made, with data and settings in it @param settings in TOML
+   * @param directory will be created, with data and settings in it @param settings in TOML
    * @param preload a module that is loaded before the server, as `big-market-turns.ts`
    */
   constructor(directory: string, settings: string, preload?: string) {
@@ -61,7 +61,7 @@ export class ServerLife {
     return this.child?.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Resolves when it has announced itself; from the second time on it is on the same port. */
+  /** Resolves when the server has announced itself; from the second start on it uses the same port. */
   async start(): Promise<void> {
     const { directory, data, port } = this;
     const settings = join(directory, 'settings.toml');

@@ -1,8 +1,8 @@
 /**
- * The readers of the soak that keep up: clients of the SDK, each on all channels of some instruments,
- * one of them over JSON. Each proves that it has everything, or was told what not: by the SDK's own
- * checks (chains, heads, books) and by a look from outside. Latency is from the time that the source
- * stamped on a trade or book to when the item is taken; both are wall time of this machine.
+ * The readers of the soak that keep up: clients of the SDK, each on all channels of some instruments, one of them
+ * over JSON. Each proves that it got everything or a declaration of what is missing: by the SDK's own checks
+ * (chains, heads, books) and by a check from outside. Latency is measured from the time that the source wrote into
+ * a trade or book to the time when the item is taken; both are wall time of this machine.
  */
 
 import { TapedeckClient, type Item } from '../../src/client';
@@ -17,18 +17,18 @@ export type ReadersJob =
       readonly venues: readonly string[];
       readonly readers: number;
     }
-  /** Gives the latencies since the last look, and counts since the start. */
+  /** Returns the latencies since the last call, and the counts since the start. */
   | { readonly act: 'look' };
 
 export interface ReadersDone extends Figures {
-  /** Messages missing without a word; places told twice; books that did not prove. */
+  /** Messages missing without a declaration, repeated seqs, and books whose checksum failed. */
   readonly losses: number;
   readonly repeats: number;
   readonly mismatches: number;
   readonly gaps: number;
   readonly resets: number;
   readonly disconnects: number;
-  /** The first thing that was wrong, in words. */
+  /** A description of the first error. */
   readonly first: string | null;
 }
 
@@ -71,7 +71,7 @@ async function read(client: TapedeckClient, topics: readonly string[]): Promise<
   void subscription.ready.then(() => (isState = false));
   for await (const item of subscription) {
     check.take(item);
-    // State is as old as it is; of what comes behind it the time counts.
+    // The latency of a state means nothing; that of later messages counts.
     if (!isState) take(item);
   }
 }

@@ -1,8 +1,8 @@
 /**
- * The visitors of the soak: what a server has beside its steady readers. Readers that come and go, that
- * resume out of memory and out of the journal, that play the journal (as fast as it goes, or paced and
- * left in the middle), that read slowly or not at all, and questions over REST of every kind. They stand
- * for other machines, so the process steps back behind the others on this one.
+ * The visitors of the soak: the other users of a server. Readers that connect and disconnect, that resume from
+ * memory and from the journal, that replay the journal (as fast as possible, or paced and abandoned in the middle),
+ * that read slowly or not at all, and REST requests of every kind. They stand for other machines, so the process
+ * runs at a lower priority.
  */
 
 import { constants, setPriority } from 'node:os';
@@ -30,10 +30,10 @@ export interface VisitorsDone {
   readonly replays: number;
   readonly replayed: number;
   readonly slow: number;
-  /** Slow or stuck ones that the server has closed. */
+  /** Slow or stuck readers that the server has closed. */
   readonly slowClosed: number;
   readonly requests: number;
-  /** Answers with another status than 200, or 404 and 410 where something was never or is no more. */
+  /** Answers with another status than 200, or than 404 and 410 where data never existed or is gone. */
   readonly faults: number;
   readonly first: string | null;
 }
@@ -41,7 +41,7 @@ export interface VisitorsDone {
 const VISIT_EVERY_MS = 250;
 const RESUME_EVERY_MS = 300;
 const REPLAY_EVERY_MS = 3_000;
-/** Memory answers for the first, the journal for the second. */
+/** The first three are answered from memory, the last from the journal. */
 const BACK = [5_000, 5_000, 5_000, 120_000];
 const REPLAYED_MAX = 50_000;
 const SLOW_BYTES_PER_SECOND = [20_000, 20_000, 40_000, 100_000, 0];
@@ -66,7 +66,7 @@ function fail(e: unknown): void {
   first ??= String(e);
 }
 
-/** @param most of them under way at once: where the machine has no time, fewer come */
+/** @param most how many may run at once: on a busy machine fewer are started */
 function every(ms: number, most: number, act: () => Promise<void>): void {
   let underWay = 0;
   setInterval(() => {
@@ -84,7 +84,7 @@ function pick<T>(from: readonly T[]): T {
   return from[random.int(0, from.length - 1)]!;
 }
 
-/** Those that the journal has; what is derived cannot be resumed or played. */
+/** Topics that the journal has; derived topics cannot be replayed. */
 function topicsOf(symbol: string): string[] {
   return ['tick', 'trade', 'bbo', 'book'].map((channel) => `${channel}:${symbol}`);
 }
@@ -98,7 +98,7 @@ async function visit({ url, symbols, venues }: Place): Promise<void> {
   const subscription = client.subscribe(topics, { intervalMs });
   setTimeout(() => client.close(), random.int(500, 4_000));
   for await (const _ of subscription) {
-    // It only looks.
+    // It only reads.
   }
   sum.visits += 1;
 }
@@ -144,7 +144,7 @@ function readSlowly({ url, symbols }: Place, bytesPerSecond: number): void {
   }, SLOW_MS);
 }
 
-/** In turn; times are of the last two minutes. */
+/** Used in turn; times are of the last two minutes. */
 function pathsOf({ symbols, venues }: Place): (() => string)[] {
   const some = (): string => pick([...symbols, ...venues]);
   const ago = (seconds: number): string =>
@@ -167,7 +167,7 @@ async function ask(place: Place, path: string): Promise<void> {
   const response = await fetch(`${place.url}${path}`);
   const text = await response.text();
   sum.requests += 1;
-  // Behind the retention, or before the first trade.
+  // Deleted by retention, or before the first trade.
   if (![200, 404, 410].includes(response.status))
     throw new Error(`${path}: ${response.status} ${text}`);
 }

@@ -1,15 +1,15 @@
 /**
- * The soak, by hand: does a server that is used keep its memory, its speed and its word?
+ * The soak, run by hand: does a server in use keep its memory, its speed and its guarantees?
  *
  *     bun test/endurance/soak.ts [--minutes 30] [--rate 5000] [--orders 200] [--readers 8] [--out FILE]
  *
- * A server process as an operator starts it, its journal on and bounded by the retention; sources at a
- * steady rate; venues with orders that come and go; readers that keep up and check everything; visitors
- * of every kind (soak-visitors.ts); SIGHUP every minute. Every five seconds a sample goes to a file,
- * and at the end they are judged (judge.ts): the exit code is 1, and the reasons are told, when memory
- * grew by more than 2 % after the first five minutes, p99 did not stay, file descriptors did not stay,
- * or a reader that kept up missed anything without being told. What fills up by design (orders that
- * have ended, the memtable, the journal up to its retention) is set so small that it is full by then.
+ * A server process as an operator starts it, with a journal that retention bounds; sources at a steady rate; venues
+ * with orders that come and go; readers that keep up and check everything; visitors of every kind
+ * (soak-visitors.ts); SIGHUP every minute. Every five seconds a sample is written to a file, and at the end the
+ * samples are judged (judge.ts): the exit code is 1, and the reasons are printed, when memory grew by more than 2 %
+ * after the first five minutes, p99 or the number of file descriptors rose, or a reader that kept up missed
+ * anything that was not declared. What fills up by design (orders that have ended, the memtable, the journal up to
+ * its retention) is set so small that it is full by then.
  */
 
 import type { Subprocess } from 'bun';

@@ -1,10 +1,10 @@
 /**
- * The load on a server that is to endure: sources of a market that is generated as it goes, evenly
- * paced, each on a connection of its own; and traders on venues, whose orders come, trade and are
- * cancelled. All of them come back when the server does. A process of its own, which does jobs.
+ * The load of the endurance programs: sources of a market that is generated while it runs, evenly paced, each on
+ * its own connection; and traders on venues, whose orders rest, trade and are cancelled. All of them reconnect when
+ * the server is back. It is a separate process that receives jobs.
  *
- * Bounded: the books have a thousand levels, a trader some hundred orders that rest, and what waits for
- * acknowledgements a few hundred messages; beyond that nothing is sent until they have come.
+ * Bounded: the books have a thousand levels, a trader has some hundred resting orders, and a few hundred messages
+ * wait for acknowledgements; beyond that nothing is sent until some are acknowledged.
  */
 
 import type { SourceEvent } from '../../protocol/messages';
@@ -29,16 +29,16 @@ export type SourceJob =
 export interface SourceDone {
   readonly events: number;
   readonly orders: number;
-  /** Of cancels of orders that had traded meanwhile none is counted. */
+  /** Cancels of orders that had traded meanwhile are not counted. */
   readonly refused: number;
-  /** Events that were not sent since too many were under way, or there was no server. */
+  /** Events that were not sent because too many were in flight, or there was no server. */
   readonly heldBack: number;
 }
 
 const EVERY_MS = 10;
-/** Between looks for a server that has gone. */
+/** How often it checks for a server that has gone. */
 const LOOK_EVERY_MS = 50;
-/** What a source catches up with when its process was kept waiting. */
+/** How much time a source makes up for after its process was delayed. */
 const CATCH_UP_MS = 200;
 const UNDER_WAY_MAX = 200;
 const TRADE_SHARE = 0.4;
@@ -48,7 +48,7 @@ const PRICE = 10_000;
 const clock = new SystemClock();
 const sum = { events: 0, orders: 0, refused: 0, heldBack: 0 };
 
-/** So many a second, in even steps; what could not be done in time is given up. */
+/** A number of actions a second, in even steps; what could not be done in time is given up. */
 class Pace {
   private readonly perSecond: number;
   private atMs = performance.now();
@@ -87,7 +87,7 @@ class Source {
     this.random = new Prng(seed);
     this.feeds = symbols.map((symbol) => new GeneratedFeed(symbol, this.random));
     this.pace = new Pace(perSecond);
-    // A server that has come back does not know what happened meanwhile.
+    // A restarted server does not know what happened meanwhile.
     client.on('connected', () => this.begin());
     this.begin();
     setInterval(() => this.step(), EVERY_MS);
@@ -178,12 +178,12 @@ class Trader {
   }
 }
 
-/** Those of the list that fall to the i-th of so many. */
+/** The i-th of a number of equal shares of the list. */
 function share(list: readonly string[], i: number, of: number): string[] {
   return list.filter((_, at) => at % of === i);
 }
 
-/** A source does not wait: it is what the readers wait for. */
+/** A source does not wait for the server: the readers wait for the source. */
 async function connect(url: string, key: string): Promise<TapedeckClient> {
   const client = await TapedeckClient.connect(url, { key, client: 'endurance source' });
   setInterval(() => client.reconnectNow(), LOOK_EVERY_MS);

@@ -1,6 +1,6 @@
 /**
- * Arbitrary messages of every type, made by walking the field definitions, with a lean towards the
- * values at which an encoding changes its form. What comes out is always valid.
+ * Arbitrary messages of every type, generated from the field definitions, with a preference for the values at which
+ * an encoding changes its form. All of them are valid.
  */
 
 import fc, { type Arbitrary } from 'fast-check';
@@ -34,7 +34,7 @@ const EDGES = [
 
 const TYPES = Object.keys(MESSAGES) as MessageType[];
 
-/** The scales of a symbol in these tests: any, but always the same for the same symbol. */
+/** The scales of a symbol in these tests: arbitrary, but always the same for the same symbol. */
 export function scalesOfSymbol(symbol: string): Scales {
   let hash = 7;
   for (const letter of symbol) hash = (hash * 31 + letter.charCodeAt(0)) % 65_521;
@@ -66,7 +66,7 @@ export function nanos(): Arbitrary<Nanos> {
     .map((n) => Nanos.fromBigInt(n));
 }
 
-/** A sum in its one form, with a lean towards the ends of that of a number and of its whole range. */
+/** A sum in its canonical form, with a preference for the limits of a number and of the whole range. */
 export function sum(): Arbitrary<Sum> {
   const half = 1n << 53n;
   const edges = [half - 2n, half - 1n, half, half + 1n, 10n ** 31n, half * half - 1n];
@@ -92,7 +92,7 @@ function text(lengthMax: number): Arbitrary<string> {
     .filter((t) => t.length <= lengthMax);
 }
 
-/** A message of the type named. */
+/** A message of the given type. */
 export function messageOf(type: MessageType): Arbitrary<Message> {
   const fields = struct(MESSAGES[type].fields) as Arbitrary<Record<string, unknown>>;
   return fields.map((values) => {

@@ -1,6 +1,6 @@
 /**
- * Bar stream: random trades of one instrument, most in order and some far behind, and what the server's
- * own code publishes of their bars; with the bars counted anew from the trades, as plainly as can be.
+ * Bar stream: random trades of one instrument, most in order and some very late, and what the server's own code
+ * publishes of their bars; the expected bars are computed from the trades in the plainest way.
  */
 
 import type { BarInterval } from '../../protocol/bars';
@@ -27,15 +27,15 @@ const DEFINITION: Instrument = {
 };
 const START = 1_700_000_000;
 
-/** A bar as its trades make it. */
+/** A bar as computed from its trades. */
 type Naive = Pick<Bar, 'open' | 'high' | 'low' | 'close' | 'volume' | 'trades'>;
 
 export class BarStream {
   readonly instrument = new MirroredInstrument(DEFINITION, 0);
   readonly topic: TopicState = this.instrument.topics[`bar:${BAR_INTERVAL}`];
-  /** Trades that came to a bar which only history can tell. */
+  /** Trades of bars that only history can compute. */
   pastTrades = 0;
-  /** How many there were. */
+  /** How many trades there were. */
   trades = 0;
   private readonly byOpenTime = new Map<number, Trade[]>();
   private readonly random: Prng;
@@ -44,7 +44,7 @@ export class BarStream {
   private seq = 1;
   private nowMs = START * 1_000;
 
-  /** @param published takes what is published on the topic of the interval */
+  /** @param published is called with each message that is published on the topic of the interval */
   constructor(random: Prng, published: (message: Message) => void) {
     this.random = random;
     this.topic.readers(false).join({ took: () => {}, mark: () => {} }, 0);
@@ -59,7 +59,7 @@ export class BarStream {
     );
   }
 
-  /** A batch of trades; then what became of bars that are not kept any more. */
+  /** Publishes a batch of trades; then the changed bars that are no longer kept. */
   batch(): void {
     for (let n = this.random.int(1, 4); n > 0; n--) this.derived.add(this.instrument, this.trade());
     this.derived.seal();
@@ -68,7 +68,7 @@ export class BarStream {
     this.past.clear();
   }
 
-  /** By their opening times, in seconds. */
+  /** The expected bars by opening time, in seconds. */
   bars(): Map<number, Naive> {
     const naive = [...this.byOpenTime].map(([at, trades]) => [at, naiveBar(trades)] as const);
     return new Map(naive);
@@ -131,12 +131,15 @@ function naiveBar(trades: readonly Trade[]): Naive {
   };
 }
 
-/** A reader of a topic of bars, by the rule for states: of each bar the newest, and no message missing. */
+/**
+ * A reader of a topic of bars, by the rule for states: it has the newest state of each bar, and no message is
+ * missing.
+ */
 export class BarReader {
   last = 0;
   counted = 0;
   readonly bars = new Map<number, Bar>();
-  /** Bars that were not told to be over when a later one came. */
+  /** Bars that were not sent as final before a later one arrived. */
   unended = 0;
 
   /** @throws Error when messages are missing before it */
@@ -150,7 +153,7 @@ export class BarReader {
     if (m.seq >= (this.bars.get(at)?.seq ?? 0)) this.bars.set(at, m);
   }
 
-  /** What it holds, as `BarStream.bars` tells it. */
+  /** What it holds, in the form of `BarStream.bars`. */
   naive(): Map<number, Naive> {
     const pairs = [...this.bars].map(([at, bar]) => {
       const { open, high, low, close, volume, trades } = bar;

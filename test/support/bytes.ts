@@ -1,4 +1,4 @@
-/** Bytes in tests: hex and back, and the oracle encoder. */
+/** Bytes in tests: conversion to and from hex, and the oracle encoder. */
 
 import { decode, encode } from '@msgpack/msgpack';
 
@@ -6,12 +6,12 @@ export function toHex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
 }
 
-/** Reads hex in which spaces may stand for the reader's eye. */
+/** Reads hex, which may have spaces for readability. */
 export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
 }
 
-/** What @msgpack/msgpack makes of bytes that it has read itself. */
+/** The bytes that @msgpack/msgpack makes from what it has decoded. */
 export function reencoded(bytes: Uint8Array): Uint8Array {
   return encode(decode(bytes, { useBigInt64: true }), { useBigInt64: true });
 }

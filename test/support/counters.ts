@@ -1,4 +1,4 @@
-/** What became of messages, of all sessions that a broadcaster has had. */
+/** What happened to messages, summed over all sessions that a broadcaster has had. */
 
 import type { Broadcaster } from '../../src/broadcast/broadcaster';
 import { addCounters, type SessionCounters } from '../../src/broadcast/sessions/session-counters';

@@ -1,7 +1,7 @@
 /**
- * An outside source that knows the truth: a book that moves by one level at each of its numbers, all
- * states of it kept, and the messages that tell of it. A message tells of any stretch of numbers, so
- * a test can lose, repeat and overlap them as it likes.
+ * An external source that knows the truth: a book that changes by one level with each sequence number, all its
+ * states, and the messages that describe it. A message can cover any range of numbers, so a test can lose, repeat
+ * and overlap them.
  */
 
 import type { Bbo, Book, Trade } from '../../protocol/messages';
@@ -20,7 +20,7 @@ export interface TrueBook {
   readonly asks: ReadonlyMap<number, number>;
 }
 
-/** Prices move in a band this wide on each side of zero, so that levels come and go past the tenth. */
+/** Prices move in a band this wide on each side of zero, so that levels come and go beyond the tenth. */
 const BAND = 24;
 
 export class FakeSource {
@@ -38,7 +38,7 @@ export class FakeSource {
     this.advance(60);
   }
 
-  /** The number of the newest state. */
+  /** The sequence number of the newest state. */
   get seq(): number {
     return this.moves.length;
   }
@@ -47,7 +47,7 @@ export class FakeSource {
     return this.tradeSeq;
   }
 
-  /** Moves the book by so many levels, and itself by as many numbers. */
+  /** Changes the book by a number of levels, and its sequence number by the same number. */
   advance(count: number): void {
     for (let i = 0; i < count; i++) {
       const side = this.prng.chance(0.5) ? 'bids' : 'asks';
@@ -62,12 +62,12 @@ export class FakeSource {
     }
   }
 
-  /** The state at a number. */
+  /** The state at a sequence number. */
   truth(seq: number): TrueBook {
     return this.states[seq]!;
   }
 
-  /** What leads from one number to a later one. */
+  /** The changes from one sequence number to a later one. */
   delta(from: number, to: number): Book {
     const changes = { bids: new Map<number, number>(), asks: new Map<number, number>() };
     for (const { side, price, quantity } of this.moves.slice(from, to)) {
@@ -80,7 +80,7 @@ export class FakeSource {
     return this.told('snapshot', seq, 0, this.truth(seq));
   }
 
-  /** The source has lost its own book. */
+  /** Reports that the source has lost its own book. */
   incomplete(): Book {
     return this.told('incomplete', 0, 0, { bids: new Map(), asks: new Map() });
   }
@@ -93,7 +93,7 @@ export class FakeSource {
     return bbo(number, bid ?? null, ask ?? null, { symbol: this.symbol, eventTime: at(seq) });
   }
 
-  /** A trade, `skipped` others having happened before it that nobody tells of. */
+  /** A trade; the `skipped` trades before it are never sent. */
   trade(skipped = 0): Trade {
     const prevSeq = this.tradeSeq + skipped;
     this.tradeSeq = prevSeq + 1;

@@ -1,4 +1,4 @@
-/** What a source of the gateway tests says, in JSON form: instruments of two and three decimals. */
+/** What a source of the gateway tests sends, in JSON form: instruments with two and three decimals. */
 
 type Json = Record<string, unknown>;
 

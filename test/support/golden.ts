@@ -11,18 +11,18 @@ export interface GoldenFrame {
   readonly about: string;
   /** Decimals of the instruments that the messages name. */
   readonly scales: Readonly<Record<string, Scales>>;
-  /** The JSON form, complete: every field, null where there is nothing. */
+  /** The JSON form, complete: every field, null where it has no value. */
   readonly messages: readonly Record<string, unknown>[];
   /** The binary frame. */
   readonly hex: string;
 }
 
-/** All of them, in the order of their names. */
+/** All golden frames, in the order of their names. */
 export function readGoldenFrames(): GoldenFrame[] {
   return readFrames(DIRECTORY);
 }
 
-/** Frames as they were before a field was added; the messages are what they mean today. */
+/** Frames from before a field was added; the messages are what they mean today. */
 export function readEarlierFrames(): GoldenFrame[] {
   return readFrames(`${DIRECTORY}/earlier`);
 }

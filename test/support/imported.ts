@@ -1,4 +1,4 @@
-/** Imports in this process: recordings into a journal directory, and what is recorded there then. */
+/** Imports in this process: brings recordings into a journal directory, and reads what was recorded. */
 
 import { readOptions, type ImportOptions } from '../../src/cli/import-options';
 import { importRecordings } from '../../src/cli/import';
@@ -38,7 +38,7 @@ export async function importInto(
 
 type Line = Record<string, unknown>;
 
-/** What `export` gives of a kind, as objects. */
+/** What `export` returns for a kind, as objects. */
 export function exported(data: string, kind: ExtractKind, symbol: string): Line[] {
   return exportedText(data, kind, symbol)
     .split('\n')
@@ -62,7 +62,7 @@ function exportedText(data: string, kind: ExtractKind, symbol: string): string {
   }
 }
 
-/** Whether every line of a summary has one outcome. */
+/** Whether the outcomes in a summary add up to its lines. */
 export function balanceOf(s: ImportSummary): number {
   return s.lines - (s.taken + s.repeated + s.waiting + s.skipped + s.refused);
 }

@@ -1,6 +1,6 @@
 /**
- * Checks of a life against the truth of the journal: what its clients were told is on record, what
- * readers got is unbroken, and what a restarted server shows follows from the records.
+ * Checks of an epoch against the truth of the journal: what was acknowledged to clients is recorded, the streams of
+ * readers are unbroken, and what a restarted server publishes follows from the records.
  */
 
 import { naiveBars, naiveSession, naiveTurnover } from '../derived/naive-statistics';
@@ -14,13 +14,13 @@ import type { Seen } from './stream-client';
 const PRICE_SCALE = 2;
 const QUANTITY_SCALE = 3;
 
-/** Messages pushed over all lives: a hash of each by its place. */
+/** Messages pushed in all epochs: a hash of each by its seq. */
 export class Pushed {
   readonly hashes = new Map<number, number | bigint>();
-  /** The newest place that anybody was shown. */
+  /** The newest seq that anybody was sent. */
   shown = 0;
 
-  /** @returns its text */
+  /** @returns the text of the message */
   take(m: Seen): string {
     const text = JSON.stringify(m);
     const seq = m['seq'] as number;
@@ -45,14 +45,14 @@ function topicOf(m: Seen): string {
   return m.type === 'status' ? 'status' : `${m.type}:${String(m['symbol'])}`;
 }
 
-/** What a life has shown to anybody, whatever it was, before its file is read. */
+/** Notes everything that clients of an epoch were sent, before its file is read. */
 export function noteShown({ readers, traders, publisher }: Life, pushed: Pushed): void {
   for (const { client } of [...readers, ...traders, publisher]) {
     for (const m of client.seen) pushed.see(m['seq']);
   }
 }
 
-/** @returns how many messages readers were pushed that the journal does not have */
+/** @returns how many messages were pushed to readers that the journal does not have */
 export function checkReaders(
   { readers }: Life,
   truth: Truth,
@@ -93,7 +93,7 @@ function follow(m: Seen, heads: Map<string, number>, ackSeq: number): void {
   heads.set(topic, seq);
 }
 
-/** [T7]: what it names has come, or was there before. */
+/** [T7]: the head of a heartbeat was received, or was there before. */
 function checkHeartbeat(m: Seen, heads: ReadonlyMap<string, number>, ackSeq: number): void {
   for (const { topic, seq } of m['heads'] as { topic: string; seq: number }[]) {
     const head = heads.get(topic) ?? ackSeq;
@@ -104,7 +104,7 @@ function checkHeartbeat(m: Seen, heads: ReadonlyMap<string, number>, ackSeq: num
   }
 }
 
-/** The state that a subscription began with is that of the records. */
+/** The state at the beginning of a subscription equals that of the records. */
 function checkState({ state, ackSeq }: Subscribed, truth: Truth, isAsync: boolean): void {
   for (const m of state) {
     const seq = m['seq'] as number;
@@ -126,7 +126,7 @@ function checkState({ state, ackSeq }: Subscribed, truth: Truth, isAsync: boolea
         () => `a subscription got ${JSON.stringify(m)}, the records say ${JSON.stringify(whole)}`,
       );
     } else {
-      // What was recorded before a restart says so until its source speaks again.
+      // What was recorded before a restart is marked `recovered` until its source sends again.
       const text = JSON.stringify(m['mark'] === 'recovered' ? { ...m, mark: null } : m);
       must(
         truth.texts.get(seq) === text,
@@ -163,7 +163,7 @@ export function checkTraders({ traders }: Life, truth: Truth, isAsync: boolean):
   return acknowledged;
 }
 
-/** An answered order is on record once, and however often it was sent it has one answer. */
+/** An acknowledged order is recorded once, and has one answer, however often it was sent. */
 function checkOrder(
   { owner }: Trader,
   request: Json,
@@ -208,7 +208,7 @@ export function withoutId(answer: Seen): string {
   return JSON.stringify({ ...answer, id: 0 });
 }
 
-/** [O4]: what an owner was told stands at its command, or at the trade that it tells of. */
+/** [O4]: an execution has the seq of its command, or of the trade that it reports. */
 function checkExecutions({ client, owner }: Trader, truth: Truth, isAsync: boolean): void {
   for (const m of client.seen) {
     if (m.type !== 'execution') continue;
@@ -263,7 +263,7 @@ function mustEqual(what: string, shown: unknown, naive: unknown): void {
   must(a === b, () => `${what} is ${a}, the records say ${b}`);
 }
 
-/** What REST said of an instrument before anything new was asked of the server. */
+/** Checks what REST returned for an instrument before the server got any new request. */
 export function checkAnswers(
   answers: ReadonlyMap<string, Json>,
   symbol: string,
@@ -346,7 +346,7 @@ function checkStatistics(stats: Json, bars: Json, symbol: string, truth: Truth):
   mustEqual(`the bars of ${symbol}`, shown, naive.slice(-100));
 }
 
-/** Fields of a bar or session, scaled, of however many trades. */
+/** Fields of a bar or session, scaled, of any number of trades. */
 function summary(trades: readonly Trade[]) {
   const first = trades[0]!;
   const all = { open: first.price, high: first.price, low: first.price, close: 0, volume: 0 };
@@ -359,7 +359,7 @@ function summary(trades: readonly Trade[]) {
   return { ...all, trades: trades.length, seq: Math.max(...trades.map(({ seq }) => seq)) };
 }
 
-/** [T6] [S4]: a reader that has come back: another life, and books as REST has them. */
+/** [T6] [S4]: a reader that has come back: the epoch is new, and books equal those of REST. */
 export function checkReturned(
   { state, welcome }: Subscribed,
   answers: ReadonlyMap<string, Json>,

@@ -1,6 +1,6 @@
 /**
- * A life of a server: started on what the lives before it left, put under load, and killed. What its
- * clients saw of it is kept for the checks.
+ * One epoch of a server: started on what the epochs before it left, put under load, and killed. What its clients
+ * saw is kept for the checks.
  */
 
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from '../../protocol/codec';
@@ -31,7 +31,7 @@ priceMax = "500.00"
 ordersPerOwnerMax = 150
 `;
 
-/** Few orders are kept behind their ends: each checkpoint holds them all. */
+/** Few orders are kept after their ends, because each checkpoint holds them all. */
 export const CONFIG = `
 [journal]
 checkpointEveryEvents = 1000
@@ -42,14 +42,14 @@ heartbeatMs = 100
 endedOrdersMax = 2000
 ${VENUES.map(venue).join('')}`;
 
-/** A reader of all topics: what it was sent as their state, and all that came behind it. */
+/** A reader of all topics: the state that it was sent, and everything after it. */
 export interface Subscribed {
   readonly form: Subprotocol;
   readonly client: StreamClient;
   readonly welcome: Seen;
   readonly state: readonly Seen[];
   readonly ackSeq: number;
-  /** Where in `client.seen` it goes on live. */
+  /** The index in `client.seen` at which live messages begin. */
   readonly liveFrom: number;
 }
 
@@ -71,7 +71,7 @@ export interface LifeOptions {
   readonly random: Prng;
 }
 
-/** Starts a server and joins everybody to it; nothing is asked of it yet but the first reader's state. */
+/** Starts a server and connects all clients; the only request so far is for the state of the first reader. */
 export async function begin({
   number,
   data,
@@ -100,7 +100,7 @@ export async function begin({
   };
 }
 
-/** Puts it under load, lets another reader in on the way, and kills it. */
+/** Puts the server under load, connects another reader meanwhile, and kills the server. */
 export async function loadAndKill(life: Life, random: Prng): Promise<{ loadMs: number }> {
   const { server, readers, traders, publisher } = life;
   const loadMs = random.int(150, 900);
@@ -116,7 +116,7 @@ export async function loadAndKill(life: Life, random: Prng): Promise<{ loadMs: n
   await subscribe(server.url, form).then(
     (reader) => readers.push(reader),
     (e: unknown) => {
-      if (!isKilled) throw e; // else it came too late
+      if (!isKilled) throw e; // otherwise it connected too late
     },
   );
   const { code } = await killed;
@@ -131,7 +131,7 @@ export function clientsOf({ readers, traders, publisher }: Life): StreamClient[]
   return [...readers, ...traders, publisher].map(({ client }) => client);
 }
 
-/** A start that is killed before anybody has connected, or just then. */
+/** Kills a server during its start, before or just when a client connects. */
 export async function killEarly(
   data: string,
   durability: Durability,
@@ -172,12 +172,12 @@ function pick(random: Prng): Subprotocol {
   return random.chance(0.5) ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
 }
 
-/** A sequence of its own for somebody who draws at moments that no seed knows. */
+/** A generator of its own for a client that draws at times that no seed determines. */
 function own(random: Prng): Prng {
   return new Prng(random.uint32());
 }
 
-/** What REST says of the market, as a quiet server has it. */
+/** What REST returns for the market of an idle server. */
 export async function askAll(
   server: ServerProcess,
   symbols: readonly string[],

@@ -1,7 +1,7 @@
 /**
- * Load on a server that is about to be killed: traders who name their orders and repeat some, and a
- * source that numbers what it says, loses some of its own, and repeats what was not acknowledged. Each
- * goes on until its connection ends, and knows afterwards what it sent.
+ * Load on a server that is about to be killed: traders who name their orders and repeat some, and a source that
+ * numbers its events, loses some of them, and repeats what was not acknowledged. Each continues until its
+ * connection ends, and knows afterwards what it sent.
  */
 
 import { SystemClock } from '../../src/base/clock';
@@ -52,7 +52,7 @@ export class Trader {
     this.life = life;
   }
 
-  /** Two requests are under way most of the time. */
+  /** Keeps two requests in flight most of the time. */
   run(): Promise<unknown> {
     return Promise.all([this.loop(), this.loop()]);
   }
@@ -70,7 +70,7 @@ export class Trader {
     }
   }
 
-  /** Sends a request once more, under an id of its own. */
+  /** Sends a request again, with a new id. */
   repeat(request: Json): number {
     const id = this.numbered({ ...request });
     this.client.send({ ...request, id });
@@ -134,13 +134,13 @@ export class Trader {
   }
 }
 
-/** What a publish brought, and what its acknowledgement says of all before it. */
+/** What a publish contained, and what its acknowledgement says of all publishes before it. */
 interface Published {
   readonly id: number;
   readonly lastTrade: number;
 }
 
-/** The outside market that one source tells of; it outlives the servers. */
+/** The external market that one source reports; it outlives the servers. */
 export class Outside {
   private readonly random: Prng;
   private seq = 0;
@@ -156,14 +156,14 @@ export class Outside {
     for (let i = 0; i < 60; i++) this.move();
   }
 
-  /** What a source says when it has connected. */
+  /** What a source sends first on a connection. */
   opening(): Json[] {
     const { random } = this;
     const early = random.chance(0.3) ? [this.delta(), this.delta()] : [];
     return [instrument(FED), ...early, ...this.unacknowledged, this.snapshot()];
   }
 
-  /** Something happens there while nobody listens. */
+  /** Changes the market while no source is connected. */
   pass(): void {
     for (let i = this.random.int(0, 20); i > 0; i--) this.move();
   }
@@ -180,7 +180,7 @@ export class Outside {
     return events;
   }
 
-  /** What was acknowledged need not be said again. @returns the newest trade that was */
+  /** What was acknowledged need not be sent again. @returns the newest trade that was */
   settle(published: readonly Published[], answered: ReadonlyMap<unknown, Seen>): number {
     const covered = published.findLast(({ id }) => answered.get(id)?.type === 'ack');
     if (covered === undefined) return 0;
@@ -198,7 +198,7 @@ export class Outside {
     const { random } = this;
     if (this.missing > 0 && --this.missing === 0) return [this.snapshot()];
     if (random.chance(0.01)) {
-      this.move(); // and nobody tells of it
+      this.move(); // and no message reports it
       this.missing = 4;
     }
     const delta = this.delta();

@@ -1,6 +1,6 @@
 /**
- * Rows of a journal file for the tests that kill servers, read without any code of `src`: times as
- * their digits, decimals made of digits, levels out of their bytes.
+ * Rows of a journal file for the tests that kill servers, read without any code of `src`: times as digits, decimals
+ * made of digits, levels decoded from their bytes.
  */
 
 import { Database } from 'bun:sqlite';
@@ -47,7 +47,7 @@ export interface EpochRow {
   readonly clean: number;
 }
 
-/** Checkpoints (kind 10) are left out: which of them are kept changes with time. */
+/** Checkpoints (kind 10) are left out: which of them are kept depends on time. */
 const SELECT = `SELECT r.id, r.kind, ifnull(i.symbol, '') AS symbol, i.price_scale, i.quantity_scale,
   r.prev_seq, CAST(r.event_time AS TEXT) AS event_time, CAST(r.receive_time AS TEXT) AS receive_time,
   r.price, r.quantity, r.bid, r.bid_quantity, r.ask, r.ask_quantity, r.volume, r.side, r.ref,
@@ -55,7 +55,7 @@ const SELECT = `SELECT r.id, r.kind, ifnull(i.symbol, '') AS symbol, i.price_sca
   FROM record r LEFT JOIN instrument i ON i.id = r.instrument WHERE r.id > ? AND r.kind <> 10
   ORDER BY r.id`;
 
-/** Rows in the order of their ids, behind one of them. */
+/** Rows after an id, in the order of their ids. */
 export function* rowsAfter(directory: string, id: number): Iterable<Row> {
   const db = new Database(join(directory, 'journal.sqlite'));
   try {
@@ -65,7 +65,7 @@ export function* rowsAfter(directory: string, id: number): Iterable<Row> {
   }
 }
 
-/** What the views `gaps` and `epochs` say. */
+/** What the views `gaps` and `epochs` contain. */
 export function declared(directory: string): { gaps: GapRow[]; epochs: EpochRow[] } {
   const db = new Database(join(directory, 'journal.sqlite'));
   try {
@@ -85,7 +85,7 @@ export function declared(directory: string): { gaps: GapRow[]; epochs: EpochRow[
   }
 }
 
-/** Lets go of the checkpoints, so that a start carries out everything from the first record on. */
+/** Deletes the checkpoints, so that a start executes everything from the first record on. */
 export function dropCheckpoints(directory: string): number {
   const db = new Database(join(directory, 'journal.sqlite'));
   try {
@@ -121,7 +121,7 @@ const FORMS = ['snapshot', 'delta', 'incomplete'];
 const AGGRESSORS = ['buy', 'sell', 'none'];
 const TIMINGS = [null, 'late', 'ahead', 'late-and-ahead'] as const;
 
-/** How a trade stood to the present when it came. */
+/** Whether a trade was late, on time or ahead when it arrived. */
 export function timingOf({ flags }: Row): (typeof TIMINGS)[number] {
   return TIMINGS[(flags ?? 0) & 3]!;
 }
@@ -131,7 +131,7 @@ function markOf({ flags }: Row): 'stale' | 'recovered' | null {
   return ((flags ?? 0) & 8) === 0 ? null : 'recovered';
 }
 
-/** The message that readers get for a row, in its JSON form; undefined for what they do not get. */
+/** The message that readers get for a row, in its JSON form; undefined for rows that readers do not get. */
 export function messageOf(row: Row): Json | undefined {
   const price = (value: number | null): string | null => decimal(value, row.price_scale);
   const quantity = (value: number | null): string | null => decimal(value, row.quantity_scale);

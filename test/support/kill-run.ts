@@ -1,6 +1,6 @@
 /**
- * A run of lives on one data directory: each is checked when it has been killed, and what the next one
- * makes of what was left. At the end the journal is verified, and carried out again from its beginning.
+ * A run of several epochs on one data directory: each is checked after it has been killed, and so is what the next
+ * one makes of what was left. At the end the journal is verified, and executed again from its beginning.
  */
 
 import { rmSync } from 'node:fs';
@@ -31,7 +31,7 @@ import { Scratch, tapedeck } from './tapedeck-process';
 import { stateOf } from './test-recorder';
 
 const SYMBOLS = [...VENUES, FED];
-/** Orders of a trader's that are sent again to the next life. */
+/** How many orders of a trader are sent again in the next epoch. */
 const REPEATED = 25;
 /** As in the settings of the servers. */
 const ENDED_ORDERS_MAX = 2_000;
@@ -86,7 +86,7 @@ export class KillRun {
     this.scratch.remove();
   }
 
-  /** @throws Error with what was found to be wrong */
+  /** @throws Error that says what was wrong */
   async live(): Promise<void> {
     const { random, data, truth, pushed, isAsync, figures } = this;
     const durability = this.durability();
@@ -125,10 +125,10 @@ export class KillRun {
     return this.random.chance(0.3) ? 'fsync' : 'commit';
   }
 
-  /** A restarted server, before it is asked to do anything new. */
+  /** Checks a restarted server before it gets any new request. */
   private async checkStart(life: Life): Promise<void> {
     const { truth, before } = this;
-    // The settings define the venues; the source its instrument, which may have been lost.
+    // The settings define the venues; the source defines its instrument, whose definition may have been lost.
     const symbols = SYMBOLS.filter((s) => s !== FED || truth.defined.has(s));
     const answers = await askAll(life.server, symbols);
     for (const symbol of symbols) checkAnswers(answers, symbol, life.epoch, truth);
@@ -142,7 +142,7 @@ export class KillRun {
     }
   }
 
-  /** [O3]: what is on record is answered as before; also what was never answered. */
+  /** [O3]: a recorded order is answered as before, even if it was never answered. */
   private async repeat(before: Trader, trader: Trader): Promise<void> {
     const answers = answersOf(before.client);
     const names = new Set<unknown>();
@@ -189,7 +189,7 @@ export class KillRun {
     must(executions.length === 0, () => `repeated orders did ${JSON.stringify(executions)}`);
   }
 
-  /** As the file stands, without changing it for the next start. */
+  /** Reads a copy of the file, without changing the file for the next start. */
   private readCopy(shownBefore: number): void {
     const copy = this.copies.copyOf(this.data);
     this.truth.read(copy, shownBefore);
@@ -214,7 +214,7 @@ export class KillRun {
     rmSync(copy, { recursive: true });
   }
 
-  /** One more start, ended in order; then all of the journal at once. */
+  /** Starts once more and ends in order; then checks the whole journal at once. */
   async end(): Promise<Json> {
     const { truth, pushed, data, random } = this;
     await this.checkReexecution();
@@ -253,7 +253,7 @@ export class KillRun {
     return found;
   }
 
-  /** Recovery from the newest checkpoint, and from the first record on. */
+  /** Compares recovery from the newest checkpoint with recovery from the first record. */
   private async checkReexecution(): Promise<void> {
     const recovered = this.recovered(this.copies.copyOf(this.data));
     const copy = this.copies.copyOf(this.data);

@@ -1,7 +1,6 @@
 /**
- * Truth of a journal, for the tests that kill servers: its rows folded in their order by the naivest
- * means, a life at a time, and complained of where they contradict each other. What it holds is what a
- * restarted server has to show.
+ * Truth of a journal, for the tests that kill servers: its rows folded in order in the simplest way, one epoch at a
+ * time; it throws where they contradict each other. What it holds is what a restarted server must publish.
  */
 
 import type { Trade } from '../../protocol/messages';
@@ -13,7 +12,7 @@ export function must(holds: boolean, wrong: () => string): asserts holds {
   if (!holds) throw new Error(wrong());
 }
 
-/** Ten levels a side of an instrument, by price; null while they may not be trusted. */
+/** Ten levels a side of an instrument, by price; null while the book is incomplete. */
 export interface NaiveBook {
   readonly seq: number;
   readonly bids: [string, string][];
@@ -33,31 +32,31 @@ export interface CommandRow {
 export interface TruthOptions {
   /** Whether a crash may lose what was pushed. */
   readonly isAsync: boolean;
-  /** The fed instrument, whose source numbers its trades from 1 and repeats what is not acknowledged. */
+  /** The feed instrument, whose source numbers its trades from 1 and repeats what is not acknowledged. */
   readonly fed: string;
 }
 
 export class Truth {
-  /** The newest place, of a record or of a gap's end. */
+  /** The newest seq: of a record, or the end of a gap. */
   place = 0;
   records = 0;
-  /** Newest place and message of each topic; the status of an instrument is a topic of its own here. */
+  /** Newest seq and message of each topic; the status of an instrument counts as a topic here. */
   readonly newest = new Map<string, { readonly seq: number; readonly text: string }>();
-  /** Instruments on record. */
+  /** Instruments that are recorded. */
   readonly defined = new Set<string>();
   readonly books = new Map<string, NaiveBook>();
   readonly trades = new Map<string, Trade[]>();
   /** Newest last; at most a hundred are needed. */
   readonly tradeMessages = new Map<string, Json[]>();
-  /** Orders on record by owner and name. */
+  /** Recorded orders by owner and name. */
   readonly orders = new Map<string, CommandRow>();
   readonly gaps: { from: number; to: number }[] = [];
   sourceTrade = 0;
-  /** Of what was read last: messages, commands, and books whole, by place. */
+  /** Of the newest read: messages, commands and whole books, by seq. */
   readonly texts = new Map<number, string>();
   readonly commands = new Map<number, CommandRow>();
   readonly wholeBooks = new Map<number, NaiveBook>();
-  /** Over all records that are not notes. */
+  /** Over all records except notes. */
   digest = 0n;
   private readonly heads = new Map<string, number>();
   private lastId = -1;
@@ -68,8 +67,8 @@ export class Truth {
   }
 
   /**
-   * Takes on what the file has behind what was read before.
-   * @param shown the newest place that anybody saw of the lives that were read before
+   * Reads what was added to the file since the last call.
+   * @param shown the newest seq that any client received in the epochs read before
    */
   read(directory: string, shown: number): void {
     this.texts.clear();
@@ -111,7 +110,7 @@ export class Truth {
       from === this.place + 1 && to >= from,
       () => `a gap from ${from} to ${to} behind ${this.place}`,
     );
-    // It ends where the life before it ended, so it holds all of that which was shown to anybody.
+    // It ends where the epoch before it ended, so it covers everything that any client received.
     must(to >= shown, () => `a gap to ${to}, and place ${shown} was shown`);
     this.gaps.push({ from, to });
     this.place = to;

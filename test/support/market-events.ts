@@ -8,7 +8,7 @@ import { Market } from '../../src/market/market';
 import type { MarketOutput } from '../../src/market/output';
 
 export const SYMBOL = 'ACME';
-/** A moment; `at(n)` lies n microseconds behind it. */
+/** The start time; `at(n)` is n microseconds later. */
 const START = Nanos.fromSeconds(1_700_000_000, 123_456_789);
 
 export function at(micros: number): Nanos {
@@ -48,7 +48,7 @@ export function trade(more: Partial<Trade> = {}): Trade {
   };
 }
 
-/** @param bids flat: price, quantity … @param asks as bids */
+/** @param bids flat: price, quantity … @param asks like bids */
 export function book(
   form: Book['form'],
   seq: number,
@@ -74,7 +74,7 @@ export function book(
   };
 }
 
-/** @param bid price and quantity, or null for an empty side @param ask as bid */
+/** @param bid price and quantity, or null for an empty side @param ask like bid */
 export function bbo(
   seq: number,
   bid: readonly [number, number] | null,
@@ -102,14 +102,14 @@ export function newMarket(instrumentsMax = 10): Market {
   return new Market({ instrumentsMax, endedOrdersMax: 100 });
 }
 
-/** The fed instrument of a market. @throws Error when there is none */
+/** The feed instrument of a market. @throws Error when there is none */
 export function feedOf(market: Market, symbol = SYMBOL): FeedInstrument {
   const found = market.get(symbol);
   if (found instanceof FeedInstrument) return found;
   throw new Error(`${symbol} is not fed`);
 }
 
-/** Takes what a market says, and numbers it as the sequencer would. */
+/** Collects the events of a market, and numbers them as the sequencer does. */
 export class Collected implements MarketOutput {
   receiveTime = at(1_000_000);
   seq: number;
@@ -131,7 +131,7 @@ export class Collected implements MarketOutput {
     this.events.push(event);
   }
 
-  /** What came since the last call. */
+  /** The events since the last call. */
   take(): MarketEvent[] {
     const { events } = this;
     this.events = [];

@@ -1,12 +1,15 @@
-/** Metrics text: what `/metrics` says, read strictly; what breaks the form of Prometheus throws. */
+/**
+ * Metrics text: a strict parser of the response of `/metrics`; it throws on anything that violates the Prometheus
+ * format.
+ */
 
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="[^"\\\n]*",?)*)\})? (\S+)$/;
 const KINDS = /^# TYPE (\S+) (counter|gauge|histogram|summary)$/;
-/** In what a metric of Tapedeck may be counted; the last word of its name. */
+/** The units that a metric of Tapedeck may have; the unit is the last word of its name. */
 const UNITS =
   /_(total|seconds|bytes|rows|records|blocks|events|seq|sessions|instruments|plays|info|state|up)$/;
 
-/** The samples, by name and labels. @throws Error on what is none */
+/** The samples, by name and labels. @throws Error on a line that is no sample */
 export function parseMetrics(text: string): Map<string, number> {
   const samples = new Map<string, number>();
   const kinds = new Map<string, string>();

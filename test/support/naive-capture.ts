@@ -1,6 +1,6 @@
 /**
- * Naive capture: a Binance capture rebuilt by its published rules, in decimal texts and plain maps,
- * sharing no line with Tapedeck. The oracle of what the whole server makes of the same file.
+ * Naive capture: a Binance capture rebuilt by its published rules, with decimal texts and plain maps, sharing no
+ * code with Tapedeck. It is the oracle for what the whole server makes of the same file.
  */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -38,7 +38,7 @@ export interface Capture {
   readonly asks: Pair[];
   /** In the order of the file. */
   readonly trades: CapturedTrade[];
-  /** Time by the exchange of the newest diff. */
+  /** Exchange time of the newest diff. */
   readonly depthTime: string;
 }
 

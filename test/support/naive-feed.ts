@@ -1,6 +1,6 @@
 /**
- * The naive oracle of a feed instrument: rules [P8] to [P10] of protocol/README.md on plain maps,
- * written down as they read there. It does not know what is published; it knows what must be true.
+ * The naive oracle of a feed instrument: rules [P8] to [P10] of protocol/README.md on plain maps, written
+ * literally. It does not know what is published; it knows what must be true.
  */
 
 import type { Bbo, Book, Trade } from '../../protocol/messages';
@@ -13,7 +13,7 @@ export class NaiveFeed {
   bids = new Map<number, number>();
   asks = new Map<number, number>();
   quoteSeq = 0;
-  /** The number whose best bid and offer are the newest known. */
+  /** The source number of the newest best bid and offer. */
   topSeq = 0;
   tradeSeq = 0;
   volume = 0;
@@ -21,7 +21,7 @@ export class NaiveFeed {
   /** The trades that were not dropped. */
   readonly trades: Trade[] = [];
   private afterSnapshot = false;
-  /** The source has been away since the book was last known to be whole. */
+  /** The source has disconnected since the book was last complete. */
   private away = false;
   private held: Book[] = [];
 
@@ -53,7 +53,7 @@ export class NaiveFeed {
     this.trades.push(m);
   }
 
-  /** The source goes, and perhaps comes back; or says that it begins anew. */
+  /** The source disconnects, and may reconnect; or it reports that its numbers begin again. */
   goAway(): void {
     this.away = true;
     this.held = [];

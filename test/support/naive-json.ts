@@ -1,4 +1,4 @@
-/** The JSON form of a message once more, by way of objects: slow, and plain to see. */
+/** The JSON form of a message, implemented a second time with objects: slow and simple. */
 
 import type { FieldSpec, Fields } from '../../protocol/fields';
 import { messageByType, type Message } from '../../protocol/messages';
@@ -59,7 +59,7 @@ function valueOf(
   }
 }
 
-/** By moving the point in the digits. */
+/** Computed by moving the decimal point in the digits. */
 function decimal(value: number | bigint, scale: number): string {
   const size = BigInt(value) < 0n ? -BigInt(value) : BigInt(value);
   const one = 10n ** BigInt(scale);

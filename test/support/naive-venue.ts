@@ -1,8 +1,7 @@
 /**
- * Naive venue: the rules of src/market/venue/README.md as plainly as they can be written, as the oracle
- * of the fast one. Orders are objects in one array, in the order in which they came to rest; whatever
- * is asked of them is found by filtering and sorting. It shares nothing with the fast one but the
- * numbers of the words.
+ * Naive venue: the rules of src/market/venue/README.md implemented as plainly as possible, as the oracle of the
+ * fast one. Orders are objects in one array, in the order in which they began to rest; every question is answered
+ * by filtering and sorting. It shares nothing with the fast venue but the numeric codes.
  */
 
 import type { VenueDefinition } from '../../src/market/venue/definition';
@@ -55,7 +54,7 @@ export class NaiveVenue {
   events: NaiveEvent[] = [];
   state: number;
   lastPrice = 0;
-  /** Of an auction that is not done; 0: there is none. */
+  /** The number of an auction in progress; 0: there is none. */
   auction = 0;
   private meetings = Infinity;
   private orders: Order[] = [];
@@ -68,7 +67,7 @@ export class NaiveVenue {
     this.state = STATES.indexOf(definition.initialState);
   }
 
-  /** Carries a command out; its events are then in `events`. */
+  /** Executes a command; its events are then in `events`. */
   apply(c: VenueCommand): void {
     this.events = [];
     this.meetings = ('fillsMax' in c ? c.fillsMax : undefined) ?? Infinity;
@@ -84,7 +83,7 @@ export class NaiveVenue {
 
   // ── the book, found anew each time ──────────────────────────────────────────────────────────
 
-  /** The orders of a side in priority; sorting is stable, so time decides at one price. */
+  /** The orders of a side by priority; sorting is stable, so time decides at the same price. */
   queue(side: number): Order[] {
     const ofSide = this.orders.filter((o) => o.side === side);
     return ofSide.sort((a, b) => (side === BUY ? b.price - a.price : a.price - b.price));
@@ -236,14 +235,14 @@ export class NaiveVenue {
     this.tellLevel(order.side, order.price);
   }
 
-  /** Trades with the best order of the other side until there is no more to do. */
+  /** Trades with the best order of the other side until nothing more can trade. */
   private trade(order: Order, limit: number | null): 'stopped' | 'too-many-fills' | 'done' {
     let level: number | undefined;
     for (let met = 0; ; met++) {
       const maker = this.queue(otherSide(order.side))[0];
       const goesOn =
         maker !== undefined && order.open > 0 && reaches(order.side, limit, maker.price);
-      // A level is told of once, when the order goes on from it.
+      // A level is published once, when the order moves on from it.
       if (level !== undefined && (!goesOn || maker.price !== level)) {
         this.tellLevel(otherSide(order.side), level);
         level = undefined;
@@ -275,7 +274,7 @@ export class NaiveVenue {
     }
   }
 
-  /** How much an order could trade at once. */
+  /** How much of an order could trade at once. */
   private fillable(order: Order, limit: number | null): number {
     let quantity = 0n;
     for (const maker of this.queue(otherSide(order.side)).slice(0, this.meetings)) {

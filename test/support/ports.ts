@@ -1,10 +1,10 @@
-/** Ports for servers that are to come back at the address where they were. */
+/** Ports for servers that must restart at the same address. */
 
-/** Below the range from which systems hand out ports by themselves, so that no other process is given one. */
+/** Below the range of ephemeral ports, so that no other process gets one of these. */
 const FROM = 12_000;
 const TO = 30_000;
 
-/** A port of this machine on which nothing listens. */
+/** A port of this machine on which nobody listens. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = FROM + Math.floor(Math.random() * (TO - FROM));

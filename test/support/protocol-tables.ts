@@ -1,7 +1,7 @@
 /**
- * The generated parts of protocol/README.md: message, error and close tables, each message with its
- * golden frame. Run this file to write them anew: `bun test/support/protocol-tables.ts`, then
- * Prettier. A test holds the README to them.
+ * The generated parts of protocol/README.md: message, error and close tables, each message with its golden frame.
+ * Run this file to write them again: `bun test/support/protocol-tables.ts`, then Prettier. A test compares the
+ * README with them.
  */
 
 import { CLOSES, ERRORS } from '../../protocol/codes';

@@ -1,4 +1,4 @@
-/** Python with the packages that the reader in Python needs; undefined, said once, where there is none. */
+/** Python with the packages that the reader in Python needs; undefined (and reported once) where it is missing. */
 
 const CANDIDATES = ['python3', '/usr/bin/python3'];
 

@@ -1,6 +1,6 @@
 /**
- * A reader of everything that a market pushes: it holds the chain of places of each topic together,
- * keeps a local book by the rules of the protocol, and complains at the first thing that is wrong.
+ * A reader of everything that a market publishes: it checks the chain of each topic, keeps a local book by the
+ * rules of the protocol, and throws at the first error.
  */
 
 import { expect } from 'bun:test';
@@ -21,7 +21,7 @@ export class Reader {
     this.seq = lastSeq;
   }
 
-  /** Takes one batch whole. */
+  /** Takes one complete batch. */
   take(events: readonly MarketEvent[]): void {
     const lastBooks = new Map<string, MarketEvent>();
     for (const event of events) {
@@ -34,7 +34,7 @@ export class Reader {
       this.keep(event);
       if (event.type === 'book') lastBooks.set(event.symbol, event);
     }
-    // [B7]: exactly the last book message of a batch proves itself.
+    // [B7]: exactly the last book message of a batch has a checksum.
     for (const event of events) {
       if (event.type !== 'book' || event.form === 'incomplete') continue;
       expect(event.crc !== null).toBe(lastBooks.get(event.symbol) === event);

@@ -1,6 +1,6 @@
 /**
- * The table of routes in src/docs/reference/rest.md, made of what the routes declare. Run this file to
- * write it: `bun test/support/rest-table.ts`, then Prettier. A test holds the document to it.
+ * The table of routes in src/docs/reference/rest.md, generated from the declarations of the routes. Run this file
+ * to write it: `bun test/support/rest-table.ts`, then Prettier. A test compares the document with it.
  */
 
 import { parametersOf } from '../../src/gateway/rest/openapi';
@@ -11,7 +11,7 @@ const DOCUMENT = `${import.meta.dir}/../../src/docs/reference/rest.md`;
 const START = '<!-- routes:begin -->';
 const END = '<!-- routes:end -->';
 
-/** Markdown, one row a route. */
+/** Markdown, one row for each route. */
 export function routeTable(): string {
   const rows = GROUPS.flatMap(({ routes }) => routes).map(
     (route) => `| \`${requestOf(route)}\` | ${route.role ?? ''} | ${route.summary} |`,

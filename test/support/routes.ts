@@ -1,4 +1,4 @@
-/** Routes: every documented REST route, as tests of all routes go through them. */
+/** Routes: every documented REST route, for tests that go through all of them. */
 
 import type { TSchema } from '@sinclair/typebox';
 

@@ -1,4 +1,4 @@
-/** A directory for the files of one test file; `remove` when they are done. */
+/** A directory for the files of one test file; call `remove` when they are no longer needed. */
 
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,17 +8,17 @@ export class ScratchDirectory {
   readonly path = mkdtempSync(join(tmpdir(), 'tapedeck-journal-'));
   private count = 0;
 
-  /** A path in it that nothing has used. */
+  /** An unused path in it. */
   fresh(): string {
     return join(this.path, `${this.count++}`);
   }
 
-  /** The files of a directory as they stand now: what an abrupt end would leave. */
+  /** Copies the files of a directory in their present state: what an abrupt end would leave. */
   copyOf(directory: string): string {
     const copy = this.fresh();
     mkdirSync(copy);
     for (const name of readdirSync(directory)) {
-      // The index of the WAL is rebuilt, and a lock is not a file's content.
+      // The index of the WAL is rebuilt at a start, and a lock is not copied with its file.
       if (!name.endsWith('-shm') && !name.startsWith('lock')) {
         copyFileSync(join(directory, name), join(copy, name));
       }
@@ -31,7 +31,7 @@ export class ScratchDirectory {
   }
 }
 
-/** Name and content of every file that is not an index of SQLite, to see whether any has changed. */
+/** Name and content of every file except the indexes of SQLite, to check whether anything has changed. */
 export function contentOf(directory: string): Record<string, string> {
   return Object.fromEntries(
     readdirSync(directory)

@@ -1,7 +1,7 @@
 /**
- * A TCP proxy that is a line: so many bytes a second each way and for each connection, a delay, bursts,
- * stalls and cuts. It takes no more from its sender than it has passed on, so what the system hides of the
- * slowness is what the sender's own socket takes.
+ * A TCP proxy that imitates a slow connection: limited bytes a second for each direction and connection, a delay,
+ * bursts, stalls and cuts. It reads no more from the sender than it has passed on, so the kernel hides only as much
+ * of the slowness as fits into the socket of the sender.
  */
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -9,11 +9,11 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 const STEP_MS = 5;
 
 export interface LineOptions {
-  /** Infinity: as it comes. */
+  /** Infinity: without a limit. */
   readonly bytesPerSecond?: number;
-  /** Each way. */
+  /** In each direction. */
   readonly delayMs?: number;
-  /** What passes at once after a rest. */
+  /** How much passes at once after a pause. */
   readonly burstBytes?: number;
 }
 
@@ -39,7 +39,7 @@ class Lane {
     });
   }
 
-  /** Whether something is on its way to an end that is there. */
+  /** Whether data is on its way to an end that is still connected. */
   get isUnderWay(): boolean {
     return this.waiting.length > 0 && !this.to.destroyed;
   }
@@ -49,7 +49,7 @@ class Lane {
     const nowMs = performance.now();
     const { bytesPerSecond } = line;
     const share = (bytesPerSecond * (nowMs - this.stepMs)) / 1_000;
-    // What was not used in the last step is lost, but for the burst.
+    // An unused share of the last step is lost, except for the burst.
     this.allowed = Math.min(this.allowed + share, share + line.burstBytes + 1);
     this.stepMs = nowMs;
     if (line.isStalled) return;
@@ -72,15 +72,15 @@ export class SlowLine {
   delayMs: number;
   readonly burstBytes: number;
   isStalled = false;
-  /** Nothing arrives any more, on either side, and no end hears of the other's. */
+  /** Nothing arrives any more on either side, and neither end learns that the other has ended. */
   isLost = false;
-  /** Both ways. */
+  /** In both directions. */
   passedBytes = 0;
   connections = 0;
   private readonly server: Server;
   private readonly pairs = new Map<Socket, Socket>();
   private readonly lanes = new Set<Lane>();
-  /** Connections that end when all that is under way has arrived. */
+  /** Connections that end when everything in flight has arrived. */
   private ending = new Set<() => void>();
   private readonly timer: ReturnType<typeof setInterval>;
 
@@ -125,7 +125,7 @@ export class SlowLine {
     return `http://127.0.0.1:${(this.server.address() as { port: number }).port}`;
   }
 
-  /** Without a word, in the middle of whatever is under way. */
+  /** Cuts all connections without notice, in the middle of what is in flight. */
   cutAll(): void {
     for (const [near, far] of this.pairs) {
       near.destroy();

@@ -14,7 +14,7 @@ export const LIMITS: SessionLimits = {
   controlMessagesMax: 10_000,
 };
 
-/** A socket that takes everything and asks for nothing, but for what is given. */
+/** A socket that accepts everything and does nothing, except for the given functions. */
 export function socketWith(own: Partial<Socket>): Socket {
   return {
     send: () => 1,

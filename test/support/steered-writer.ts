@@ -1,4 +1,4 @@
-/** A writer whose disk is steered: it takes frames and commits them when told, or refuses. */
+/** A writer whose disk the test steers: it takes frames, and commits or refuses them on command. */
 
 import type { RowFrame } from '../../src/journal/write/row-frame';
 import type {
@@ -9,7 +9,7 @@ import type {
 } from '../../src/journal/write/writer';
 
 export class SteeredWriter implements JournalWriter {
-  /** Sent and not committed, oldest first. */
+  /** Sent and not yet committed, oldest first. */
   readonly waiting: RowFrame[] = [];
   readonly committed: RowFrame[] = [];
   isClosed = false;
@@ -24,7 +24,7 @@ export class SteeredWriter implements JournalWriter {
     this.waiting.push(frame);
   }
 
-  /** The oldest frames are on the disk now. */
+  /** Commits the oldest frames. */
   commit(frames = this.waiting.length): void {
     this.committed.push(...this.waiting.splice(0, frames));
     this.events.committed(frames);

@@ -1,6 +1,6 @@
 /**
- * Stream client: a WebSocket to a real server that shows every frame as it came, in either form, and
- * sends whatever bytes it is told to. Shares nothing with the SDK but the codec.
+ * Stream client: a WebSocket to a real server that exposes every frame as received, in either form, and sends any
+ * bytes. It shares nothing with the SDK but the codec.
  */
 
 import {
@@ -14,13 +14,13 @@ import {
 import { fromJson, toJson } from '../../protocol/json';
 import type { Instrument, Message } from '../../protocol/messages';
 
-/** Far beyond what a busy machine takes. */
+/** Much longer than a busy machine takes. */
 const WAIT_MS_MAX = 30_000;
 
 /** Both forms of the stream, for tests that hold for each. */
 export const FORMS: readonly Subprotocol[] = [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON];
 
-/** A message in its JSON form, whichever way it came. */
+/** A message in its JSON form, whichever form was received. */
 export type Seen = Record<string, unknown> & { readonly type: string };
 
 export interface Closed {
@@ -33,7 +33,7 @@ export class StreamClient {
   readonly seen: Seen[] = [];
   /** Messages of each frame. */
   readonly frames: number[] = [];
-  /** Binary only: the messages as decoded. */
+  /** Binary form only: the decoded messages. */
   readonly messages: Message[] = [];
   readonly closed: Promise<Closed>;
   ended: Closed | undefined;
@@ -104,7 +104,7 @@ export class StreamClient {
     this.socket.send(data);
   }
 
-  /** Subscribes, and gives what came from the request to its answer, the answer included. */
+  /** Subscribes. @returns what was received from the request up to its answer, the answer included */
   async subscribe(...topics: string[]): Promise<Seen[]> {
     const from = this.seen.length;
     const id = ++this.lastId;
@@ -127,7 +127,7 @@ export class StreamClient {
     return this.answer(id, from);
   }
 
-  /** Waits until everything sent so far was handled. Who has asked for very much gets an error for it. */
+  /** Waits until the server has handled everything sent so far; an error reply counts as well. */
   async settle(): Promise<void> {
     const from = this.seen.length;
     const id = ++this.lastId;
@@ -135,17 +135,17 @@ export class StreamClient {
     await this.find((m) => (m.type === 'pong' || m.type === 'error') && m['id'] === id, from);
   }
 
-  /** The answer of a request, from position `from` on. */
+  /** The answer to a request, from index `from` on. */
   answer(id: number, from: number): Promise<Seen> {
     return this.find((m) => m['id'] === id && (m.type === 'ack' || m.type === 'error'), from);
   }
 
-  /** The first message of a type from position `from` on. */
+  /** The first message of a type from index `from` on. */
   next(type: string, from = 0): Promise<Seen> {
     return this.find((m) => m.type === type, from);
   }
 
-  /** The first message that fits, from position `from` on, waited for. */
+  /** Waits for the first message that fits, from index `from` on. */
   find(fits: (message: Seen) => boolean, from = 0): Promise<Seen> {
     let position = from;
     return new Promise((resolve, reject) => {

@@ -1,6 +1,6 @@
 /**
- * Tapedeck as a process of its own: the command line as users call it, with a data directory that
- * vanishes. Servers listen on a port that the system picks, and are ended by their own pid.
+ * Tapedeck as a separate process: the command line as users call it, with a temporary data directory. Servers
+ * listen on a port that the system chooses, and are ended by their own pid.
  */
 
 import type { Subprocess } from 'bun';
@@ -14,11 +14,11 @@ import { changeKeys, storedKey, type Role } from '../../src/gateway/auth/stored-
 import { PROGRAM } from './program';
 
 const START_MS_MAX = 20_000;
-/** Where the system can do it, a child ends with the test run, however that ends. */
+/** Where the system supports it, a child process ends with the test run, however the run ends. */
 const SETPRIV = Bun.which('setpriv');
 const WITH_PARENT = SETPRIV === null ? [] : [SETPRIV, '--pdeathsig', 'KILL'];
 
-// A test that starts processes takes as long as the machine is busy.
+// A test that starts processes is slow on a busy machine.
 setDefaultTimeout(30_000);
 
 /** A key of each kind, as the servers of these tests know them. */
@@ -40,13 +40,13 @@ export interface TestKey {
   readonly expiresAt?: number;
 }
 
-/** The key of a name, the same each time. */
+/** The key for a name, the same each time. */
 export function testKey(name: string): string {
   const digest = createHash('sha256').update(name).digest();
   return `tk_${digest.toString('hex').slice(0, 12)}_${digest.toString('base64url')}`;
 }
 
-/** Makes these the keys of a data directory, and no others. */
+/** Makes these the only keys of a data directory. */
 export function writeTestKeys(directory: string, keys: readonly TestKey[]): void {
   const stored = keys.map(({ name, roles, symbols = ['*'], expiresAt = null }) =>
     storedKey(testKey(name), { name, roles, symbols, expiresAt }, 0, '5a'.repeat(16)),
@@ -63,7 +63,7 @@ export interface Finished {
 }
 
 export interface RunOptions {
-  /** What to call, with nothing in its environment; `PROGRAM` unless given. */
+  /** The command to run, with an empty environment; by default `PROGRAM`. */
   readonly command?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -75,7 +75,7 @@ export class Scratch {
   readonly path = mkdtempSync(join(tmpdir(), 'tapedeck-test-'));
   private count = 0;
 
-  /** A path that nothing has used. */
+  /** An unused path. */
   fresh(suffix = ''): string {
     return join(this.path, `${this.count++}${suffix}`);
   }
@@ -91,7 +91,7 @@ export class Scratch {
   }
 }
 
-/** The command line with these arguments, not waited for. */
+/** Starts the command line with these arguments, without waiting for it. */
 export function spawnTapedeck(
   args: readonly string[],
   { command, env = {}, cwd, timeoutMs = 30_000 }: RunOptions = {},
@@ -124,7 +124,7 @@ export async function tapedeck(
 export interface ServerOptions extends RunOptions {
   /** Settings in TOML. */
   readonly config?: string;
-  /** Besides those of each kind; null: those that are in the data directory. */
+  /** In addition to those of each kind; null: only those that are in the data directory. */
   readonly keys?: readonly TestKey[] | null;
   readonly data?: string;
   readonly args?: readonly string[];
@@ -161,7 +161,7 @@ export class ServerProcess {
       `${options.config ?? ''}\n[log]\nlevel = "${options.logLevel ?? 'warn'}"\n`,
       '.toml',
     );
-    // What these tests ask about was acknowledged when it was journaled, unless they say otherwise.
+    // Events must be journaled when they are acknowledged, unless a test says otherwise.
     const durable = /durability/.test(options.config ?? '') ? [] : ['--durability', 'commit'];
     const args = ['serve', '--port', '0', '--data', data, '--config', config, ...durable];
     const child = spawnTapedeck([...args, ...(options.args ?? [])], {
@@ -184,24 +184,24 @@ export class ServerProcess {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Ends it and gives its end. The data directory stays until `remove`. */
+  /** Ends it. @returns how it ended; the data directory stays until `remove` */
   async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGKILL' = 'SIGTERM'): Promise<Finished> {
     if (this.alive) this.child.kill(signal);
     return this.ended();
   }
 
-  /** It goes on. */
+  /** Sends a signal after which the server continues. */
   signal(signal: 'SIGHUP' | 'SIGSTOP' | 'SIGCONT'): void {
     this.child.kill(signal);
   }
 
-  /** Its end, when it comes by itself. */
+  /** Waits until the server ends by itself. */
   async ended(): Promise<Finished> {
     const code = await this.child.exited;
     return { code, signal: this.child.signalCode, stdout: '', stderr: await this.errors };
   }
 
-  /** Ends it, and removes what it wrote where that was in a directory of its own. */
+  /** Ends it, and removes its directory if it was made for it. */
   async remove(): Promise<void> {
     await this.stop('SIGKILL');
     this.scratch.remove();
@@ -215,7 +215,7 @@ export class ServerProcess {
     return (await (await this.get(path)).json()) as Record<string, unknown>;
   }
 
-  /** Takes tape lines in, with the key for it. */
+  /** Sends tape lines to the server, with the key for it. */
   ingest(lines: string | Uint8Array<ArrayBuffer>, key: string = PUBLISH_KEY): Promise<Response> {
     return this.get('/v1/ingest', {
       method: 'POST',

@@ -1,4 +1,4 @@
-/** A journal opened by itself, without a market. */
+/** A journal opened without a market. */
 
 import type { Clock } from '../../src/base/clock';
 import { ManualClock } from '../../src/base/clock';
@@ -34,7 +34,7 @@ export function openedJournal(
   return found;
 }
 
-/** A state that is one text, and counts as changed always; in pieces of it. */
+/** A state that is one text and always counts as changed; saved in a number of pieces. */
 export function textState(text: () => string, pieces = 1): StateSource {
   let captured = 0;
   return {
@@ -52,7 +52,7 @@ export function textState(text: () => string, pieces = 1): StateSource {
   };
 }
 
-/** The text that a checkpoint holds. */
+/** The text in a checkpoint. */
 export function savedText(saved: SavedState | null): string | undefined {
   for (const { text } of saved?.pieces() ?? []) return text;
   return undefined;

@@ -1,4 +1,4 @@
-/** A recorder on a directory, with what it recorded kept beside it. */
+/** A recorder on a directory; what it recorded is collected as well. */
 
 import type { MarketEvent, Tick } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
@@ -24,9 +24,9 @@ export function testConfig(directory: string, journal: Partial<Config['journal']
 
 export interface Recording {
   readonly recorder: Recorder;
-  /** The batches that were accepted: as durable as was asked for. */
+  /** The batches that were accepted, with the requested durability. */
   readonly batches: Batch[];
-  /** State of the market behind each batch, by the batch's last place; empty unless asked for. */
+  /** State of the market after each batch, by the last seq of the batch; empty unless requested. */
   readonly states: Map<number, string>;
 }
 
@@ -56,8 +56,8 @@ export function record(
 }
 
 /**
- * All that readers could tell from it but marks, which are others after a restart: definitions, ticks,
- * quotes, ten levels, heads, times.
+ * Everything that readers can see of it: definitions, ticks, quotes, ten levels, heads, times. Marks are left out,
+ * because they change at a restart.
  */
 export function stateOf(market: Market): string {
   const { statusHead, instruments } = market.checkpoint();

@@ -1,12 +1,15 @@
-/** The one way to wait in a test: for a condition, never for a time that should be enough. */
+/** The only way to wait in a test: for a condition, never for a time. */
 
-/** Far longer than a busy machine needs, and shorter than the timeout of a test, which names no condition. */
+/**
+ * Much longer than a busy machine needs, and shorter than the timeout of a test, which would not name the
+ * condition.
+ */
 const MS_MAX = 50_000;
 const EVERY_MS = 5;
 
 /**
  * Waits until a condition holds.
- * @param holds looks again every few milliseconds; what it returns is returned as soon as it is truthy
+ * @param holds is called again every few milliseconds; its result is returned as soon as it is truthy
  * @param what names the condition in the error; by default its source text
  * @throws Error when it does not hold within 50 seconds
  */

@@ -1,4 +1,4 @@
-/** The limits of a welcome as a server with the default settings names them, for servers of tests. */
+/** The limits in the welcome of a server with the default settings, for servers of tests. */
 
 import type { MessageOf } from '../../protocol/messages';
 import { welcomeLimits } from '../../src/app/welcome-limits';
