@@ -1,4 +1,4 @@
-/** Bombs on a real server: each is answered with a code, costs little memory, and holds up nobody for long. */
+/** Bombs on a real server: each is answered with a code, costs little memory, and delays nobody for long. */
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => target.remove());
 
-test('each is answered with a code; a reader beside them is held up no longer than one takes to read', async () => {
+test('each is answered with a code, and delays other readers no longer than reading it takes', async () => {
   const headers = { authorization: `Bearer ${keyOf('all')}` };
   const before = isLinux ? target.memoryBytes : 0;
   let worst = { ms: 0, name: '' };
@@ -60,14 +60,14 @@ test('each is answered with a code; a reader beside them is held up no longer th
   expect(more).toBeLessThan(256 * 1_048_576);
 });
 
-test('[E3] of a frame of nothing but faults no more are read than a connection outlives', () => {
+test('[E3] a frame that has only faults is read no further than the limit of faults of a connection', () => {
   const { frame } = BOMBS.find(({ name }) => name === '10,000 empty messages')!;
   const items = readFrame(frame, SUBPROTOCOL_MSGPACK, () => undefined);
   expect(items.length).toBeGreaterThan(200);
   expect(items.length).toBeLessThan(300);
 });
 
-test('compression is not agreed upon, so no frame is larger than it came', async () => {
+test('compression is not negotiated, so no frame is larger than its bytes on the wire', async () => {
   let closed = 0;
   const nothing = (): void => {};
   const socket = await RawSocket.open(

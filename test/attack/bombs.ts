@@ -1,4 +1,4 @@
-/** Bombs: frames of at most a mebibyte that would like to be much more, or to take long. */
+/** Bombs: frames of at most one mebibyte that try to become much larger, or to take long. */
 
 import type { Form } from './codec-fuzz';
 
@@ -12,7 +12,7 @@ export interface Bomb {
 
 const ROOM = 1_048_000;
 
-/** A head, then so many of the same, as fit. */
+/** A head, followed by as many copies of the unit as fit. */
 function filled(head: string, unit: string, room = ROOM): Bytes {
   const first = Buffer.from(head.replaceAll(' ', ''), 'hex');
   const repeated = Buffer.from(unit.replaceAll(' ', ''), 'hex');
@@ -33,7 +33,7 @@ function topics(unit: string): Bytes {
   return filled(`91 94 02 01 dd ${length(Math.floor((ROOM - 9) / size))}`, unit, ROOM);
 }
 
-/** A publish of one book with so many levels as fit. */
+/** A publish of one book with as many levels as fit. */
 function levels(): Bytes {
   const opening = '91 93 07 01 91 9b 34 a4 41434d45 00 00 00 00 00';
   return filled(`${opening} dd ${length(40_000)}`, '01', 40_000 + 40);

@@ -1,10 +1,10 @@
 /**
- * Codec fuzz: frames that were valid, were damaged, or never meant anything, into the decoders of both
- * ends. Each frame has a generator of its own, made of the seed and its number, so one is repeated alone.
+ * Codec fuzz: valid, damaged and arbitrary frames for the decoders of both ends. Each frame has its own generator,
+ * made from the seed and its number, so a single frame can be repeated.
  *
- * What must hold of every frame: no exception; each part is a message, or a fault of the table; a message
- * can be written in both forms and reads as itself again; the specialised readers agree with the general
- * one; what came out is no larger than what went in; nobody's prototype has changed.
+ * For every frame: no exception is thrown; each part is a message, or a fault of the table; a message can be
+ * written in both forms and read back unchanged; the specialised readers agree with the general one; the result is
+ * no larger than the input; no prototype has changed.
  */
 
 import { decode } from '@msgpack/msgpack';
@@ -30,7 +30,7 @@ import { MessageMaker } from './message-maker';
 export type Form = 'msgpack' | 'json';
 export type Sample = Uint8Array<ArrayBuffer> | string;
 
-/** How often each came out: `messages`, or the code of a fault. */
+/** How often each outcome occurred: `messages`, or the code of a fault. */
 export type Outcomes = Record<string, number>;
 
 export class FuzzFault extends Error {
@@ -48,12 +48,12 @@ const members = (): string =>
     .join();
 const MEMBERS = members();
 
-/** A generator of its own for each number; a double has room for 20 bits of the seed beside it. */
+/** The generator of a number; a double has room for 20 bits of the seed beside it. */
 export function generatorOf(seed: number, number: number): Prng {
   return new Prng((seed % 0x10_0000) * 0x1_0000_0000 + number);
 }
 
-/** The frame of a number. */
+/** The frame with a number. */
 export function sampleOf(form: Form, seed: number, index: number): Sample {
   const random = generatorOf(seed, index);
   const maker = new MessageMaker(random);
@@ -83,14 +83,14 @@ export function decodeSample(sample: Sample): (Message | Fault)[] {
     : decodeFrame(sample, FRAME_MESSAGES_MAX);
 }
 
-/** What is wrong with how a frame was decoded; undefined when nothing is. */
+/** What is wrong with the result of decoding a frame; undefined when it is right. */
 export function wrongWith(sample: Sample, out: readonly (Message | Fault)[]): string | undefined {
   for (const part of out) {
     const wrong = isFault(part) ? wrongFault(part) : wrongMessage(part);
     if (wrong !== undefined) return wrong;
   }
   const size = out.reduce<number>((sum, part) => sum + sizeOf(part), 0);
-  // A message of a byte or two may have a dozen fields that are nil; a fault quotes at most 500 letters.
+  // A message of a byte or two may have a dozen nil fields; a fault quotes at most 500 characters.
   const most = 8 * sample.length + 640 * out.length;
   if (size > most) return `${sample.length} bytes became ${size} values`;
   return typeof sample === 'string' ? undefined : wrongPath(sample, out);
@@ -117,7 +117,7 @@ function wrongMessage(message: Message): string | undefined {
     : `in JSON it reads as ${show(text)}, and is ${show(message)}`;
 }
 
-/** In JSON a definition changes how what follows it is written, so it must be the one that is known. */
+/** In JSON a definition changes how later messages are written, so it must be the known one. */
 function isScaledAsKnown(message: Message): boolean {
   const parts = message.type === 'publish' ? message.events : [message];
   return parts.every((part) => {
@@ -129,15 +129,15 @@ function isScaledAsKnown(message: Message): boolean {
 
 const STRUCTURAL: ReadonlySet<string> = new Set(['too-deep', 'malformed-msgpack']);
 
-/** Whether the specialised readers and the general path say the same, where the frame is whole. */
+/** Whether the specialised readers and the general path agree, where the frame is well-formed. */
 function wrongPath(sample: Uint8Array, out: readonly (Message | Fault)[]): string | undefined {
-  // A head that lies makes the library set room aside for what it promises; ours looks first.
+  // A false length makes the library allocate what it announces; our reader checks first.
   if (out.some((part) => isFault(part) && STRUCTURAL.has(part.code))) return undefined;
   let values: unknown;
   try {
     values = decode(sample, { useBigInt64: true });
   } catch {
-    return undefined; // what the library refuses need not be refused here in the same way
+    return undefined; // what the library refuses need not be refused here with the same code
   }
   if (!Array.isArray(values) || values.length !== out.length) return undefined;
   for (const [i, value] of values.entries()) {
@@ -149,7 +149,7 @@ function wrongPath(sample: Uint8Array, out: readonly (Message | Fault)[]): strin
   return undefined;
 }
 
-/** Values in it, and letters. */
+/** How many values it has, plus the length of its strings. */
 function sizeOf(value: unknown): number {
   if (typeof value === 'string') return 1 + value.length;
   if (typeof value !== 'object' || value === null || value instanceof Nanos) return 1;
@@ -162,7 +162,7 @@ function show(value: unknown): string {
   return Bun.inspect(value, { depth: 6, compact: true }).slice(0, 900);
 }
 
-/** Decodes so many frames from a number on. @throws FuzzFault at the first that breaks a rule */
+/** Decodes a number of frames, beginning with a given one. @throws FuzzFault at the first that breaks a rule */
 export function fuzzCodec(form: Form, seed: number, from: number, frames: number): Outcomes {
   const outcomes: Outcomes = {};
   for (let index = from; index < from + frames; index++) {

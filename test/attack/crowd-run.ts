@@ -1,6 +1,6 @@
 /**
- * Crowd run: a crowd that resumes out of the journal behind one address, all at once, and beside it readers
- * that missed little, readers of another client, and some that never read. What each got, and when.
+ * Crowd run: many readers behind one address resume from the journal at once; beside them are readers that missed
+ * little, readers of another client, and some that never read. It records what each got, and when.
  */
 
 import { decodeFrame, FrameEncoder, isFault } from '../../protocol/codec';
@@ -12,24 +12,24 @@ import { until } from '../support/until';
 
 export interface CrowdShape {
   readonly readers: number;
-  /** What the crowd missed. */
+  /** How many trades the crowd missed. */
   readonly trades: number;
-  /** What the others missed, which is more than memory has. */
+  /** How many trades the others missed, which is more than memory has. */
   readonly fewTrades: number;
-  /** Readers that ask before the crowd and take nothing. */
+  /** Readers that ask before the crowd and read nothing. */
   readonly standing: number;
   readonly heartbeatMs: number;
   readonly playbacksMax: number;
-  /** Each message is looked at; else they are counted. */
+  /** Whether each message is checked; otherwise messages are only counted. */
   readonly isChecked: boolean;
 }
 
 export interface CrowdResult {
   readonly crowd: readonly Resumer[];
-  /** Of the address of the crowd, and of another client; they come when the crowd waits. */
+  /** One of the address of the crowd, and one of another client; they connect when the crowd waits. */
   readonly late: Resumer;
   readonly stranger: Resumer;
-  /** How many of the crowd were done when these were. */
+  /** How many of the crowd had everything when these two had. */
   readonly doneBeforeLate: number;
   readonly doneBeforeStranger: number;
   readonly defects: readonly string[];
@@ -40,19 +40,19 @@ const TOPIC = `trade:${SYMBOL}`;
 const TAPE_TRADES = 10_000;
 const encoder = new FrameEncoder();
 
-/** One resume over a connection of its own, and what came of it. */
+/** One resume over its own connection, and its outcome. */
 export class Resumer {
-  /** In ms since it asked; NaN: not yet. */
+  /** Time from its request to the first `queued`, in ms; NaN: none yet. */
   wordMs = NaN;
   dataMs = NaN;
   doneMs = NaN;
-  /** The longest time in which nothing came. */
+  /** The longest time without any message. */
   silentMs = 0;
   queued: number[] = [];
   trades = 0;
   resets = 0;
   end = '';
-  /** What broke a rule. */
+  /** Rules that were broken. */
   readonly complaints: string[] = [];
   private socket!: RawSocket;
   private readonly isChecked: boolean;
@@ -79,7 +79,7 @@ export class Resumer {
     return reader;
   }
 
-  /** Resolves when it is answered, or cut off. */
+  /** Resolves when the resume is answered, or the connection is cut. */
   resume(epoch: number, seq: number): Promise<void> {
     this.askedMs = performance.now();
     this.heardMs = this.askedMs;
@@ -142,7 +142,7 @@ export class Resumer {
 
 export async function runCrowd(shape: CrowdShape): Promise<CrowdResult> {
   const { readers, trades, fewTrades, heartbeatMs, playbacksMax, isChecked } = shape;
-  // It is about who reads the journal when, not about the share that one address has of the loop.
+  // This test is about the order of reading the journal, not about the share of the loop that one address has.
   const config = `
 [cache]
 memtableEventsMax = 1000
@@ -170,7 +170,7 @@ workPerSecond = 1000000000
       await target.ingest(tape(...some));
     }
     const { epoch, seq: lastSeq } = await place(target.url);
-    // A trade and its tick.
+    // Each trade has a tick.
     const few = lastSeq - 2 * fewTrades;
     for (let i = 0; i < shape.standing; i++) {
       const reader = await open();

@@ -1,4 +1,4 @@
-/** A crowd that resumes behind one address, at a small size; `crowd.ts` runs 2,000. */
+/** Many readers behind one address resume, at a small size; `crowd.ts` runs 2,000. */
 
 import { expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -10,12 +10,12 @@ setDefaultTimeout(180_000);
 const READERS = deep(150, 60);
 const TRADES = 24_000;
 
-test(`[R10] ${READERS} resume at once: each has a word or data at once, and exactly what it missed; an ordinary reader and another client do not wait for them`, async () => {
+test(`[R10] ${READERS} resume at once: each is sent \`queued\` or data at once, and exactly what it missed; an ordinary reader and another client do not wait for them`, async () => {
   const { crowd, late, stranger, doneBeforeLate, doneBeforeStranger, defects } = await runCrowd({
     readers: READERS,
     trades: TRADES,
     fewTrades: 5_000,
-    // More than have slots: who takes nothing does not keep one.
+    // More than there are slots: a reader that reads nothing does not keep its slot.
     standing: 12,
     heartbeatMs: 500,
     playbacksMax: 8,
@@ -36,7 +36,7 @@ test(`[R10] ${READERS} resume at once: each has a word or data at once, and exac
   for (const reader of [late, stranger]) {
     expect([reader.complaints, reader.resets, reader.trades]).toEqual([[], 0, 5_000]);
   }
-  // Most of the crowd is read in several turns, and these in one.
+  // Most of the crowd is served in several turns, these two in one.
   expect(doneBeforeLate).toBeLessThan(READERS / 2);
   expect(doneBeforeStranger).toBeLessThan(READERS / 2);
 });

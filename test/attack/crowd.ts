@@ -1,7 +1,7 @@
 /**
- * Crowd, by hand: `bun test/attack/crowd.ts [--readers 2000] [--trades 30000] [--standing 0]`. So many
- * resume at once behind one address; prints when they had a word, data, and all. Ends with 1 when one of
- * them did not get exactly what it missed.
+ * Crowd, run by hand: `bun test/attack/crowd.ts [--readers 2000] [--trades 30000] [--standing 0]`. This many
+ * readers behind one address resume at once; it prints when they were sent `queued`, the first data, and
+ * everything. It ends with 1 when one of them did not get exactly what it missed.
  */
 
 import { parseArgs } from 'node:util';

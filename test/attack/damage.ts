@@ -1,6 +1,6 @@
 /**
- * Damage: what a hostile or broken sender makes of a good frame. Bytes and letters are changed blindly,
- * values are replaced where they stand in a structure, heads are made to lie about lengths.
+ * Damage: what a hostile or faulty sender makes of a valid frame. Bytes and characters are changed at random,
+ * values are replaced within a structure, heads are given false lengths.
  */
 
 import { encode, ExtData } from '@msgpack/msgpack';
@@ -9,7 +9,7 @@ import type { Prng } from '../../src/base/prng';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** First bytes of MessagePack values, with lengths that lie. */
+/** First bytes of MessagePack values, with false lengths. */
 const LIES = [
   'ddffffffff',
   'dd00010000',
@@ -49,7 +49,7 @@ const LIES = [
   'ab636f6e7374727563746f72',
 ].map((hex) => Buffer.from(hex, 'hex'));
 
-/** What JSON has no good reason to hold. */
+/** What valid JSON for this protocol never has. */
 const WORDS = [
   '1e400',
   '-1e400',
@@ -113,21 +113,21 @@ export class Damage {
     this.random = random;
   }
 
-  /** One to four changes of the bytes. */
+  /** Changes the bytes one to four times. */
   bytes(good: Bytes): Bytes {
     let bytes = good;
     for (let i = this.below(4); i >= 0; i--) bytes = this.oneOfBytes(bytes);
     return bytes;
   }
 
-  /** The same of a text. */
+  /** Does the same to a text. */
   text(good: string): string {
     let text = good;
     for (let i = this.below(4); i >= 0; i--) text = this.oneOfText(text);
     return text;
   }
 
-  /** A structure in which some values are others, or stand elsewhere; `good` is not changed. */
+  /** A copy of a structure in which some values are replaced or moved. */
   value(good: unknown, wild: () => unknown, chance = 0.15): unknown {
     if (this.random.chance(chance * 0.3)) return wild();
     if (Array.isArray(good)) return this.list(good as unknown[], wild, chance);
@@ -144,7 +144,7 @@ export class Damage {
     return made;
   }
 
-  /** Any value that MessagePack can carry. */
+  /** An arbitrary value that MessagePack can carry. */
   wildPacked(depth = 3): unknown {
     switch (this.below(depth > 0 ? 12 : 8)) {
       case 0:
@@ -175,7 +175,7 @@ export class Damage {
     }
   }
 
-  /** Any value that JSON can carry. */
+  /** An arbitrary value that JSON can carry. */
   wildJson(depth = 3): unknown {
     switch (this.below(depth > 0 ? 8 : 6)) {
       case 0:
@@ -224,7 +224,7 @@ export class Damage {
     return from[this.below(from.length)]!;
   }
 
-  /** A length, seldom a large one. */
+  /** A length, rarely a large one. */
   private long(): number {
     return this.below(this.random.chance(0.02) ? 70_000 : 600);
   }
@@ -293,7 +293,7 @@ export class Damage {
     }
   }
 
-  /** Puts a word where a value or a mark stands. */
+  /** Replaces a value or a punctuation mark by another token. */
   private inToken(text: string, from: number): string {
     const found = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|null|true|false|[[\]{},:]/g;
     found.lastIndex = from;
@@ -303,7 +303,7 @@ export class Damage {
   }
 }
 
-/** MessagePack of anything; what has no form in it gives nothing. */
+/** Any value as MessagePack; empty when it cannot be encoded. */
 export function packed(value: unknown): Bytes {
   try {
     return encode(value, { useBigInt64: true });
@@ -320,7 +320,7 @@ function joined(head: Bytes, middle: ArrayLike<number>, tail: Bytes): Bytes {
   return bytes;
 }
 
-/** Also `__proto__`, as a member of its own. */
+/** Also defines `__proto__` as an own member. */
 function define(object: Record<string, unknown>, name: string, value: unknown): void {
   Object.defineProperty(object, name, {
     value,

@@ -1,4 +1,4 @@
-/** The fuzzers at a small size; `bun test/attack/fuzz.ts` runs them by the million. */
+/** The fuzzers at a small size; `bun test/attack/fuzz.ts` runs millions of frames. */
 
 import { expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -28,7 +28,7 @@ test.each(FORMS)(`the codec in %s, ${CODEC_FRAMES} frames (seed ${seed})`, (form
   expect(Object.keys(outcomes).length).toBeGreaterThan(4);
 });
 
-/** What was wrong once. */
+/** Frames that once were handled wrongly. */
 const KEPT: readonly (readonly [what: string, sample: Sample, codes: readonly string[]])[] = [
   ['a string that ends within a letter', fromHex('91 94 01 01 a0 a1 ce'), ['malformed-msgpack']],
   ['a string of overlong letters', fromHex('91 93 01 01 a2 c0 af'), ['malformed-msgpack']],
@@ -41,7 +41,7 @@ test.each(KEPT)('%s', (_, sample, codes) => {
   expect(out.map((part) => (isFault(part) ? part.code : part.type) as string)).toEqual([...codes]);
 });
 
-test('a string that is not UTF-8 is the fault of its message alone, and names the request [W14]', () => {
+test('a string that is not UTF-8 is a fault of its message alone, and the answer names the request [W14]', () => {
   const good = Uint8Array.of(0x93, 6, 7, 0); // ping 7
   const bad = fromHex('94 02 09 91 a1 ff c0'); // subscribe 9
   expect(decodeFrame(Uint8Array.of(0x93, ...good, ...bad, ...good))).toMatchObject([
@@ -52,7 +52,7 @@ test('a string that is not UTF-8 is the fault of its message alone, and names th
 });
 
 test.each(FORMS)(
-  `the SDK takes what a server may send in %s: messages, or it ends the connection (seed ${seed})`,
+  `the SDK accepts any frame of a server in %s: it reads messages, or ends the connection (seed ${seed})`,
   async (form) => {
     let taken = 0;
     let endings = 0;

@@ -1,7 +1,7 @@
 /**
- * Fuzz, by hand: `bun test/attack/fuzz.ts [--frames 1000000] [--seed N] [--form msgpack|json] [--part codec|stream]`.
- * Prints the seed, the rate and what came of the frames; ends with 1 at the first fault, which is named
- * with its seed and number. Tests run the same at a small size.
+ * Fuzz, run by hand: `bun test/attack/fuzz.ts [--frames 1000000] [--seed N] [--form msgpack|json] [--part
+ * codec|stream]`. It prints the seed, the rate and the outcomes of the frames, and ends with 1 at the first fault,
+ * which it reports with its seed and number. Tests run the same at a small size.
  */
 
 import { parseArgs } from 'node:util';

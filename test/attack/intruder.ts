@@ -1,11 +1,11 @@
 /**
- * Intruder: one connection after the other to a real server, on which everything is said that a client
- * may say and much that it may not, in any order and state: requests, damaged messages, messages of the
- * server, fragments, control frames, frames that break the WebSocket protocol, and sudden ends.
+ * Intruder: connects to a real server again and again, and sends everything that a client may send and much that it
+ * may not, in any order and state: requests, damaged messages, messages of the server, fragments, control frames,
+ * frames that break the WebSocket protocol, and sudden ends.
  *
- * What is sent follows from the seed and the number of the connection. Held of what comes back: it is
- * whole and decodes, it is of the server, no request is answered twice, a ping is answered in the end or
- * the connection is closed with a code that the protocol has.
+ * What it sends is determined by the seed and the number of the connection. It checks what comes back: frames are
+ * complete and decode, they are messages of a server, no request is answered twice, and a ping is answered in the
+ * end or the connection is closed with a code of the protocol.
  */
 
 import { decodeFrame, decodeTextFrame, isFault } from '../../protocol/codec';
@@ -18,9 +18,9 @@ import { keyOf } from './target';
 import { Sayings } from './sayings';
 
 const SETTLE_MS = 20_000;
-/** After a frame that breaks the WebSocket protocol the server should have ended it by then. */
+/** How long the server may take to end a connection after a frame that breaks the WebSocket protocol. */
 const BROKEN_MS = 2_000;
-/** Of WebSocket itself, and cut without a word. */
+/** Those of WebSocket itself, and the code of a connection that was cut. */
 const CLOSE_CODES = new Set([
   1000,
   1002,
@@ -30,16 +30,16 @@ const CLOSE_CODES = new Set([
   1009,
   ...Object.values(CLOSES).map(({ code }) => code),
 ]);
-/** Codes of messages that go to clients, from here on. */
+/** Codes of messages from the server to clients begin here. */
 const FROM_SERVER = 32;
-/** Ids of what is asked rightly; damaged messages hardly ever have them. */
+/** Ids of valid requests; damaged messages rarely have them. */
 const OWN_IDS = 3_000_000_000;
 
 export interface Tally {
   frames: number;
   connections: number;
   messages: number;
-  /** What came of frames, connections and broken frames. */
+  /** The outcomes of frames, connections and broken frames. */
   readonly outcomes: Record<string, number>;
   readonly complaints: string[];
 }
@@ -65,7 +65,7 @@ export class Intruder {
   private lastId = OWN_IDS;
   /** The server has sent its close frame. */
   private isClosed = false;
-  /** The client has ended it, or broken it. */
+  /** The client has ended the connection, or broken the protocol. */
   private hasParted = false;
 
   constructor(url: string, form: Form, seed: number, life: number, tally: Tally) {
@@ -106,12 +106,12 @@ export class Intruder {
     }
     await this.part();
     if (!this.hasParted) this.count(`ended with ${this.closeCode}`);
-    // A code of its own is given back to the client.
+    // The server may send the close code of the client back.
     const isKnown = CLOSE_CODES.has(this.closeCode) || (this.hasParted && this.closeCode >= 3000);
     if (!isKnown) this.complain(`closed with ${this.closeCode}`);
   }
 
-  /** Writes some frames in pieces that know nothing of frames. @returns how many */
+  /** Writes some frames, cut into pieces anywhere. @returns how many */
   private burst(frames: number): number {
     const pieces = Array.from({ length: frames }, () => this.oneFrame());
     const bytes = Buffer.concat(pieces);
@@ -138,7 +138,7 @@ export class Intruder {
     return this.fragments(sayings.right());
   }
 
-  /** Seldom one that introduces the client anew: that mostly ends the connection. */
+  /** A damaged message; rarely a `hello`, because that mostly ends the connection. */
   private damaged(): string | Uint8Array {
     for (;;) {
       const sample = sampleOf(this.form, this.seed, this.random.int(0, 1e9));
@@ -151,7 +151,7 @@ export class Intruder {
     return rawFrame(this.form === 'json' ? 1 : 2, Buffer.from(payload as string));
   }
 
-  /** One message in several frames, with control frames between them, as a client may. */
+  /** One message in several frames, with control frames between them, as a client may send it. */
   private fragments(payload: string | Uint8Array): Buffer {
     const { random } = this;
     const bytes = Buffer.from(payload as string);
@@ -168,7 +168,7 @@ export class Intruder {
     }
   }
 
-  /** Whether the server still answers; not when the connection has ended. */
+  /** Whether the server still answers; false when the connection has ended. */
   private async settle(): Promise<boolean> {
     if (this.isOver) return false;
     this.pingId = this.lastId += 1;
@@ -185,7 +185,7 @@ export class Intruder {
     return isPong;
   }
 
-  /** Ends it, one way or the other. */
+  /** Ends the connection, in one of several ways. */
   private async part(): Promise<void> {
     const { random, socket } = this;
     if (this.isOver) return;
@@ -234,7 +234,7 @@ export class Intruder {
     if (this.answered.has(id)) this.complain(`${id} is answered twice`);
     this.answered.add(id);
     if (m.type === 'pong' && id === this.pingId) this.pong(true);
-    // Over a limit a ping is refused, which is an answer too.
+    // A ping over a limit is refused: that is an answer too.
     if (m.type === 'error' && id === this.pingId) this.pong(true);
   }
 

@@ -1,7 +1,7 @@
 /**
- * Every limit of the table in the documents against a client on a WebSocket that goes beyond it: the answer has
- * its code, the connection is kept where that does no harm, others notice nothing, and when it is over
- * there is normal service. Limits that a WebSocket does not reach are named, so that none is forgotten.
+ * Every limit in the table of the documents, against a WebSocket client that exceeds it: the answer has the
+ * documented code, the connection is kept where that does no harm, others are not affected, and afterwards service
+ * is normal. Limits that a WebSocket cannot exceed are listed, so that none is forgotten.
  */
 
 import { afterEach, expect, setDefaultTimeout, test } from 'bun:test';
@@ -18,14 +18,14 @@ setDefaultTimeout(120_000);
 interface Case {
   readonly limit: string;
   readonly settings: string;
-  /** Of other sections. */
+  /** Settings of other sections. */
   readonly more?: string;
-  /** Whose key it shows; one with all roles, if it is not said. */
+  /** Whose key the client presents; by default one with all roles. */
   readonly as?: 'read';
-  /** Sends more than it may. */
+  /** Sends more than the limit allows. */
   readonly flood: (client: StreamClient, target: Target) => Promise<void> | void;
   readonly code: string;
-  /** The close that follows; none: the connection is kept. */
+  /** The close code that follows; undefined: the connection is kept. */
   readonly close?: number;
 }
 
@@ -95,7 +95,7 @@ const CASES: readonly Case[] = [
     limit,
     settings: `${limit} = 1`,
     flood: async (client, target) => {
-      // In real time it lasts, but no single wait is so long that the replay gives its slot up.
+      // It takes as long as the recording did, but no single wait is so long that the replay releases its slot.
       const moments = [0, 2, 4, 6].map((s) => ({ eventTime: `1700000000${s}00000000` }));
       await target.ingest(tape(...moments.map((time) => trade('ACME', '1.00', '1', time))));
       const key: Record<string, string> =
@@ -106,7 +106,7 @@ const CASES: readonly Case[] = [
       await other.next('trade');
       client.send(start);
       await client.next('error');
-      // Whoever else asks has room.
+      // Other clients have room.
       const stranger = await StreamClient.json(target.url);
       stranger.send(start);
       if (limit === 'playbacksPerClientMax') await stranger.next('trade');
@@ -174,7 +174,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** Refused before there is a WebSocket, or never by one. */
+/** Limits that are enforced before there is a WebSocket, or only elsewhere. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   sessionsMax: 'the handshake; below',
   sessionsPerAddressMax: 'the handshake; below',
@@ -212,7 +212,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   barTradesMax: 'REST',
 };
 
-test('no limit is forgotten', () => {
+test('every limit is tested', () => {
   const settings = (ConfigSchema as unknown as TObject).properties['limits'] as TObject;
   const all = Object.keys(settings.properties);
   const known = new Set([...CASES.map(({ limit }) => limit), ...Object.keys(ELSEWHERE)]);
@@ -247,7 +247,7 @@ test.each(CASES.map((c) => [c.settings.replace('\n', ', '), c] as const))('%s', 
     if (c.close === undefined) await served(client);
     else expect((await client.closed).code).toBe(c.close);
     if (client.ended === undefined) await client.close();
-    // Nobody else noticed, and whoever comes now is served.
+    // Others were not affected, and a new client is served.
     await target.ingest(tape(trade('ACME', '1.00', '0.001')));
     await witness.settle();
     expect([witness.isOpen, witness.complaints]).toEqual([true, []]);
@@ -258,7 +258,7 @@ test.each(CASES.map((c) => [c.settings.replace('\n', ', '), c] as const))('%s', 
   expect(target.defects).toEqual([]);
 });
 
-/** Waits until a request is done again, which it must be on the same connection. */
+/** Waits until a request on the same connection is served again. */
 async function served(client: StreamClient): Promise<void> {
   for (let id = 1_000; id < 1_400; id++) {
     const at = client.seen.length;
@@ -308,7 +308,7 @@ test.each([
   },
 );
 
-test('helloMs = 300: whoever shows no key in time is closed, however much it says', async () => {
+test('helloMs = 300: a client that presents no key in time is closed, however much it sends', async () => {
   const target = await given('helloMs = 300', '[auth]\nrequireKey = true');
   const good = await StreamClient.open(target.url, undefined, {
     authorization: `Bearer ${keyOf('read')}`,

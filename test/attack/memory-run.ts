@@ -1,6 +1,6 @@
 /**
- * Memory run: clients that make a server hold what it can be made to hold, of one kind after the other, and
- * never read; beside them a reader who does nothing wrong. For a test, and for a program run by hand.
+ * Memory run: clients that make a server hold as much memory as they can, by one way after the other, and never
+ * read; beside them is a correct reader. It is used by a test and by a program that is run by hand.
  */
 
 import { connect, type Socket } from 'node:net';
@@ -17,18 +17,18 @@ const UPGRADE =
 export interface MemoryOptions {
   readonly clients: number;
   readonly instruments: number;
-  /** Budget of all clients, and of one, in bytes. */
+  /** Memory budget of all clients, and of one client, in bytes. */
   readonly clientBytesMax: number;
   readonly clientBytesPerClientMax: number;
-  /** Bytes of a frame, or a body, that stays unfinished. */
+  /** Bytes of a frame or body that is never finished. */
   readonly unfinishedBytes: number;
 }
 
 export interface MemoryResult {
   readonly kind: string;
-  /** Resident memory above that before, at the most, in bytes. */
+  /** How much the resident memory grew at most, in bytes. */
   readonly grownBytes: number;
-  /** Bytes in the account at the most, by kind, and sessions and requests let go or refused. */
+  /** The most bytes in the account, by kind, and how many sessions and requests were closed or refused. */
   readonly counted: Readonly<Record<string, number>>;
   readonly shed: number;
   readonly refused: number;
@@ -81,7 +81,7 @@ export class MemoryRun {
     return new MemoryRun(target, watcher, options);
   }
 
-  /** So many clients that say this, and read nothing. */
+  /** Runs a number of clients that send this and read nothing. */
   async attack(kind: keyof typeof KINDS): Promise<MemoryResult> {
     const { target, options } = this;
     const before = target.memoryBytes;
@@ -110,7 +110,7 @@ export class MemoryRun {
     };
   }
 
-  /** Whether the reader beside them is told of every trade. */
+  /** Whether the correct reader is sent every trade. */
   async isServed(): Promise<boolean> {
     const { watcher, target } = this;
     const { messages } = watcher;
@@ -138,7 +138,7 @@ export class MemoryRun {
   }
 }
 
-/** Opens a WebSocket, and says something when it is open; reads nothing from then on. */
+/** Opens a WebSocket, and sends the given frames when it is open; reads nothing from then on. */
 function stream(socket: Socket, said: readonly Buffer[]): void {
   socket.write(`${UPGRADE}\r\n`);
   socket.once('data', () => {
@@ -152,10 +152,10 @@ function text(message: object): Buffer {
 }
 
 export const KINDS = {
-  /** The state of every book, which nobody reads. */
+  /** Asks for the state of every book, and reads none of it. */
   answers: (socket: Socket) =>
     stream(socket, [text({ type: 'subscribe', id: 1, topics: ['book:*'] })]),
-  /** The same again and again. */
+  /** Subscribes to the same topics again and again. */
   resubscriptions: (socket: Socket) =>
     stream(
       socket,
@@ -163,22 +163,22 @@ export const KINDS = {
         text({ type: 'subscribe', id, topics: ['book:*', 'bbo:*'] }),
       ),
     ),
-  /** Small answers, very many. */
+  /** Asks for very many small answers. */
   pings: (socket: Socket) =>
     stream(
       socket,
       Array.from({ length: 5_000 }, (_, id) => text({ type: 'ping', id, time: '0' })),
     ),
-  /** A message whose end never comes. */
+  /** Sends a message that never ends. */
   fragments: (socket: Socket, { unfinishedBytes }: MemoryOptions) =>
     stream(socket, [rawFrame(1, Buffer.alloc(unfinishedBytes, 32), { fin: false })]),
-  /** A body whose end never comes. */
+  /** Sends a body that never ends. */
   bodies: (socket: Socket, { unfinishedBytes }: MemoryOptions) => {
     const head = `POST /v1/ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${keyOf('publish')}\r\nContent-Length: ${unfinishedBytes + 1}\r\n\r\n`;
     socket.write(head);
     socket.write(Buffer.alloc(unfinishedBytes, 10));
   },
-  /** Long answers over REST, one behind the other. */
+  /** Sends many REST requests with long answers on one connection. */
   replies: (socket: Socket) => {
     socket.pause();
     socket.write('GET /v1/instruments HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'.repeat(100));

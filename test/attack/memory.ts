@@ -1,7 +1,7 @@
 /**
- * Memory, by hand: `bun test/attack/memory.ts [--clients 500] [--instruments 5000] [--mebibytes 128]`. Clients
- * of each kind that never read; prints what the server took, and ends with 1 when a reader beside them lost
- * something, or the account was over its budget.
+ * Memory, run by hand: `bun test/attack/memory.ts [--clients 500] [--instruments 5000] [--mebibytes 128]`. It runs
+ * clients of each kind that never read, prints how much memory the server used, and ends with 1 when another reader
+ * lost something, or the budget was exceeded.
  */
 
 import { parseArgs } from 'node:util';

@@ -1,7 +1,7 @@
 /**
- * Message maker: valid messages of every type out of a seeded generator, some hundred thousand a second,
- * with a lean towards the values at which an encoding changes its form. The arbitraries of fast-check
- * (test/support) shrink, and are slower by two orders of magnitude.
+ * Message maker: valid messages of every type from a seeded generator, some hundred thousand a second, with a
+ * preference for the values at which an encoding changes its form. The arbitraries of fast-check (test/support) can
+ * shrink, but are a hundred times slower.
  */
 
 import type { Field, Fields, FieldSpec } from '../../protocol/fields';
@@ -106,7 +106,7 @@ export class MessageMaker {
     return this.random.int(low, Math.min(max, low + 0xffff_fffe, 0x7fff_ffff));
   }
 
-  /** Below 2^106, a third of them beyond what a number holds. */
+  /** Below 2^106; a third of them exceed the range of a number. */
   private sum(): Sum {
     const low = BigInt(this.integer(0));
     if (this.random.chance(0.6)) return sumOfBigInt(low);

@@ -1,7 +1,7 @@
 /**
- * Publishers: a key that may publish or trade has a bounded part of the server, however many sessions it opens
- * and however much it sends; what it sends beyond that waits, and nothing of it is lost. Held by counts of what
- * was taken in between, by the order of answers, and never by time.
+ * Publishers: a key that may publish or trade gets a bounded share of the server, however many sessions it opens
+ * and however much it sends; what exceeds the share waits, and nothing of it is lost. The test counts what was
+ * accepted in between and checks the order of answers; it never measures time.
  */
 
 import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -17,9 +17,9 @@ setDefaultTimeout(120_000);
 const SESSIONS = 330;
 /** Of each frame of the flood, and of the other publisher. */
 const EVENTS = 100;
-/** A trade makes a tick as well. */
+/** Each trade also makes a tick. */
 const PLACES = 2;
-/** Frames that each session of the flood has under way. */
+/** How many frames each session of the flood has in flight. */
 const WINDOW = 4;
 const encoder = new FrameEncoder();
 
@@ -38,7 +38,7 @@ type Key = 'all' | 'publish';
 const open = (target: Target, key: Key): Promise<StreamClient> =>
   StreamClient.open(target.url, undefined, { authorization: `Bearer ${keyOf(key)}` });
 
-/** A frame with one publish of so many trades. */
+/** A frame with one publish of a number of trades. */
 function frameOf(symbol: string, events: number, id: number): Uint8Array<ArrayBuffer> {
   const trades = Array.from({ length: events }, () => trade(symbol, '10.00', '0.001'));
   const message = asMessage({ type: 'publish', id, events: trades, continues: null });
@@ -48,7 +48,7 @@ function frameOf(symbol: string, events: number, id: number): Uint8Array<ArrayBu
 const isAnswer = ({ type }: Seen): boolean => type === 'ack' || type === 'error';
 const answersOf = (client: StreamClient): Seen[] => client.seen.filter(isAnswer);
 
-/** Sends frame after frame, one for each answer. */
+/** Sends the next frame after each answer. */
 class Flood {
   taken = 0;
   readonly refusals: Seen[] = [];
@@ -80,7 +80,7 @@ class Flood {
   }
 }
 
-test(`${SESSIONS} sessions of one key take no more turns than the one session of another`, async () => {
+test(`${SESSIONS} sessions of one key take no more turns than the one session of another key`, async () => {
   const target = await given();
   const symbols = Array.from({ length: SESSIONS }, (_, i) => instrument(`F${i}`));
   await target.ingest(tape(instrument('OWN'), ...symbols));
@@ -93,15 +93,15 @@ test(`${SESSIONS} sessions of one key take no more turns than the one session of
   await other.answer(frames, 0);
   const answers = answersOf(other);
   expect(answers.map(({ type, id }) => [type, id])).toEqual(answers.map((_, i) => ['ack', i + 1]));
-  // What was taken between its first and its last frame: about as much of the flood as of it, and more only while
-  // nothing of it waited.
+  // Events accepted between its first and last frame: about as many of the flood as of its own, and more only while
+  // it had nothing waiting.
   const places = Number(answers.at(-1)!['seq']) - Number(answers[0]!['seq']);
   expect(places / (frames * EVENTS * PLACES)).toBeLessThan(8);
   await flood.stop();
   expect(target.defects).toEqual([]);
 });
 
-test('a flood that waits for no answer is held back by its line: nothing of it is refused, or lost', async () => {
+test('a flood that does not wait for answers is slowed down by its connection; nothing of it is refused or lost', async () => {
   const target = await given('waitingEventsMax = 10000');
   const sessions = 20;
   const frames = 100;
@@ -109,7 +109,7 @@ test('a flood that waits for no answer is held back by its line: nothing of it i
   await target.ingest(tape(instrument('OWN'), ...symbols));
   const clients = await Promise.all(symbols.map(() => open(target, 'all')));
   const other = await open(target, 'publish');
-  // Twenty times what may wait for a turn.
+  // Twenty times the amount that may wait for a turn.
   for (let id = 1; id <= frames; id++) {
     for (const [i, client] of clients.entries()) client.raw(frameOf(`F${i}`, EVENTS, id));
   }
@@ -129,11 +129,11 @@ test('a flood that waits for no answer is held back by its line: nothing of it i
   expect(target.defects).toEqual([]);
 });
 
-describe('what a key publishes over WebSocket and over REST counts together', () => {
+describe('WebSocket and REST publishes of a key share one limit', () => {
   const LINES = 2_000;
 
   test('a tape first, then a frame', async () => {
-    // So little work a second that what was taken is paid off for longer than the test lasts.
+    // The rate is so low that the debt of what was accepted outlasts the test.
     const target = await given('publishWorkPerSecond = 10000');
     await target.ingest(tape(instrument('OWN'), instrument('F0')));
     const flooder = await open(target, 'all');
@@ -163,7 +163,7 @@ describe('what a key publishes over WebSocket and over REST counts together', ()
       const response = await target.ask('/v1/ingest', key as never, { method: 'POST', body });
       if (response.status === 200) order.push(key);
     };
-    void ingest('all', 'F0').catch(() => {}); // it may end with the server
+    void ingest('all', 'F0').catch(() => {}); // the server may end first
     await ingest('publish', 'OWN');
     expect(order).toEqual(['publish']);
     expect(flooder.ended).toBeUndefined();

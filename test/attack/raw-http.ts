@@ -1,6 +1,6 @@
 /**
- * Raw HTTP: requests as bytes over a connection that is kept, since a client mends what it sends; and
- * answers as they came. One request at a time. Bounded: an answer that does not come ends the test.
+ * Raw HTTP: sends requests as bytes over a kept connection, because an HTTP client corrects what it sends; returns
+ * answers as received. One request at a time. Bounded: an answer that does not arrive ends the test.
  */
 
 import { connect, type Socket } from 'node:net';
@@ -66,7 +66,7 @@ export class RawHttp {
       const found = readAnswer(this.received, isHead);
       if (found !== undefined) {
         this.received = this.received.subarray(found.length);
-        if (found.answer.status === 100) continue; // to go on; the answer is behind it
+        if (found.answer.status === 100) continue; // to go on; the final answer follows it
         return found.answer;
       }
       if (this.isOver) return undefined;
@@ -82,7 +82,7 @@ export class RawHttp {
   }
 }
 
-/** The first answer of what has come; undefined while it is not whole. */
+/** The first complete answer in the received bytes; undefined while it is incomplete. */
 export function readAnswer(
   bytes: Buffer,
   isHead: boolean,

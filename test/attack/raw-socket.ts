@@ -1,6 +1,6 @@
 /**
- * Raw socket: a WebSocket client that writes its frames by hand, so that it can write wrong ones, and
- * reads those of the server by the letter of RFC 6455 § 5: whole, unmasked, no reserved bits, known kinds.
+ * Raw socket: a WebSocket client that writes frames by hand, so that it can write invalid ones, and checks the
+ * frames of the server strictly by RFC 6455 § 5: complete, unmasked, no reserved bits, known opcodes.
  */
 
 import type { Socket } from 'bun';
@@ -11,16 +11,16 @@ const NOTHING = Buffer.alloc(0);
 
 export interface FrameShape {
   readonly fin?: boolean;
-  /** Of the three reserved bits; 0 … 7. */
+  /** The three reserved bits; 0 … 7. */
   readonly reserved?: number;
   readonly isMasked?: boolean;
-  /** Bytes of the extended length: 0, 2 or 8; the shortest that fits unless told. */
+  /** Bytes of the extended length: 0, 2 or 8; by default the shortest that fits. */
   readonly lengthBytes?: 0 | 2 | 8;
-  /** What the head says, whatever is sent. */
+  /** The length in the head, whatever is sent. */
   readonly claimed?: bigint;
 }
 
-/** A frame as a client sends it, or as none should. */
+/** A frame as a client sends it, or an invalid one. */
 export function rawFrame(opcode: number, payload: Uint8Array, shape: FrameShape = {}): Buffer {
   const { fin = true, reserved = 0, isMasked = true } = shape;
   const claimed = shape.claimed ?? BigInt(payload.length);
@@ -42,9 +42,9 @@ export function rawFrame(opcode: number, payload: Uint8Array, shape: FrameShape 
 
 /** What the server sent. */
 export interface RawEvents {
-  /** A whole message; good until it returns. */
+  /** A complete message; the payload is valid until the callback returns. */
   message(payload: Buffer, isText: boolean): void;
-  /** It may come in the same piece as the answer to the handshake, before `open` resolves. */
+  /** It may arrive together with the answer to the handshake, before `open` resolves. */
   ping(payload: Buffer, socket: RawSocket): void;
   pong(payload: Buffer): void;
   /** A close frame; 1005 without a code. */
@@ -56,11 +56,11 @@ export interface RawEvents {
 }
 
 export class RawSocket {
-  /** What the handshake was answered with; empty before that. */
+  /** The answer to the handshake; empty before it arrives. */
   head = '';
   isOpen = false;
   isEnded = false;
-  /** What the system would not take at once; a socket of Bun does not keep it. */
+  /** Bytes that the kernel did not accept at once; a socket of Bun does not keep them. */
   private unsent: Buffer[] = [];
   private readonly socket: Socket<RawSocket>;
   private readonly events: RawEvents;
@@ -72,7 +72,7 @@ export class RawSocket {
     this.events = events;
   }
 
-  /** Connects and asks for an upgrade; resolves when that is answered, or the connection has ended. */
+  /** Connects and asks for an upgrade; resolves when the upgrade is answered, or the connection has ended. */
   static async open(
     url: string,
     subprotocol: string,
@@ -88,7 +88,7 @@ export class RawSocket {
     return raw;
   }
 
-  /** Connects, and says nothing. */
+  /** Connects, and sends nothing. */
   static async connect(url: string, events: RawEvents): Promise<RawSocket> {
     const { hostname, port } = new URL(url);
     const socket = await Bun.connect<RawSocket>({
@@ -115,18 +115,18 @@ export class RawSocket {
     return this.unsent.length > 0;
   }
 
-  /** Says that nothing more comes, and goes on reading. */
+  /** Ends the sending side, and continues to read. */
   finish(): void {
     this.socket.shutdown();
   }
 
-  /** Away at once. */
+  /** Ends the connection at once. */
   drop(): void {
     this.socket.terminate();
     this.ended();
   }
 
-  /** Reads no more until `goOn`. */
+  /** Stops reading until `goOn` is called. */
   pause(): void {
     if (!this.isEnded) this.socket.pause();
   }
@@ -176,7 +176,7 @@ export class RawSocket {
     this.rest = at === data.length ? NOTHING : Buffer.from(data.subarray(at));
   }
 
-  /** @returns where what is not whole yet begins */
+  /** @returns where the incomplete part begins */
   private frames(data: Buffer, from: number): number {
     let at = from;
     while (!this.isEnded) {

@@ -1,6 +1,6 @@
 /**
- * REST cases: requests made of what a server says of its operations, good ones, such as are just not
- * good, and such as nobody would send who means well. Drawn by fast-check, so a seed gives them again.
+ * REST cases: requests built from the operations that a server describes: valid ones, slightly invalid ones, and
+ * hostile ones. fast-check draws them, so a seed repeats them.
  */
 
 import fc from 'fast-check';
@@ -17,10 +17,10 @@ export interface RestCase {
   readonly body: string | null;
 }
 
-/** Of servers and data that a case may meet. */
+/** Symbols that exist on the servers of these tests, and others. */
 const SYMBOLS = ['ACME', 'DESK', 'NONE', 'S1', 'acme'];
 
-/** What is tried in every place that takes text; each is sent percent-encoded, and some as they are. */
+/** Values tried in every parameter that takes text; each is sent percent-encoded, and some also raw. */
 export const HOSTILE: readonly string[] = [
   "'",
   '"',
@@ -79,7 +79,7 @@ export const HOSTILE: readonly string[] = [
 ];
 
 const hostile = fc.constantFrom(...HOSTILE);
-/** Some go out as they are, as no browser would send them. */
+/** Some are sent raw, as no browser would send them. */
 const sent = (text: fc.Arbitrary<string>): fc.Arbitrary<string> =>
   fc.oneof(
     { weight: 6, arbitrary: text.map(encodeURIComponent) },
@@ -144,7 +144,7 @@ const loose = fc.oneof(
   fc.nat(200).map(String),
 );
 
-/** A good body with some members replaced, left out or added. */
+/** A valid body with some members replaced, left out or added. */
 function changed(example: object): fc.Arbitrary<object> {
   const names = Object.keys(example);
   const name = fc.oneof(

@@ -1,8 +1,8 @@
 /**
- * REST document: the operations that a server describes in its own `/openapi.json`, and a judge who holds
- * an answer to it: its status, its type, its headers, and its body against the schema of that status.
+ * REST document: the operations that a server describes in its own `/openapi.json`, and a function that checks an
+ * answer against it: its status, its type, its headers, and its body by the schema of that status.
  *
- * Stricter than the document in one way: a member that is not described is a fault.
+ * It is stricter than the document in one way: a member that is not described is a fault.
  */
 
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020';
@@ -23,11 +23,11 @@ export interface DocumentParameter {
 
 export interface DocumentOperation {
   readonly method: string;
-  /** With `{name}` for a part. */
+  /** With `{name}` for a parameter. */
   readonly path: string;
   readonly parameters: readonly DocumentParameter[];
   readonly body: { readonly type: string; readonly example: unknown } | null;
-  /** By status: the schema by type of content. */
+  /** By status: the schema for each content type. */
   readonly answers: ReadonlyMap<number, ReadonlyMap<string, object | undefined>>;
   readonly role: string | null;
 }
@@ -49,7 +49,7 @@ export class RestDocument {
     this.ajv.addSchema({ $id: 'document', ...(closed(document) as object) });
   }
 
-  /** The operation that a request is of; null where there is none, or one of another method. */
+  /** The operation of a request; null if no operation has this path and method. */
   private operationOf(method: string, target: string): DocumentOperation | null {
     const parts = target.split('?')[0]!.replace(/\/$/, '').split('/');
     const found = this.operations.filter(({ path }) => {
@@ -72,7 +72,7 @@ export class RestDocument {
     for (const [name, value] of Object.entries(HEADERS)) {
       if (headers.get(name) !== value) wrong.push(`${name} is ${headers.get(name)}`);
     }
-    // Bun's own, before anybody is asked: a head that is too long.
+    // Made by Bun before the server is called: the head is too long.
     if (status === 431) return [];
     const described = operation?.answers.get(status);
     if (described === undefined && !(operation === null && (status === 404 || status === 405))) {
@@ -105,7 +105,7 @@ export class RestDocument {
   }
 }
 
-/** `{error: {code, message, field?, hint}}`, of a code that has this status. */
+/** `{error: {code, message, field?, hint}}`, with a code that has this status. */
 function errorFaults(status: number, type: string, body: string): string[] {
   if (type !== 'application/json') return [`an error of type ${type}`];
   try {
@@ -155,7 +155,7 @@ function operationsOf(document: Json): DocumentOperation[] {
   );
 }
 
-/** The document, with every object of its schemas closed to members that it does not name. */
+/** The document, with every object schema closed to members that it does not name. */
 function closed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(closed);
   if (typeof value !== 'object' || value === null) return value;

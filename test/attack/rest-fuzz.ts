@@ -1,9 +1,9 @@
 /**
- * REST fuzz: drawn requests against real servers, one that anybody may read and one that asks for a key,
- * each answer held to the document of the server.
+ * REST fuzz: random requests against real servers, one that anybody may read and one that needs a key; each answer
+ * is checked against the document of the server.
  *
- * By hand: `bun test/attack/rest-fuzz.ts --cases 100000 [--seed N]`; it prints each kind of fault with one
- * request that shows it, and ends with 1 when there is one.
+ * By hand: `bun test/attack/rest-fuzz.ts --cases 100000 [--seed N]`; it prints each kind of fault with one request
+ * that causes it, and ends with 1 when there is one.
  */
 
 import fc from 'fast-check';
@@ -26,7 +26,7 @@ export interface FuzzOutcome {
   readonly requests: number;
   /** By status. */
   readonly statuses: Readonly<Record<string, number>>;
-  /** Each kind of fault, how often, and one that shows it. */
+  /** Each kind of fault, how often it occurred, and one request that causes it. */
   readonly faults: Readonly<Record<string, { count: number; readonly shown: string }>>;
 }
 
@@ -104,7 +104,7 @@ function textOf({ method, target, headers, body }: RestCase): Buffer {
   return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1'), bytes]);
 }
 
-/** It is alive, logged no defect, ends in order, and its journal is sound. */
+/** The server still runs, logged no defect, ends in order, and its journal is sound. */
 async function judgeEnd(
   server: ServerProcess,
   note: (what: string, shown: string) => void,

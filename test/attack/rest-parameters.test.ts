@@ -1,7 +1,7 @@
 /**
- * Characters that mean something to SQL, to paths or to numbers, in every parameter of every route, in the
- * fields of the stream, and in options of the command line: the answer is coded and names the field, the
- * journal is unharmed, and nothing outside the data directory is touched.
+ * Characters with a meaning in SQL, paths or numbers, in every parameter of every route, in the fields of the
+ * stream, and in options of the command line: the answer has a code and names the field, the journal is unharmed,
+ * and nothing outside the data directory is touched.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
@@ -37,9 +37,9 @@ afterAll(async () => {
 });
 
 const headers = { authorization: `Bearer ${testKey('all')}` };
-/** As the answers call them. */
+/** Field names as answers give them. */
 const FIELDS: Record<string, string> = { id: 'orderId', name: 'session' };
-/** What is good, or refused for something else than its form: an unknown symbol, an order that is not there. */
+/** Valid in form, and refused for another reason: an unknown symbol, an order that does not exist. */
 const TOLD_OTHERWISE = new Set([
   'unknown-symbol',
   'unknown-order',
@@ -68,7 +68,7 @@ const PLACES = OPERATIONS.flatMap((operation) =>
   ),
 );
 
-/** A longer query is refused unread. */
+/** A longer query is refused without parsing it. */
 const QUERY_LENGTH_MAX = 2_048;
 
 describe('over REST', () => {
@@ -86,12 +86,12 @@ describe('over REST', () => {
         await response.text();
         continue;
       }
-      if (response.status === 431) continue; // 10,000 letters and more are no head for Bun
+      if (response.status === 431) continue; // Bun itself refuses a head of 10,000 characters and more
       const { error } = (await response.json()) as { error: { code: string; field?: string } };
       const { status } = ERRORS[error.code as keyof typeof ERRORS];
       expect([value, status as number]).toEqual([value, response.status]);
       expect([value, response.status >= 500]).toEqual([value, false]);
-      // An empty part, or one that is a step in a path, makes another route of it.
+      // An empty parameter, or one that is a step in a path, makes it another route.
       if (error.code === 'not-found' || error.code === 'method-not-allowed') {
         expect(['', '.', '..', ' ']).toContain(value);
       } else if (!TOLD_OTHERWISE.has(error.code)) {
@@ -102,7 +102,7 @@ describe('over REST', () => {
     }
   });
 
-  test('a parameter that comes twice is refused, also where both are the same', async () => {
+  test('a repeated parameter is refused, even if both values are equal', async () => {
     for (const query of [
       'limit=1&limit=2',
       'limit=1&limit=1',
@@ -133,7 +133,7 @@ describe.each(FORMS)('over the stream, %s', (form) => {
   test('in topics and symbols', async () => {
     const open = (): Promise<StreamClient> => StreamClient.open(server.url, form, headers);
     for (const value of HOSTILE) {
-      const client = await open(); // whoever makes many faults is closed
+      const client = await open(); // a client that makes many faults is closed
       const messages = [
         { type: 'subscribe', id: 1, topics: [`trade:${value}`], intervalMs: null },
         { type: 'subscribe', id: 2, topics: [value], intervalMs: null },
@@ -147,11 +147,11 @@ describe.each(FORMS)('over the stream, %s', (form) => {
         try {
           client.send(message);
         } catch {
-          continue; // the codec of the client does not write it
+          continue; // the codec of the client does not write this value
         }
         const isAnswer = (m: Seen): boolean => m.type === 'error' || m.type === 'ack';
         const answer = await client.find(isAnswer, from);
-        if (value === '*' && message.id < 4) continue; // all of them
+        if (value === '*' && message.id < 4) continue; // `*` is valid: all topics
         expect([value, message.type, answer.type]).toEqual([value, message.type, 'error']);
         expect(Object.keys(ERRORS)).toContain(answer['code'] as string);
         expect(answer['code']).not.toBe('internal');
@@ -184,12 +184,12 @@ describe('on the command line', () => {
         const { code, stderr, stdout } = await tapedeck(['export', '--data', data, ...args]);
         expect([option, value, code === 0]).toEqual([option, value, false]);
         expect([code, stderr.length > 0, stdout]).toEqual([code, true, '']);
-        expect(stderr).not.toContain('    at '); // a stack is for defects
+        expect(stderr).not.toContain('    at '); // stack traces are for defects only
       }
     }
   }, 120_000);
 
-  test('names of data directories are names', async () => {
+  test('names of data directories are checked', async () => {
     for (const name of NAMES) {
       const directory = join(scratch.path, 'names', name);
       const made = await tapedeck(['keys', 'make', 'desk', '--role', 'read', '--data', directory]);
@@ -217,7 +217,7 @@ describe('on the command line', () => {
   }, 120_000);
 });
 
-test('after all of it the journal is sound, no defect was logged, and no file is where none was', async () => {
+test('afterwards the journal is sound, no defect was logged, and no stray file was created', async () => {
   const { code, stderr } = await server.stop();
   expect([code, stderr]).toEqual([0, '']);
   const { code: verified, stdout } = await tapedeck(['verify', '--data', data]);

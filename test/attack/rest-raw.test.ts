@@ -1,7 +1,7 @@
 /**
- * Bytes that lie about where a request ends, or are none at all, straight to the port. Each is answered
- * rightly or its connection ends; nobody else's request is touched, and nothing in a body is taken for a
- * request. Most of this is Bun's own; the table says what holds, so that another version is noticed.
+ * Malformed requests, and bytes that are no requests, sent directly to the port. Each is answered correctly or its
+ * connection ends; requests of others are not affected, and nothing in a body is read as a request. Most of this is
+ * done by Bun; the table says what holds, so that a change in another version is noticed.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
@@ -22,14 +22,14 @@ beforeAll(async () => {
 afterAll(() => server.remove());
 
 interface Exchange {
-  /** Statuses of what came, in order. */
+  /** Statuses of the answers, in order. */
   readonly statuses: readonly number[];
   readonly bodies: readonly string[];
   /** Whether the server closed the connection. */
   readonly isClosed: boolean;
 }
 
-/** Sends pieces one after the other, and takes what comes until the server closes or is silent for a while. */
+/** Sends pieces one by one, and reads until the server closes or is silent for a while. */
 function exchange(...pieces: (string | Buffer)[]): Promise<Exchange> {
   const { promise, resolve } = Promise.withResolvers<Exchange>();
   let received: Buffer = Buffer.alloc(0);
@@ -72,7 +72,7 @@ function exchange(...pieces: (string | Buffer)[]): Promise<Exchange> {
 
 const HOST = 'Host: 127.0.0.1\r\n';
 const KEY = `Authorization: Bearer ${TRADE_KEY}\r\n`;
-/** What must not be answered: an order, which needs the key that is in front of it. */
+/** A request that must not be served: an order, which needs the key of the request before it. */
 const ORDER = '{"symbol":"DESK","side":"buy","price":"1.00","quantity":"0.001"}';
 const SMUGGLED = `POST /v1/orders HTTP/1.1\r\n${HOST}Content-Length: ${ORDER.length}\r\n\r\n${ORDER}`;
 const post = (headers: string, body: string): string =>
@@ -80,7 +80,7 @@ const post = (headers: string, body: string): string =>
 const get = (headers: string, path = '/healthz', version = 'HTTP/1.1'): string =>
   `GET ${path} ${version}\r\n${headers}\r\n`;
 
-/** The server has no order that nobody entered, and answers others. */
+/** The server has no order that was not entered properly, and still answers. */
 async function judge(): Promise<void> {
   const headers = { authorization: `Bearer ${TRADE_KEY}` };
   const response = await server.get('/v1/orders', { headers });
@@ -237,12 +237,12 @@ describe('heads', () => {
     await judge();
   });
 
-  test('in pieces of a few bytes it is the same request', async () => {
+  test('a request in pieces of a few bytes is the same request', async () => {
     const pieces = get(HOST).match(/[^]{1,5}/g)!;
     expect((await exchange(...pieces)).statuses).toEqual([200]);
   });
 
-  test('two Hosts are none of this machine: nothing is done without a key', async () => {
+  test('a request with two Host headers does not count as local: nothing is done without a key', async () => {
     for (const [hosts, status] of [
       [`${HOST}Host: evil.example\r\n`, 401],
       [`Host: evil.example\r\n${HOST}`, 400],
@@ -252,8 +252,8 @@ describe('heads', () => {
   });
 });
 
-describe('requests one behind the other', () => {
-  test('each is answered in its turn, and as its own sender', async () => {
+describe('several requests on one connection', () => {
+  test('each is answered in order, with the rights of its own key', async () => {
     const all = [
       get(HOST + KEY, '/v1/orders'),
       get(HOST, '/v1/orders'),
@@ -264,10 +264,10 @@ describe('requests one behind the other', () => {
     expect(statuses).toEqual([200, 401, 200, 200]);
   });
 
-  test('behind one that waits for the journal the connection ends, and nothing is answered wrongly', async () => {
+  test('requests sent while one waits for the journal end the connection, and none is answered wrongly', async () => {
     const past = get(HOST, '/v1/bars/ACME?interval=1m');
     const { statuses, isClosed } = await exchange(past + get(HOST, '/v1/orders'));
-    // Bun does not take a request while an answer is awaited; if it does one day, then in order.
+    // Bun does not accept a request while an answer is pending; if a later version does, answers must be in order.
     expect([JSON.stringify(statuses), isClosed]).toBeOneOf([
       ['[]', true],
       ['[200]', true],
@@ -298,7 +298,7 @@ testDeep(
   60_000,
 );
 
-test('after all of this it ends in order, has logged no defect, and its journal is sound', async () => {
+test('afterwards the server ends in order, has logged no defect, and its journal is sound', async () => {
   await judge();
   const { code, stderr } = await server.stop();
   expect([code, stderr]).toEqual([0, '']);

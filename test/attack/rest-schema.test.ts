@@ -1,6 +1,6 @@
 /**
- * Every route against its own description: drawn requests, each answer held to `/openapi.json`. By hand and
- * at length: `bun test/attack/rest-fuzz.ts --cases 100000`.
+ * Every route against its own description: random requests, each answer checked against `/openapi.json`. For a long
+ * run by hand: `bun test/attack/rest-fuzz.ts --cases 100000`.
  */
 
 import { expect, test } from 'bun:test';
@@ -12,11 +12,11 @@ import { fuzzRest } from './rest-fuzz';
 const STATUSES = [200, 201, 400, 401, 403, 404, 405, 409, 426];
 const PARTS_MAX = 8;
 
-test('whatever is asked, the answer is one that the document describes', async () => {
+test('every answer conforms to the OpenAPI document', async () => {
   const seed = readSeed();
   const seen: Record<number, number> = {};
   const missing = (): number[] => STATUSES.filter((status) => (seen[status] ?? 0) === 0);
-  // It is to go through the routes, and not only against their doors; some answers are rare.
+  // Requests must reach the routes and not only be refused at the entry; some answers are rare.
   for (let part = 0; part < PARTS_MAX && (part === 0 || missing().length > 0); part++) {
     const { requests, statuses, faults } = await fuzzRest(2_000, seed + part);
     expect({ seed: seed + part, faults }).toEqual({ seed: seed + part, faults: {} });
@@ -28,7 +28,7 @@ test('whatever is asked, the answer is one that the document describes', async (
   expect({ seed, missing: missing() }).toEqual({ seed, missing: [] });
 }, 180_000);
 
-test('the judge tells what is wrong', () => {
+test('the checker finds what is wrong', () => {
   const path = {
     get: {
       parameters: [],

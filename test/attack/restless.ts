@@ -1,6 +1,7 @@
 /**
- * Restless readers: they subscribe, leave, resume, read nothing for a while, go and come back, all by the
- * rules of the protocol, and hold the server to them. By hand: `bun test/attack/restless.ts [SECONDS] [SEED]`.
+ * Restless readers: they subscribe, leave, resume, stop reading for a while, disconnect and reconnect, always by
+ * the rules of the protocol, and check that the server keeps them. By hand: `bun test/attack/restless.ts [SECONDS]
+ * [SEED]`.
  */
 
 import { Prng } from '../../src/base/prng';
@@ -11,7 +12,7 @@ import { Target } from './target';
 import { Watcher, type WatcherForm } from './watcher';
 import { until } from '../support/until';
 
-/** Whoever does not keep up is behind at once, and what is not fresh leaves the memory. */
+/** A reader that does not keep up is behind at once, and events leave the memory quickly. */
 const CONFIG = `
 [push]
 heartbeatMs = 300
@@ -36,7 +37,7 @@ export interface Churn {
   readonly complaints: readonly string[];
 }
 
-/** So many readers for so long on a server of their own. */
+/** Runs a number of readers for some time on their own server. */
 export async function churn(readers: number, ms: number, seed: number): Promise<Churn> {
   const target = await Target.start({ config: CONFIG });
   try {
@@ -63,7 +64,7 @@ export async function churn(readers: number, ms: number, seed: number): Promise<
   }
 }
 
-/** Comes and goes by the rules, and holds the server to them. */
+/** Acts at random by the rules, and checks that the server keeps them. */
 export async function beRestless(
   target: Target,
   form: WatcherForm,

@@ -1,4 +1,4 @@
-/** Sayings: what an intruder says in a frame: right, any, or such that no frame can be. */
+/** Sayings: what an intruder sends in a frame: valid, arbitrary, or impossible as a frame. */
 
 import { encodeTextFrame, FrameEncoder } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
@@ -49,7 +49,7 @@ export class Sayings {
     return this.encoded([{ type: 'ping', id, time: Nanos.ZERO }]);
   }
 
-  /** Requests that are well formed, if not always wise. */
+  /** Valid requests, not all of them sensible. */
   right(): string | Uint8Array {
     return this.encoded(Array.from({ length: this.random.int(0, 3) }, () => this.request()));
   }
@@ -60,7 +60,7 @@ export class Sayings {
     return this.encoded(message.type === 'hello' ? [] : [message]);
   }
 
-  /** Ways to end a connection, some of them right. */
+  /** Ways to end a connection, some of them correct. */
   goodbye(): [name: string, bytes: Buffer] {
     const { random } = this;
     switch (random.int(0, 5)) {
@@ -79,7 +79,7 @@ export class Sayings {
     }
   }
 
-  /** Frames that RFC 6455 forbids, and lengths that lie. */
+  /** Frames that RFC 6455 forbids, and false lengths. */
   broken(): [name: string, bytes: Buffer] {
     const { random } = this;
     const data = this.form === 'json' ? 1 : 2;
@@ -228,7 +228,7 @@ export class Sayings {
     };
   }
 
-  /** Of an instrument that only intruders feed. */
+  /** An event of an instrument that only intruders publish. */
   private event(): Extract<Message, { type: 'trade' | 'book' }> | null {
     const { random } = this;
     if (random.chance(0.2)) return null;

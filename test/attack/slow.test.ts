@@ -1,6 +1,6 @@
 /**
- * Clients that are slow on purpose: heads, handshakes and bodies that never end, answers that nobody
- * reads, more connections than there are descriptors. Others are served meanwhile, and all of it ends.
+ * Clients that are slow on purpose: heads, handshakes and bodies that never end, answers that nobody reads, more
+ * connections than descriptors. Others are served meanwhile, and all of these connections end.
  */
 
 import { afterEach, expect, setDefaultTimeout, test } from 'bun:test';
@@ -32,7 +32,7 @@ async function given(config: string, descriptors?: number): Promise<Target> {
   return target;
 }
 
-/** A connection that says this, and then a little of something each second; it reads what comes. */
+/** A connection that sends this, and then a little each second; it reads what arrives. */
 function slowly(target: Target, opening: string, drip = ''): Socket {
   const socket = connect(Number(new URL(target.url).port), '127.0.0.1', () =>
     socket.write(opening),
@@ -45,7 +45,7 @@ function slowly(target: Target, opening: string, drip = ''): Socket {
   return socket;
 }
 
-/** Whether a reader is still told of every trade. */
+/** Checks that a reader is still sent every trade. */
 async function isServed(target: Target, watcher: Watcher): Promise<void> {
   const { messages } = watcher;
   await target.ingest(tape(trade('ACME', '1.00', '0.001')));
@@ -60,11 +60,11 @@ const BODY = `POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bear
 const UPGRADE =
   'GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n';
 
-test('many of them are all cut off; a reader beside them has everything', async () => {
+test('many slow connections are all cut off; another reader gets everything', async () => {
   const target = await given(`[limits]\nrequestSeconds = ${deep(5, 2)}`);
   const watcher = await Watcher.open(target.url, 'msgpack');
   await watcher.subscribe(['trade:ACME']);
-  const before = isLinux ? target.descriptors : 0; // its threads may still be starting
+  const before = isLinux ? target.descriptors : 0; // threads of the server may still be starting
   const kinds = [
     ['', ''],
     ['G', ''],
@@ -90,7 +90,7 @@ test('many of them are all cut off; a reader beside them has everything', async 
 });
 
 test.skipIf(!isLinux)(
-  'answers that nobody reads: what waits for them is bounded, and they are cut off',
+  'unread answers: what waits for them is bounded, and their connections are cut off',
   async () => {
     const target = await given(
       '[limits]\nrequestSeconds = 5\n[push]\npongMs = 3000\nheartbeatMs = 500',
@@ -116,7 +116,7 @@ test.skipIf(!isLinux)(
     await isServed(target, watcher);
     console.log(`never read: ${((target.memoryBytes - before) / MEGABYTE).toFixed(1)} MiB more`);
     expect(target.memoryBytes - before).toBeLessThan(200 * MEGABYTE);
-    // A socket that does not read does not see its end: the server's side of it is looked at.
+    // A socket that does not read does not notice its end, so the server side is checked.
     expect(rest.length).toBe(50);
     await until(() => target.descriptors < 60);
     expect(target.defects).toEqual([]);
@@ -124,12 +124,12 @@ test.skipIf(!isLinux)(
 );
 
 test.skipIf(!isLinux)(
-  'more connections than descriptors: who is there is served, and it recovers',
+  'more connections than descriptors: existing connections are served, and the server recovers',
   async () => {
     const target = await given('', 200);
     const watcher = await Watcher.open(target.url, 'msgpack');
     await watcher.subscribe(['trade:ACME']);
-    // Its connection is there before the others, and stays; so is the thread that reads the past.
+    // This connection is opened before the others and stays; so is the thread that reads the past.
     const ask = (path: string): Promise<Response> => target.ask(path);
     expect((await ask('/v1/bars/ACME?interval=1s')).status).toBe(200);
     for (let i = 0; i < 400; i++) slowly(target, 'G', 'E');

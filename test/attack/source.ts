@@ -1,4 +1,4 @@
-/** Source: a market of one instrument that goes on whatever happens to its server's other clients. */
+/** Source: publishes a market of one instrument, whatever happens to other clients of the server. */
 
 import { Prng } from '../../src/base/prng';
 import { book, tape, trade } from '../support/feed';
@@ -11,7 +11,7 @@ export function opening() {
   return book('ACME', 'snapshot', [['9.00', '1.000']], [['11.00', '1.000']]);
 }
 
-/** A market that goes on whatever happens. */
+/** A market that continues whatever happens. */
 export class Source {
   private readonly target: Target;
   private readonly random: Prng;

@@ -1,6 +1,6 @@
 /**
- * Storm cycles: connections that come and go as fast as they can, of each kind of coming and going. Runs in
- * a process of its own (`bun storm-cycles.ts URL CYCLES SEED EPOCH SEQ`) or in that of a test.
+ * Storm cycles: connections that open and close as fast as they can, in each possible way. It runs in its own
+ * process (`bun storm-cycles.ts URL CYCLES SEED EPOCH SEQ`) or in that of a test.
  */
 
 import { FrameEncoder } from '../../protocol/codec';
@@ -8,7 +8,7 @@ import type { Message } from '../../protocol/messages';
 import { Prng } from '../../src/base/prng';
 import { RawSocket, rawFrame, type RawEvents } from './raw-socket';
 
-/** At once. */
+/** Connections at once. */
 const IN_FLIGHT = 40;
 const NONE = { from: null, to: null, fromSeq: null, toSeq: null, speed: null };
 const TOPICS = [
@@ -21,9 +21,9 @@ const HALF = 'GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r
 
 export interface StormDone {
   readonly cycles: number;
-  /** Handshakes that were done. */
+  /** Completed handshakes. */
   readonly sessions: number;
-  /** Upgrades that were refused, as when there are too many. */
+  /** Upgrades that were refused, for example because there were too many. */
   readonly refused: number;
   readonly messages: number;
 }
@@ -94,7 +94,7 @@ export async function storm(
               },
             ];
     socket.write(rawFrame(2, encoder.encode(requests)));
-    // It goes before its answer, in the middle of it, or behind.
+    // It closes before its answer, in the middle of it, or after it.
     for (let wanted = random.int(0, 3); wanted > frames && !socket.isEnded; wanted -= 1) {
       await Promise.race([new Promise<void>((resolve) => (heard = resolve)), Bun.sleep(200)]);
     }

@@ -1,4 +1,4 @@
-/** Storm run: a storm of reconnects on a server that a source feeds and healthy readers follow. */
+/** Storm run: very many reconnects to a server with a source and well-behaved readers. */
 
 import { join } from 'node:path';
 
@@ -13,7 +13,7 @@ export interface StormResult extends StormDone {
   readonly seconds: number;
   readonly complaints: readonly string[];
   readonly reader: { readonly messages: number; readonly proofs: number; readonly gaps: number };
-  /** Before the storm, and behind each round of it. */
+  /** Before the storm, and after each round of it. */
   readonly memoryMiB: readonly number[];
   readonly descriptors: readonly number[];
 }
@@ -21,7 +21,7 @@ export interface StormResult extends StormDone {
 const CHILD = join(import.meta.dir, 'storm-cycles.ts');
 const CONFIG = '[limits]\nplaybacksMax = 8\n[push]\nheartbeatMs = 500\n';
 
-/** @param processes who storm; 0: this one */
+/** @param processes how many processes reconnect; 0: this one does */
 export async function runStorm(
   cycles: number,
   rounds: number,
@@ -98,7 +98,7 @@ function oneRound(
   );
 }
 
-/** What is there of it when all have gone, and should not be. */
+/** What the server still holds for sessions after all of them have left. */
 async function left(target: Target, readers: readonly Watcher[]): Promise<string[]> {
   const complaints: string[] = [];
   if (!target.isAlive) return ['the server has ended'];

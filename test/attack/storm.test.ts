@@ -1,4 +1,7 @@
-/** Readers that come and go, rightly or not, at a small size; `storm.ts` runs 10,000, `restless.ts` for long. */
+/**
+ * Readers that connect and disconnect, correctly or not, at a small size; `storm.ts` runs 10,000, `restless.ts`
+ * long runs.
+ */
 
 import { expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -13,7 +16,7 @@ const CYCLES = deep(400, 120);
 const seed = readSeed();
 
 test.skipIf(process.platform !== 'linux')(
-  `${CYCLES} reconnects leave nothing behind, and readers beside them everything (seed ${seed})`,
+  `${CYCLES} reconnects leave nothing behind, and other readers get everything (seed ${seed})`,
   async () => {
     const result = await runStorm(CYCLES, 1, 0, seed);
     expect(result.complaints).toEqual([]);
@@ -24,7 +27,7 @@ test.skipIf(process.platform !== 'linux')(
   },
 );
 
-test(`whoever leaves, resumes and stands still by the rules loses nothing (seed ${seed})`, async () => {
+test(`readers that leave, resume and stop reading by the rules lose nothing (seed ${seed})`, async () => {
   const result = await churn(6, 3_000, seed);
   expect(result.complaints).toEqual([]);
   expect(result.messages).toBeGreaterThan(500);

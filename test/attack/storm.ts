@@ -1,7 +1,7 @@
 /**
- * Storm, by hand: `bun test/attack/storm.ts [--cycles 10000] [--rounds 2] [--processes 4] [--seed N]`.
- * So many connections a round come and go; prints the rate, and what is left of them. Ends with 1 when a
- * reader beside them lost something, or something is left.
+ * Storm, run by hand: `bun test/attack/storm.ts [--cycles 10000] [--rounds 2] [--processes 4] [--seed N]`. It opens
+ * and closes this many connections a round; prints the rate, and what is left of them; and ends with 1 when another
+ * reader lost something, or something is left.
  */
 
 import { parseArgs } from 'node:util';

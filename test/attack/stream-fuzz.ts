@@ -1,7 +1,7 @@
 /**
- * Stream fuzz: intruders on a real server, a few at a time, beside a source that never stops, bystanders
- * who must lose nothing, and restless readers who come, go and resume by the rules. At the end the server
- * must be as if the intruders had never been there.
+ * Stream fuzz: intruders on a real server, a few at a time, together with a source that never stops, readers that
+ * must lose nothing, and restless readers that disconnect and resume by the rules. At the end the server must be as
+ * if the intruders had never connected.
  */
 
 import { instrument, tape, trade } from '../support/feed';
@@ -41,7 +41,7 @@ priceScale = 2
 quantityScale = 3
 `;
 
-/** So many frames in all, over both forms. What breaks a rule is in `complaints`. */
+/** Sends a number of frames in total, over both forms. Broken rules are in `complaints`. */
 export async function fuzzStream(
   forms: readonly Form[],
   seed: number,
@@ -123,7 +123,7 @@ async function fuzzTarget(
   };
 }
 
-/** What is left when the intruders have gone. */
+/** Checks what is left when the intruders have gone. */
 async function lookAfter(
   target: Target,
   tally: Tally,
@@ -153,7 +153,7 @@ async function lookAfter(
     total: number;
   };
   if (total !== bystanders.length) complaints.push(`${total} sessions are listed`);
-  // A source that has gone has left its instrument to others.
+  // A source that has disconnected no longer owns its instrument.
   await target.ingest(tape(trade('PREY', '1.00', '0.001')));
   complaints.push(...target.defects.slice(0, 5));
 }

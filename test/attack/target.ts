@@ -1,6 +1,6 @@
 /**
- * Target: a server as a process of its own, and what can be seen of it from outside: its metrics, its
- * memory, its descriptors, its log. For tests and for programs run by hand alike.
+ * Target: a server in its own process, and what can be observed of it from outside: metrics, memory, descriptors,
+ * log. It is used by tests and by programs that are run by hand.
  */
 
 import type { Subprocess } from 'bun';
@@ -12,18 +12,18 @@ import { join } from 'node:path';
 import { changeKeys, storedKey, type Role } from '../../src/gateway/auth/stored-keys';
 import { PROGRAM } from '../support/program';
 
-/** Where the system can do it, a server ends with who started it. */
+/** Where the system supports it, a server ends with the process that started it. */
 const WITH_PARENT = Bun.which('setpriv') === null ? [] : ['setpriv', '--pdeathsig', 'KILL'];
 const START_MS_MAX = 30_000;
 
 export interface TargetOptions {
   /** Settings in TOML. */
   readonly config?: string;
-  /** Descriptors that it may have. */
+  /** Limit of its descriptors. */
   readonly descriptors?: number;
 }
 
-/** Of a role, or of `all` that a stranger may hope for. */
+/** The key of a role, or of `all` roles. */
 export function keyOf(name: Role | 'all'): string {
   const digest = createHash('sha256').update(`attack ${name}`).digest();
   return `tk_${digest.toString('hex').slice(0, 12)}_${digest.toString('base64url')}`;
@@ -92,7 +92,7 @@ export class Target {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Lines of the log that should not be there: faults of the program, not of its clients. */
+  /** Log lines that must not occur: faults of the program, not of its clients. */
   get defects(): string[] {
     const lines = this.log.split('\n').filter((line) => line !== '');
     return lines.filter(
@@ -113,7 +113,7 @@ export class Target {
     return fetch(`${this.url}${path}`, { ...init, headers });
   }
 
-  /** Takes lines of a tape in. */
+  /** Publishes the lines of a tape. */
   async ingest(lines: string): Promise<void> {
     const response = await this.ask('/v1/ingest', 'publish', { method: 'POST', body: lines });
     if (response.status !== 200) throw new Error(await response.text());

@@ -1,7 +1,7 @@
 /**
- * Watcher: a reader who does nothing wrong and believes nothing, over a socket by hand. Of each topic it
- * holds the chain of places, of each book a copy that it proves by the checksums; what does not fit is
- * kept as a complaint. Requests go one at a time, so what comes is judged by one state.
+ * Watcher: a well-behaved reader that trusts nothing, over a hand-written socket. For each topic it checks the
+ * chain, for each book a copy by the checksums; what does not fit is kept as a complaint. It sends one request at a
+ * time, so that messages can be judged by one state.
  */
 
 import {
@@ -38,7 +38,7 @@ export class Watcher {
   proofs = 0;
   /** Why and how the connection ended. */
   closed: string | null = null;
-  /** The server has said that it ends the connection. */
+  /** The server has announced that it ends the connection. */
   isTold = false;
   private readonly form: WatcherForm;
   readonly name: string;
@@ -48,11 +48,11 @@ export class Watcher {
   private readonly waiting = new Map<number, (answer: Message | null) => void>();
   private socket: RawSocket | undefined;
   private lastId = 0;
-  /** A replay's messages are of no topic. */
+  /** Messages of a replay belong to no topic. */
   isReplaying = false;
-  /** Topics whose state, or what was missed, is on its way. */
+  /** Topics whose state, or missed messages, are being sent. */
   private asked = new Set<string>();
-  /** Of some topics it may be told what it has. */
+  /** Some topics may be sent messages that it already has. */
   private isResuming = false;
 
   private constructor(name: string, form: WatcherForm) {
@@ -66,7 +66,7 @@ export class Watcher {
     return watcher;
   }
 
-  /** Connects, for the first time or anew; what it holds stays. */
+  /** Connects, for the first time or again; what it holds stays. */
   async connect(url: string): Promise<void> {
     this.closed = null;
     this.isTold = false;
@@ -90,7 +90,7 @@ export class Watcher {
     await this.settle();
   }
 
-  /** The place up to which it has all that it holds; 0 when it holds nothing. */
+  /** The position up to which it has everything of what it holds; 0 when it holds nothing. */
   get place(): number {
     const places = [...this.copies.values()].map(({ last }) => last).filter((last) => last >= 0);
     return places.length === 0 ? 0 : Math.min(...places);
@@ -116,7 +116,7 @@ export class Watcher {
       for (const name of this.copies.keys()) if (covers(topic, name)) this.copies.delete(name);
   }
 
-  /** Comes back to what it holds, from the place at which it has everything. */
+  /** Resumes what it holds, from the position at which it has everything. */
   async resume(epoch = this.epoch, seq = this.place): Promise<Message | null> {
     const topics = this.topics;
     if (topics.length === 0) return null;
@@ -124,7 +124,7 @@ export class Watcher {
     return this.ask({ type: 'resume', id: 0, epoch, seq, topics, newest: null });
   }
 
-  /** Sends a request with an id of its own, and waits for its answer; null: the connection ended. */
+  /** Sends a request with its own id, and waits for its answer; null: the connection ended. */
   ask(request: Request): Promise<Message | null> {
     const id = ++this.lastId;
     return new Promise((resolve) => {
@@ -154,7 +154,7 @@ export class Watcher {
     this.socket?.write(rawFrame(this.form === 'json' ? 1 : 2, payload));
   }
 
-  /** Reads nothing for so long; what is asked meanwhile is sent. */
+  /** Stops reading for a time; requests are still sent. */
   hold(ms: number): void {
     const { socket } = this;
     socket?.pause();
@@ -234,13 +234,13 @@ export class Watcher {
       copy = { last: -1, book: new LocalBook() };
       this.copies.set(topic, copy);
     } else if (isState && m.prevSeq !== copy.last) {
-      copy.last = -1; // told anew
+      copy.last = -1; // sent again
     }
     const { last } = copy;
     if (this.isResuming && m.seq <= last) return; // a repetition [T5]
     const isEnd = m.type === 'bar' && m.final && m.seq === last;
     const isRight = last === -1 || (m.prevSeq === last && m.seq > last) || isEnd;
-    // The state of `status` is a message of each instrument, which do not chain.
+    // The state of `status` has a message for each instrument, and they do not chain.
     if (!isRight && !(isState && topic === 'status'))
       this.complain(`${topic}: behind ${last} comes ${m.seq} that follows ${m.prevSeq}`);
     copy.last = Math.max(last, m.seq);
@@ -263,7 +263,7 @@ export class Watcher {
     if (this.asked.size > 0 || this.isReplaying) return;
     for (const { topic, seq } of heads) {
       const copy = this.copies.get(topic);
-      // Where nothing came since the state was told, the head may be that of the state.
+      // If nothing was received since the state, the head may be that of the state.
       if (copy !== undefined && copy.last !== -1 && seq > copy.last)
         this.complain(`${topic}: the head is ${seq}, and ${copy.last} came last`);
     }
@@ -274,7 +274,7 @@ export class Watcher {
   }
 }
 
-/** Whether a name that was asked for stands for a topic. */
+/** Whether a requested name covers a topic. */
 function covers(name: string, topic: string): boolean {
   if (name === topic) return true;
   const [channel, symbol, interval] = name.split(':');

@@ -1,4 +1,4 @@
-/** Wrong keys: who guesses has little checked, and those who share its address are let in all the same. */
+/** Wrong keys: few guesses of a client are checked, and other clients at its address still get in. */
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { SignJWT } from 'jose';
@@ -14,7 +14,7 @@ setDefaultTimeout(120_000);
 const SECRET = 'a-secret-of-more-than-thirty-two-bytes-0123456789';
 const directory = mkdtempSync(join(tmpdir(), 'tapedeck-wrong-keys-'));
 const ATTEMPTS = 600;
-/** One in a second: a test that takes a minute and a half has ninety and one checked. */
+/** At one check a second, a test that takes a minute and a half has about ninety. */
 const CHECKED_MAX = 150;
 let target: Target;
 
@@ -49,7 +49,7 @@ async function codesOf(secrets: readonly string[]): Promise<Record<string, numbe
   return codes;
 }
 
-test('of wrong tokens and keys most are refused unchecked; good ones of the same address are taken', async () => {
+test('most wrong tokens and keys are refused unchecked; valid ones from the same address are accepted', async () => {
   const good = await tokenBy(SECRET);
   expect((await ask(good)).status).toBe(200);
   const wrong = await Promise.all(
@@ -67,7 +67,7 @@ test('of wrong tokens and keys most are refused unchecked; good ones of the same
   }
 });
 
-test('over WebSocket too: the connection is closed with 4020', async () => {
+test('the same holds for WebSocket: the connection is closed with 4020', async () => {
   const closes = new Set<number>();
   for (let i = 0; i < 20; i++) {
     const client = await StreamClient.json(target.url);

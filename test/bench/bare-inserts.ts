@@ -1,7 +1,7 @@
 /**
- * The baseline of the bench `journal`: a loop that inserts the same rows with prepared statements, a
- * thousand a transaction, and does nothing else: no checksum, no block, no thread, no callback. Its
- * arguments are made beforehand.
+ * The baseline of the bench `journal`: a loop that inserts the same rows with prepared statements, a thousand in a
+ * transaction, and does nothing else: no checksum, no block, no thread, no callback. Its arguments are made
+ * beforehand.
  */
 
 import { Database, type Statement } from 'bun:sqlite';
@@ -32,7 +32,7 @@ type Argument = number | string | Uint8Array | null;
 interface BareRow {
   readonly kind: number;
   readonly id: number;
-  /** What follows the id. */
+  /** The columns after the id. */
   readonly rest: readonly Argument[];
 }
 
@@ -52,7 +52,7 @@ export class BareInserts {
     this.rows = bareRows(rows);
   }
 
-  /** Inserts a lap behind a place. */
+  /** Inserts a lap whose seqs begin after `seq`. */
   run(seq: number): void {
     const { rows, statements, db } = this;
     const shift = idOf(seq);
@@ -73,7 +73,7 @@ export class BareInserts {
   }
 }
 
-/** An array spread into arguments would cost a third. */
+/** Spreading an array into arguments would cost a third. */
 function insert(s: Statement, id: number, r: readonly Argument[]): void {
   switch (r.length) {
     case 8:

@@ -1,4 +1,4 @@
-/** A bare server of Bun's: sockets with the subprotocol of Tapedeck, pings, heartbeats and acknowledgements. */
+/** A bare server on Bun: sockets with the subprotocol of Tapedeck, pings, heartbeats and acknowledgements. */
 
 import type { ServerWebSocket } from 'bun';
 
@@ -9,9 +9,9 @@ const STEP_MS = 20;
 const encoder = new FrameEncoder();
 
 export interface BareSockets {
-  /** Sent a ping each. */
+  /** How often each socket is sent a ping. */
   readonly pingMs: number;
-  /** Sent a heartbeat each. */
+  /** How often each socket is sent a heartbeat. */
   readonly heartbeatMs: number;
   /** The heads of a heartbeat, which give it its size. */
   readonly heads: { readonly topic: string; readonly seq: number }[];
@@ -22,7 +22,7 @@ export function acknowledge(ws: ServerWebSocket, id: number): void {
   ws.send(encoder.encode([{ type: 'ack', id, seq: 0, repeated: null, waiting: null }]));
 }
 
-/** Serves on a port of its own, and acknowledges each connection with the id 0. */
+/** Serves on a free port, and acknowledges each connection with the id 0. */
 export function serveBare({
   pingMs,
   heartbeatMs,
@@ -30,7 +30,7 @@ export function serveBare({
   message,
 }: BareSockets): Bun.Server<undefined> {
   const sockets: ServerWebSocket[] = [];
-  /** Each of the sockets once in so many ms, evenly spread. */
+  /** Calls `act` for each socket once in a period, evenly spread. */
   const spread = (everyMs: number, act: (ws: ServerWebSocket) => void): void => {
     let next = 0;
     let due = 0;

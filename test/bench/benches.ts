@@ -1,4 +1,4 @@
-/** Benches: every one by its name. */
+/** Benches: all benches by name. */
 
 import { encodeBench } from './encode';
 import { fanoutBench } from './fanout';

@@ -3,9 +3,9 @@
  *
  *     bun test/bench/checkpoints.ts BOOKS LEVELS DURABILITY SECONDS EVENTS_A_SECOND
  *
- * Each book is taken whole once, LEVELS in all, and then changes by a few levels an event, three of four
- * behind the tenth. The market, the journal and its thread are those of a server. At the end the process
- * lets go of the files as a crash would, and another start is measured.
+ * Each book is published whole once, LEVELS levels in all, and then changes by a few levels an event, three of four
+ * of them beyond the tenth. The market, the journal and its thread are those of a server. At the end the process
+ * releases the files as a crash would, and the next start is measured.
  */
 
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -120,7 +120,7 @@ function taken(result: object): void {
   if ('fault' in result) throw new Error(JSON.stringify(result));
 }
 
-/** By how much a timer was late at the worst, but for what this source does itself. */
+/** How late a timer was at worst, without the time of this source itself. */
 const lateMs: number[] = [];
 
 async function run(recorder: Recorder): Promise<number> {

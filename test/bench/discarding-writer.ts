@@ -1,4 +1,4 @@
-/** Discarding writer: takes frames for committed and throws them away, for what costs without a disk. */
+/** Discarding writer: reports frames as committed and throws them away, to measure costs without a disk. */
 
 import type { CreateWriter } from '../../src/journal/write/writer';
 

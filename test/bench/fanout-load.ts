@@ -11,20 +11,20 @@ export type FanoutJob =
   | {
       readonly act: 'push';
       /**
-       * `broadcaster`; or, without one, a bare native publish of what it would publish: `topic` is one
-       * a topic and turn, `event` one an event. A server that can do one of them only does that.
+       * `broadcaster`; or, without one, a bare native publish of the same bytes: `topic` is one for each topic and
+       * turn, `event` one for each event. A server that supports only one of them runs that one.
        */
       readonly mode: 'broadcaster' | 'topic' | 'event';
       readonly turns: number;
-      /** Of a turn. */
+      /** Events in a turn. */
       readonly events: number;
     };
 
 export interface FanoutDone {
   readonly port: number;
-  /** What it took of the processor, all threads of the server together. */
+  /** Processor time of all threads of the server. */
   readonly cpuUs: number;
-  /** Of events to sockets. */
+  /** Deliveries of events to sockets. */
   readonly deliveries: number;
 }
 
@@ -34,7 +34,7 @@ export function deliveriesOf(events: number, sockets: number): number {
   return (events * sockets * TOPICS_PER_SESSION) / TOPICS;
 }
 
-/** Ticks as batches bring them, one symbol after the other. */
+/** Ticks in the order of a batch, one symbol after the other. */
 export class TickLoad {
   seq = TOPICS;
   private readonly clock = new SystemClock();
@@ -65,8 +65,8 @@ export class TickLoad {
 }
 
 /**
- * Runs turns and adds up what each took, after some that do not count: whoever had to wait for the others
- * finds the caches of the processor filled by them.
+ * Runs turns and adds up their times, after some that do not count: a server that waited for the others finds the
+ * processor caches filled by them.
  * @param prepare makes what is to be pushed @returns a push, which returns when everything is written
  */
 export async function measureTurns(
@@ -84,7 +84,7 @@ export async function measureTurns(
   return cpuUs;
 }
 
-/** Until what was sent has been written, some of which is when the turn is over. */
+/** Waits until everything sent has been written, which may be after the turn. */
 export async function written(isWaiting: () => boolean): Promise<void> {
   do await new Promise((resolve) => setTimeout(resolve, 1));
   while (isWaiting());

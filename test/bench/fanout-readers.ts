@@ -1,4 +1,4 @@
-/** The readers of the bench `fanout`: sockets whose bytes are thrown away, so that they take little. */
+/** The readers of the bench `fanout`: sockets that discard what they read, so that they cost little. */
 
 import { connect } from 'node:net';
 

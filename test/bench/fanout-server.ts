@@ -1,6 +1,6 @@
 /**
- * The server of the bench `fanout`: a broadcaster that pushes to its sockets, or bare loops of native
- * publishes to the same sockets on the same topics.
+ * The server of the bench `fanout`: a broadcaster that pushes to its sockets, or bare loops of native publishes to
+ * the same sockets on the same topics.
  */
 
 import type { ServerWebSocket } from 'bun';
@@ -73,7 +73,7 @@ function enter(ws: ServerWebSocket<unknown>): void {
 
 type Publishes = readonly (readonly [topic: string, bytes: Uint8Array<ArrayBuffer>])[];
 
-/** Of so many events; what is published bare is made here, which is not measured. */
+/** Prepares a push of a number of events; the payloads of bare publishes are made here, which is not measured. */
 function prepare({ mode, events }: Extract<FanoutJob, { act: 'push' }>): () => Promise<void> {
   const made = load.turn(events);
   const publishes = mode === 'broadcaster' ? [] : publishesOf(mode, made);
@@ -82,7 +82,7 @@ function prepare({ mode, events }: Extract<FanoutJob, { act: 'push' }>): () => P
       broadcaster.accept({ lastSeq: load.seq, events: made, executions: [] });
     }
     for (const [topic, bytes] of publishes) server.publish(topic, bytes);
-    // Bun writes what was published when the turn is over.
+    // Bun writes what was published at the end of the turn.
     return written(() => sockets.some((ws) => ws.getBufferedAmount() > 0));
   };
 }

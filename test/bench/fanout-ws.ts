@@ -1,6 +1,6 @@
 /**
- * The server of the bench `fanout` on the npm package ws, as its users write one: whoever is on a topic is
- * in a set, and each event is sent to each of them. It runs under Node where that is there.
+ * The server of the bench `fanout` on the npm package ws, as its users write one: each topic has a set of sockets,
+ * and each event is sent to each of them. It runs under Node where that is installed.
  */
 
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -33,7 +33,7 @@ server.on('connection', (ws) => {
   sockets.push(ws);
 });
 
-/** Of so many events; they are encoded here, which is not measured. */
+/** Prepares a push of a number of events, which are encoded here; that is not measured. */
 function prepare(events: number): () => Promise<void> {
   const made = load.turn(events).map((e) => [e.symbol, encoder.encode([e])] as const);
   return () => {

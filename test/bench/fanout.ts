@@ -1,8 +1,8 @@
 /**
- * Bench `fanout`: processor time of a server for what one event costs at one socket, pushed by the
- * broadcaster (one frame a topic and turn). Beside it, in turn: bare loops of native publishes of the
- * same bytes to the same sockets, one a topic and turn and one an event; and the npm package ws, whose
- * server sends each event to each socket. The round whose ratio is the median counts.
+ * Bench `fanout`: processor time of a server for delivering one event to one socket, by the broadcaster (one frame
+ * for each topic and turn). Alternating with it: bare loops of native publishes of the same bytes to the same
+ * sockets, one for each topic and turn and one for each event; and the npm package ws, whose server sends each
+ * event to each socket. The round with the median ratio counts.
  */
 
 import type { Subprocess } from 'bun';
@@ -15,7 +15,7 @@ import type { FanoutReadersDone, FanoutReadersJob } from './fanout-readers';
 import { comparedByRounds, type BenchOptions, type BenchResult } from './harness';
 import { endAll, startWorkerProcess } from './processes';
 
-/** Events of a turn, from a quiet market to a busy one; ws takes fewer turns, since each is long. */
+/** Events in a turn, from a quiet market to a busy one; ws runs fewer turns, because each is long. */
 const TURNS = [
   { name: '10 events a turn', events: 10, turns: 60, turnsOfWs: 60 },
   { name: '100 events a turn', events: 100, turns: 40, turnsOfWs: 20 },
@@ -24,8 +24,8 @@ const TURNS = [
 
 type Contender = 'broadcaster' | 'topic' | 'event' | 'ws';
 /**
- * The two that are to be nearly the same take turns in going first, and neither follows ws, during which
- * their server was idle.
+ * The two that should be nearly equal alternate in going first, and neither follows ws, during which their server
+ * was idle.
  */
 const ORDER: readonly Contender[] = ['event', 'broadcaster', 'topic', 'ws'];
 const OTHER_ORDER: readonly Contender[] = ['event', 'topic', 'broadcaster', 'ws'];
@@ -34,7 +34,7 @@ type Server = (job: FanoutJob) => Promise<FanoutDone>;
 interface Shape {
   readonly sockets: number;
   readonly rounds: number;
-  /** Of each measurement at most. */
+  /** At most, in each measurement. */
   readonly turnsMax: number;
 }
 
@@ -71,7 +71,7 @@ export async function fanoutBench({ quick }: BenchOptions): Promise<BenchResult[
   }
 }
 
-/** µs a delivery, by round. */
+/** µs for each delivery, by round. */
 async function measure(
   ours: Server,
   ws: Server,
@@ -110,7 +110,7 @@ function report(name: string, costs: Record<Contender, number[]>, runtime: strin
   ];
 }
 
-/** One file that Node runs; Bun, which puts an own ws in the place of the package, takes it from here, too. */
+/** One file that Node runs. Bun runs it too: otherwise it would replace the package ws by its own. */
 async function bundleOf(path: string, directory: string): Promise<string> {
   const { outputs } = await Bun.build({
     entrypoints: [path],

@@ -1,8 +1,7 @@
 /**
- * The hostile client of the bench `flood`: it does one thing much faster than it may, and takes no
- * advice: when it is closed it comes back at once. It stands for another machine, so it costs little on
- * this one: what it sends is made beforehand, it is sent in even steps, and its process steps back
- * behind the others. What it is sent is read and thrown away.
+ * The hostile client of the bench `flood`: it does one thing much faster than it may, and reconnects at once when
+ * it is closed. It stands for another machine, so it costs little on this one: what it sends is made beforehand and
+ * sent in even steps, and its process runs at a lower priority. What it receives is discarded.
  */
 
 import type { Socket } from 'bun';
@@ -25,14 +24,14 @@ export interface FloodDone {
 }
 
 const STEP_MS = 10;
-/** A step that is late is not made up for: that would be a burst of its own. */
+/** A late step is not made up for: that would be an additional burst. */
 const STEPS_AT_ONCE_MAX = 2;
-/** Brief connections that wait for an answer. */
+/** Short connections that wait for an answer. */
 const BRIEF_MAX = 64;
-/** They stay so long behind the first that they hear. */
+/** How long they stay after the first that was answered. */
 const STAY_MS = 20;
 
-/** One connection, which throws away what it reads. */
+/** One connection, which discards what it reads. */
 class Hostile {
   private readonly flood: Flood;
   private readonly job: FloodJob;
@@ -51,7 +50,7 @@ class Hostile {
     this.unit = this.flood.unit(job);
   }
 
-  /** Sends so many units, as far as the connection takes them. */
+  /** Sends a number of units, as far as the connection accepts them. */
   step(units: number): void {
     if (this.flood.on === 'brief') {
       for (let i = 0; i < units && this.brief < BRIEF_MAX; i++) void this.visit();
@@ -93,7 +92,7 @@ class Hostile {
     this.socket = socket;
   }
 
-  /** Connects, says it, and leaves when it has been heard. */
+  /** Connects, sends its request, and leaves when it was answered. */
   private async visit(): Promise<void> {
     this.brief += 1;
     const gone = (): void => void (this.brief -= 1);

@@ -1,8 +1,8 @@
 /**
- * The control of the bench `flood`: another process that the same floods go to. It takes all
- * connections, reads everything and throws it away, and to a question of REST it gives the answer that
- * it fetched once from the server whose address it is given. So what a flood costs the others while it
- * comes here is what source, readers and flood take from each other on one machine.
+ * The control of the bench `flood`: another process that gets the same floods. It accepts all connections, reads
+ * and discards everything, and answers REST requests with what it fetched once from the server at the given
+ * address. So the slowdown while a flood goes here is what source, readers and flood take from each other on one
+ * machine.
  */
 
 import { serve } from 'bun';

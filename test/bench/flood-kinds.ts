@@ -1,6 +1,6 @@
 /**
- * The floods of the bench `flood`: what a hostile client sends, and how much of it. Of what has a limit
- * a second, five times the limit; else what a single client would hardly ever ask for.
+ * The floods of the bench `flood`: what a hostile client sends, and how much. Where there is a limit a second, it
+ * sends five times the limit; otherwise what a single client would hardly ever ask for.
  */
 
 import { FrameEncoder } from '../../protocol/codec';
@@ -10,33 +10,33 @@ import { settings } from './generated-market';
 import { testKey, type TestKey } from '../support/tapedeck-process';
 import { bearer, clientFrame, OPCODE } from './ws-frames';
 
-/** Where the server stands when it begins. */
+/** The position of the server at the beginning. */
 export interface Place {
   readonly epoch: number;
   readonly seq: number;
 }
 
 export interface Flood {
-  /** What is sent, over and over. */
+  /** What is sent repeatedly. */
   unit(place: Place): Buffer;
-  /** How many of its things are in a unit. */
+  /** How many requests or frames are in a unit. */
   readonly of: number;
   readonly perSecond: number;
-  /** `stream`: on a WebSocket; `http`: requests one behind the other; `brief`: each on a WebSocket of its own. */
+  /** `stream`: on a WebSocket; `http`: requests one after the other; `brief`: each on its own WebSocket. */
   readonly on: 'stream' | 'http' | 'brief';
-  /** Of `http`: the path. */
+  /** For `http`: the path. */
   readonly asks?: string;
-  /** Of `stream`: what a connection says first. */
+  /** For `stream`: what a connection sends first. */
   readonly opening?: Buffer;
-  /** Where it shows one. */
+  /** The key that it presents, if any. */
   readonly key?: string;
-  /** On so many at once, which share what is sent; without it on one. */
+  /** How many connections share what is sent; by default one. */
   readonly connections?: number;
 }
 
 export const FLOOD_SYMBOLS: readonly string[] = Array.from({ length: 50 }, (_, i) => `SYM${i}`);
 export const FLOOD_VENUE = 'ACME';
-/** The source of the readers, and hostile ones; who shows none of them may only read. */
+/** The key of the readers' source, and keys of hostile clients; a client without one may only read. */
 export const FLOOD_KEYS: readonly TestKey[] = [
   { name: 'feed', roles: ['publish'] },
   { name: 'trader', roles: ['trade'] },
@@ -75,7 +75,7 @@ function post(
   return { unit: () => request, of: 1, on: 'http' };
 }
 
-/** So many frames that only the protocol of WebSocket sees. */
+/** A number of frames that only the WebSocket layer handles. */
 function control(count: number, opcode: number, isLast = true): Buffer {
   const one = clientFrame(opcode, new Uint8Array());
   if (!isLast) one[0]! &= 0x7f;
@@ -108,7 +108,7 @@ const stranger = Buffer.from(
 const nothing = { from: null, to: null, toSeq: null, speed: null } as const;
 
 export const FLOODS: Readonly<Record<string, Flood>> = {
-  // What the machine makes of no flood at all: the others are to be seen beside it.
+  // What the machine does without any flood: the others are compared with it.
   'nothing': { unit: () => frame(ping), of: 1, perSecond: 0, on: 'stream' },
   'messages': {
     unit: () => frame(...times(100, ping)),
@@ -142,7 +142,7 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
     on: 'stream',
   },
   'REST ticks': { ...get('/v1/tick/SYM0'), perSecond: 5_000 },
-  // One behind the other: a second one before the answer ends the connection.
+  // One after the other: a second request before the answer ends the connection.
   'REST history': { ...get('/v1/ticks/SYM0?limit=1000'), perSecond: 100 },
   'connections': { unit: () => frame(ping), of: 1, perSecond: 500, on: 'brief' },
   'resumes': {
@@ -189,7 +189,7 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
     perSecond: 1_000_000,
     on: 'stream',
   },
-  // About what a line of a gigabit a second carries; the server is told of none of them.
+  // About what a gigabit connection carries; the server is not called for any of them.
   'empty fragments': {
     opening: control(1, OPCODE.binary, false),
     unit: () => control(10 * CONTROL_FRAMES, CONTINUATION, false),

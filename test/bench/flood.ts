@@ -1,12 +1,12 @@
 /**
- * Bench `flood`: what the flood of one client costs those that keep up. Server, source, readers and the
- * hostile client are a process each. Turns without the flood, with it, and with the same flood sent to
- * another process (flood-elsewhere.ts) alternate, on one server, and the medians of the turns are compared,
- * with the quartiles of the rounds' ratios; each kind of flood is measured by itself. Turns without a flood
- * serve all kinds alike, so there is one in every third round. All limits are the defaults. `--processor`
- * leaves out the turns of the other process, and the feed: what the server spends on a flood does not
- * depend on what else the machine does. What is measured is the server: see flood-client.ts for what keeps the hostile process from taking the machine away
- * from it, and flood-elsewhere.ts for how much it takes all the same.
+ * Bench `flood`: what the flood of one client costs readers that keep up. Server, source, readers and the hostile
+ * client are separate processes. Turns without the flood, with it, and with the same flood sent to another process
+ * (flood-elsewhere.ts) alternate on one server; the medians of the turns are compared, with the quartiles of the
+ * rounds' ratios. Each kind of flood is measured by itself. Turns without a flood serve all kinds, so only every
+ * third round has one. All limits have their defaults. `--processor` leaves out the turns of the other process, and
+ * the feed: what the server spends on a flood does not depend on other work of the machine. What is measured is the
+ * server: flood-client.ts explains what keeps the hostile process from slowing the machine down, and
+ * flood-elsewhere.ts measures how much it does all the same.
  */
 
 import type { Subprocess } from 'bun';
@@ -23,17 +23,17 @@ import type { SourceDone, SourceJob } from './push-source';
 import { testKey } from '../support/tapedeck-process';
 import { spread } from './spread';
 
-/** Whom the flood goes to. */
+/** The target of the flood. */
 type Where = 'nobody' | 'server' | 'elsewhere';
 const WHERES: readonly Where[] = ['nobody', 'server', 'elsewhere'];
 
 interface Shape {
   readonly sessions: number;
   readonly rounds: number;
-  /** In one round of so many there is a turn without the flood. */
+  /** One round in this many has a turn without the flood. */
   readonly nobodyEvery: number;
   readonly roundMs: number;
-  /** Between rounds: what the last one has left behind is done. */
+  /** Between rounds: the server finishes the work of the last one. */
   readonly restMs: number;
   readonly runInMs: number;
   readonly kinds: readonly string[];
@@ -71,7 +71,7 @@ const VENUE = {
   previousClose: '100.00',
 };
 
-/** What nobody publishes: it makes lists, and what stands for all topics, long. */
+/** Instruments that nobody publishes to: they make lists and wildcards long. */
 const QUIET = Array.from({ length: 1_000 }, (_, i) => ({
   symbol: `Q${i}`,
   priceScale: 2,
@@ -81,9 +81,9 @@ const QUIET = Array.from({ length: 1_000 }, (_, i) => ({
 /** Processor time of the server. */
 interface Used {
   readonly allUs: number;
-  /** Of its event loop. */
+  /** Of the thread of the event loop. */
   readonly loopUs: number;
-  /** What was counted for the clients. */
+  /** What the server accounted to its clients. */
   readonly countedUs: number;
 }
 
@@ -187,7 +187,7 @@ async function measure(
     for (let i = 0; i < rounds; i++) {
       const turns: Partial<Record<Where, Turn>> = {};
       const due = wheres.filter((where) => where !== 'nobody' || i % nobodyEvery === 0);
-      // None is always the first, or behind the same one.
+      // The order changes, so that none is always the first, or always after the same one.
       for (const at of due.keys()) {
         const where = due[(i + (i % 2 === 0 ? at : due.length - at)) % due.length]!;
         turns[where] = await turn(kind, where);
@@ -238,7 +238,7 @@ function report(kind: string, rounds: readonly Round[], roundMs: number): BenchR
   ].filter(({ value }) => value > 0);
 }
 
-/** Of the rounds' ratios of p99, with the flood here and elsewhere: how far they spread. */
+/** The quartiles of the rounds' ratios of p99, with the flood at the server and elsewhere. */
 function quartiles(rounds: readonly Round[]): [string, number, string][] {
   const ratios = rounds
     .flatMap(({ server, elsewhere }) =>

@@ -1,7 +1,7 @@
 /**
- * A generated market: what a source says of some instruments, seeded, in the manner of a busy crypto
- * pair (eight decimals, a book of 500 levels a side, most changes near the top). Per instrument and
- * round of the generator: one trade in four events, deltas otherwise, each of one to six levels.
+ * A generated market: the events of a source for some instruments, seeded, similar to a busy crypto pair (eight
+ * decimals, a book of 500 levels a side, most changes near the top). For each instrument and round of the
+ * generator: one event in four is a trade, the others are deltas of one to six levels.
  */
 
 import type { Book, Instrument, SourceEvent, Trade } from '../../protocol/messages';
@@ -21,7 +21,7 @@ const LEVELS = 500;
 const TRADE_SHARE = 0.25;
 /** Mean time between two events, in ns. */
 const STEP_NANOS = 8_000_000;
-/** Events of one submission. */
+/** Events in one submission. */
 const SUBMISSION = 100;
 
 export interface MarketShape {
@@ -31,7 +31,7 @@ export interface MarketShape {
   readonly seed: number;
   /** Time of the first event. */
   readonly start: Nanos;
-  /** Of trades among the events; by default a quarter. */
+  /** Share of trades among the events; by default a quarter. */
   readonly tradeShare?: number;
 }
 
@@ -51,7 +51,7 @@ export function generateMarket(shape: MarketShape): SourceEvent[] {
   return out;
 }
 
-/** What a source says of one instrument, without an end. */
+/** Endless events of a source for one instrument. */
 export class GeneratedFeed {
   private readonly symbol: string;
   private readonly random: Prng;
@@ -137,23 +137,23 @@ export class GeneratedFeed {
     };
   }
 
-  /** Hundredths of a unit to some units, as small trades are the most frequent. */
+  /** A hundredth of a unit to some units; small trades are the most frequent. */
   private quantity(): number {
     return Math.ceil(10 ** (3 + this.random.unit() * 5)) * 10;
   }
 }
 
-/** A busy machine makes turns long, which is no news here. */
+/** A busy machine makes turns long; these are not logged. */
 const LOG = { turnMs: 60_000 };
 
-/** The settings that a server has unless told otherwise, with some of them changed. */
+/** The default settings of a server, with some of them changed. */
 export function settings(changes: Record<string, unknown> = {}): Config {
   const config = check({ log: LOG, ...changes });
   if (config instanceof StartFault) throw new Error(config.message);
   return config;
 }
 
-/** A market and the sequencer before it, without a journal; batches go to `take`. */
+/** A market and its sequencer, without a journal; batches go to `take`. */
 export function openMarket(
   clock: Clock,
   take: (batch: Batch) => void,

@@ -1,10 +1,10 @@
 /**
- * Harness: how the benches measure, and the form of what they report.
+ * Harness: how the benches measure, and the form of their results.
  *
- * The machine is shared and noisy, so what is to be compared runs in turn within each round, and the
- * median of the rounds counts. (tinybench and mitata run one candidate to its end before the next
- * starts, which puts a noisy minute into one of them only.) Percentiles are exact: they are read off
- * the sorted samples, of which there are too few to need a histogram.
+ * The machine is shared and noisy, so the contenders alternate within each round, and the median of the rounds
+ * counts. (tinybench and mitata run one candidate to its end before the next starts, so a noisy minute affects only
+ * one of them.) Percentiles are exact: they are read from the sorted samples, which are few enough not to need a
+ * histogram.
  */
 
 /** One line of `--json`. `ratio` is value ÷ baselineValue, both measured in the same run. */
@@ -19,15 +19,15 @@ export interface BenchResult {
 }
 
 export interface BenchOptions {
-  /** Toy size: shows that the bench runs, and its figures mean nothing. */
+  /** Toy size: proves that the bench runs; its figures mean nothing. */
   readonly quick: boolean;
-  /** `journal`: how long each durability is to keep up its pace, at least. */
+  /** `journal`: how long each durability must keep up its pace, at least. */
   readonly secondsMin?: number;
-  /** `flood`: only these kinds; all, where it is empty. */
+  /** `flood`: only these kinds; empty: all. */
   readonly kinds?: readonly string[];
   /** `flood`: only what the server spends. */
   readonly processor?: boolean;
-  /** `flood`: in place of its own number. */
+  /** `flood`: instead of the default number. */
   readonly rounds?: number;
 }
 
@@ -36,7 +36,7 @@ export type Bench = (options: BenchOptions) => Promise<BenchResult[]>;
 /** Something to be timed. */
 export interface Contender {
   readonly name: string;
-  /** Does a short piece of the work; returns how many operations that was. */
+  /** Does a short piece of the work. @returns how many operations it did */
   run(): number;
 }
 
@@ -47,11 +47,11 @@ export interface Rounds {
 }
 
 export function roundsOf({ quick }: BenchOptions): Rounds {
-  // Shorter than a time slice of the system, so that most rounds pass without an interruption.
+  // Shorter than a time slice of the system, so that most rounds run without an interruption.
   return quick ? { rounds: 1, roundMs: 2 } : { rounds: 201, roundMs: 3 };
 }
 
-/** Nanoseconds per operation, by name: the median of the rounds, after a tenth as many that do not count. */
+/** Nanoseconds per operation, by name: the median of the rounds, after a tenth as many warm-up rounds. */
 export function timeInTurn(
   contenders: readonly Contender[],
   { rounds, roundMs }: Rounds,
@@ -96,8 +96,8 @@ export function compared(
 }
 
 /**
- * A result with its baseline out of rounds in which both were measured, one after the other: those of
- * the round whose ratio is the median. What disturbs some rounds, or one side of them, does not show.
+ * A result with its baseline from rounds that measured both, one after the other: the round whose ratio is the
+ * median. What disturbs some rounds, or one side of them, has no effect.
  */
 export function comparedByRounds(
   result: Omit<BenchResult, 'value' | 'baseline' | 'baselineValue' | 'ratio'>,

@@ -1,6 +1,6 @@
 /**
- * The bare server of the case `idle` of the bench `sessions`: sockets on native topics, each sent a ping and
- * a frame of the size of a heartbeat as often as a real server does, evenly spread, and nothing else.
+ * The bare server of the case `idle` of the bench `sessions`: sockets on native topics, each sent a ping and a
+ * frame of the size of a heartbeat as often as by a real server, evenly spread, and nothing else.
  *
  *     bun test/bench/idle-bare.ts HEARTBEAT_MS PING_MS
  */

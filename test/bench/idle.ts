@@ -1,7 +1,7 @@
 /**
- * The case `idle` of the bench `sessions`: what sessions cost while nothing is published. A real server and
- * the bare one have the same sockets on the same topics at the same time, and send the same pings and
- * heartbeats; of each the processor time of its process counts, over the time that passed.
+ * The case `idle` of the bench `sessions`: the cost of sessions while nothing is published. A real server and the
+ * bare one have the same sockets on the same topics at the same time, and send the same pings and heartbeats; the
+ * processor time of each process is compared, relative to the elapsed time.
  */
 
 import type { Subprocess } from 'bun';
@@ -17,15 +17,15 @@ import { spread, TOPICS_PER_SESSION } from './spread';
 
 const SYMBOLS = Array.from({ length: 50 }, (_, i) => `SYM${i}`);
 const TOPICS = SYMBOLS.map((symbol) => `tick:${symbol}`);
-/** As the settings have them. */
+/** As in the settings. */
 const HEARTBEAT_MS = 5_000;
 const PING_MS = 10_000;
-/** The least that the system tells. */
+/** The resolution of the processor time that the system reports. */
 const CPU_TICK_US = 10_000;
 
 interface Shape {
   readonly sessions: number;
-  /** Before the measurement: what opening them made is collected. */
+  /** Before the measurement: garbage from opening them is collected. */
   readonly restMs: number;
   readonly durationMs: number;
 }

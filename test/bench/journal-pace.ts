@@ -1,10 +1,10 @@
 /**
- * The pace of the journal: records per second until all are committed, through the real thread, for
- * each durability and for the bare loop, a lap each in turn, so that noise hits all.
+ * The pace of the journal: records per second until all are committed, through the real thread, for each durability
+ * and for the bare loop, alternating after each lap, so that noise affects all.
  *
- * The feeder stands for a server that has work of its own: it appends until some MB wait, then sleeps
- * until a commit, so the second processor is the writer's. A lap lasts until the writer has nothing
- * left to do, which includes moving the WAL into the file.
+ * The feeder imitates a server that has other work: it appends until some MB wait, then sleeps until a commit, so
+ * the second processor is left to the writer. A lap lasts until the writer has nothing left to do, which includes
+ * moving the WAL into the file.
  */
 
 import { statSync } from 'node:fs';
@@ -26,11 +26,11 @@ import type { JournalRows } from './journal-rows';
 
 export const DURABILITIES: readonly Durability[] = ['async', 'commit', 'fsync'];
 const BASELINE = 'bare loop of inserts, 1000 a transaction';
-/** With less the writer would wait for the feeder, with more the latencies would be of the queue. */
+/** With less the writer would wait for the feeder; with more the latencies would be those of the queue. */
 const WAITING_BYTES_MAX = 4 * 1_024 * 1_024;
 
 export interface PaceShape {
-  /** At least so many, and so long in each durability: 60 s show what a minute at full pace is like. */
+  /** At least this many, and this long in each durability: 60 s cover a minute at full pace. */
   readonly laps: number;
   readonly secondsMin: number;
   /** Laps that do not count. */
@@ -89,21 +89,21 @@ export async function measurePace(
 interface LapCost {
   readonly rate: number;
   readonly mainNanos: number;
-  /** From append to the news of the commit, of each batch. */
+  /** For each batch, from append to the report of the commit. */
   readonly commitMs: readonly number[];
 }
 
 class JournalLaps {
   readonly durability: Durability;
   readonly costs: LapCost[] = [];
-  /** In all laps. */
+  /** The total of all laps. */
   seconds = 0;
   bytes = 0;
   private readonly directory: string;
   private readonly journal: SqliteJournal;
   private writer: JournalWriter | undefined;
   private wake = (): void => {};
-  /** Called for a frame of ours that the journal does not know of. */
+  /** Called for a frame of the bench that the journal does not know. */
   private emptied: (() => void) | undefined;
 
   constructor(directory: string, durability: Durability) {
@@ -168,7 +168,7 @@ class JournalLaps {
     });
   }
 
-  /** Behind its last commit the writer may be moving the WAL; a frame without rows waits for that. */
+  /** After its last commit the writer may still move the WAL; a frame without rows waits for that. */
   private async writerIdle(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.emptied = resolve;

@@ -1,8 +1,8 @@
 /**
- * Push latency by durability: from the receipt of an event by a real server to the arrival of what it
- * made at a reader, each in a process of its own, at a steady pace. The servers take turns, a few
- * seconds each, so that noise hits all; p50 and p99 are the medians of their rounds, p99.9 and the
- * longest are of all rounds together.
+ * Push latency by durability: from the receipt of an event by a real server to the arrival of the resulting
+ * messages at a reader, each in its own process, at a steady pace. The servers alternate every few seconds, so that
+ * noise affects all; p50 and p99 are the medians of their rounds, p99.9 and the maximum are those of all rounds
+ * together.
  */
 
 import type { Subprocess } from 'bun';
@@ -26,7 +26,7 @@ export interface PushShape {
   /** Before each round, not measured. */
   readonly warmUpMs: number;
   readonly eventsPerSecond: number;
-  /** Of one submission. */
+  /** In one submission. */
   readonly events: number;
 }
 
@@ -64,7 +64,7 @@ export async function measurePush(directory: string, shape: PushShape): Promise<
         await reader({ url, act: 'begin' });
         const before = cpuUs(target.process.pid);
         const sent = await source({ ...job, durationMs: roundMs });
-        await Bun.sleep(50); // what is under way comes in
+        await Bun.sleep(50); // what is in flight arrives
         tally.cpuUs += cpuUs(target.process.pid) - before;
         tally.events += sent.events;
         tally.rounds.push(await reader({ url, act: 'end' }));

@@ -1,9 +1,9 @@
 /**
- * Journal rows: batches of a generated market of five instruments, as a recorder makes them (ticks,
- * trades, deltas, snapshots, bbo), and given over and over again: each lap has places of its own.
+ * Journal rows: batches of a generated market of five instruments, as a recorder makes them (ticks, trades, deltas,
+ * snapshots, bbo), repeated: each lap has new seqs.
  *
- * A lap is the same objects with their places moved on in place. New ones would cost the thread that
- * feeds the journal more than the journal does. Whoever takes a batch keeps nothing of it.
+ * A lap reuses the same objects and advances their seqs. New objects would cost the thread that feeds the journal
+ * more than the journal itself. A receiver of a batch must keep nothing of it.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,20 +20,20 @@ import { createDiscardingWriter } from './discarding-writer';
 import { generateMarket, settings } from './generated-market';
 
 export const SYMBOLS: readonly string[] = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT', 'XRPUSDT', 'ADAUSDT'];
-/** Source events of a submission. */
+/** Source events in a submission. */
 const SUBMISSION = 10;
 const START = Nanos.fromSeconds(1_723_161_253, 0);
 
 type Movable = { -readonly [K in 'seq' | 'prevSeq']?: number };
 
 export class JournalRows {
-  /** Records of a lap. */
+  /** Records in a lap. */
   readonly count: number;
   readonly sourceEvents: number;
   private readonly batches: readonly Batch[];
   private offset = 0;
 
-  /** @param sourceEvents of a lap @param batchEvents of them in a turn of the sequencer */
+  /** @param sourceEvents in a lap @param batchEvents of them in a turn of the sequencer */
   constructor(sourceEvents: number, batchEvents: number) {
     const source = generateMarket({
       symbols: SYMBOLS,
@@ -52,7 +52,7 @@ export class JournalRows {
     let receiveTime = START;
     for (let i = 0; i < source.length; i += SUBMISSION) {
       const events = source.slice(i, i + SUBMISSION);
-      // As if they had arrived when they happened: what is due each second goes by this time.
+      // As if they had arrived when they happened: what is due each second is decided by this time.
       const last = events.at(-1)!;
       if ('eventTime' in last) receiveTime = last.eventTime;
       sequencer.submit(1, events, checkTaken, { receiveTime });
@@ -66,7 +66,7 @@ export class JournalRows {
     rmSync(directory, { recursive: true, force: true });
   }
 
-  /** A lap, whose first place is behind `seq`. */
+  /** A lap whose first seq is after `seq`. */
   *lapBehind(seq: number): Iterable<Batch> {
     const shift = seq - this.offset;
     this.offset = seq;
@@ -80,7 +80,7 @@ export class JournalRows {
 function move(event: BatchEvent, shift: number): void {
   const movable = event as Movable;
   movable.seq! += shift;
-  // The first of a topic in a lap has none before it.
+  // The first event of a topic in a lap has no previous one.
   if (movable.prevSeq !== undefined && movable.prevSeq > 0) movable.prevSeq += shift;
 }
 

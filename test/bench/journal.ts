@@ -1,7 +1,7 @@
 /**
- * Bench `journal`: what it costs to keep everything, by durability: the pace of the journal against a
- * bare loop of inserts, the room on disk, and the latency of the push that waits for it.
- * `--seconds 60` keeps the pace up for a minute in each durability.
+ * Bench `journal`: the cost of recording everything, by durability: the pace of the journal compared with a bare
+ * loop of inserts, the space on disk, and the latency of the push that waits for it. `--seconds 60` keeps the pace
+ * up for a minute in each durability.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,9 +14,9 @@ import { measurePush, type PushShape } from './journal-push';
 import { JournalRows } from './journal-rows';
 
 interface JournalShape {
-  /** Source events of a lap, of which a record and a half each are made. */
+  /** Source events in a lap; each makes about one and a half records. */
   readonly lapEvents: number;
-  /** Of a turn of the sequencer. */
+  /** In a turn of the sequencer. */
   readonly batchEvents: number;
   readonly pace: Omit<PaceShape, 'secondsMin'>;
   readonly push: PushShape;

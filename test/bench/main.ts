@@ -1,8 +1,9 @@
 /**
- * `bun run bench [NAME…] [--json] [--quick] [--seconds N] [--kind KIND]… [--processor] [--rounds N]`: runs benches by name, all without one.
+ * `bun run bench [NAME…] [--json] [--quick] [--seconds N] [--kind KIND]… [--processor] [--rounds N]`: runs benches
+ * by name; without a name, all.
  *
- * Several benches run each in a process of its own, so that what the engine learned in one of them
- * does not show in the next.
+ * Several benches run in separate processes, so that the optimisations of the engine in one of them do not affect
+ * the next.
  */
 
 import { parseArgs } from 'node:util';

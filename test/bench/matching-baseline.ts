@@ -4,7 +4,7 @@ import { OrderBook, Side } from 'nodejs-order-book';
 
 import type { Flow } from './matching-flow';
 
-/** Order ids as it wants them, made before the clock runs. */
+/** Order ids in its format, made before the measurement. */
 export function baselineIds(flow: Flow): string[] {
   let placed = 0;
   return Array.from({ length: flow.count }, (_, i) =>
@@ -39,7 +39,7 @@ export function makeBaseline(): OrderBook {
   return new OrderBook();
 }
 
-/** Flat levels of a side, best first, as the venue gives them. */
+/** Flat levels of a side, best first, as the venue returns them. */
 export function baselineLevels(book: OrderBook): [bids: number[], asks: number[]] {
   const [asks, bids] = book.depth();
   const flat = (levels: [number, number][], sign: number): number[] =>

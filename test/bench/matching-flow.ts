@@ -1,14 +1,14 @@
 /**
- * The flows of commands that the matching bench runs: 45 % cancels, 55 % limits around a mid that
- * wanders, over a book of about 1,000 levels. There are two, since books differ in what they are slow at:
+ * The flows of commands that the matching bench runs: 45 % cancels, 55 % limit orders around a mid price that moves
+ * at random, over a book of about 1,000 levels. There are two, because books are slow at different things:
  *
- * - `thin`: 2,500 orders, prices uniform over 500 increments a side. Queues are short, levels come and
- *   go all the time, and one command in fifty touches the ten best.
- * - `deep`: 10,000 orders, log-uniform over 600 increments, as markets crowd at the top: a third of the
- *   limits falls within the ten best levels, where the queues are hundreds of orders long.
+ * - `thin`: 2,500 orders, prices uniform over 500 increments a side. Queues are short, levels appear and disappear
+ * all the time, and one command in fifty touches the ten best.
+ * - `deep`: 10,000 orders, log-uniform over 600 increments, because real orders cluster at the top: a third of the
+ * limit orders falls within the ten best levels, where the queues have hundreds of orders.
  *
- * While the book is above its size, two limits in eleven reach across the spread, which holds it there.
- * A cancel takes any live order. Equal seeds give equal commands.
+ * While the book is above its size, two limit orders in eleven cross the spread, which keeps the size constant. A
+ * cancel takes any resting order. Equal seeds give equal commands.
  */
 
 import { Prng } from '../../src/base/prng';
@@ -17,12 +17,12 @@ import type { VenueListener } from '../../src/market/venue/listener';
 import { Venue } from '../../src/market/venue/venue';
 import { BUY, GTC, LIMIT, type Side } from '../../src/market/venue/constants';
 
-/** What a flow is drawn from. */
+/** The parameters of a flow. */
 export interface FlowShape {
   readonly name: string;
-  /** Orders that rest, more or less; as many limits come first, untimed. */
+  /** About how many orders rest; equally many limit orders come first, untimed. */
   readonly orders: number;
-  /** How far from the mid a passive limit falls, in increments. */
+  /** How far from the mid a passive limit order is, in increments. */
   readonly away: (random: Prng) => number;
 }
 
@@ -38,7 +38,7 @@ export const DEEP: FlowShape = {
 };
 
 const MID_START = 6_183_763;
-/** How often the mid moves by one increment; faster, and the book would be eaten up. */
+/** How often the mid moves by one increment; a faster one would consume the book. */
 const MID_STEP_SHARE = 0.002;
 const CANCEL_SHARE = 0.45;
 const CROSSING_SHARE = 2 / 11;
@@ -59,7 +59,7 @@ export const BENCH_DEFINITION: VenueDefinition = {
 
 /** Commands in columns; a cancel has price 0 and names the order. */
 export interface Flow {
-  /** Commands that fill the book, at the beginning. */
+  /** How many commands at the beginning fill the book. */
   readonly prefill: number;
   readonly count: number;
   readonly side: Uint8Array;
@@ -116,7 +116,7 @@ function placeLimit(
   flow.side[i] = side;
   flow.price[i] = side === BUY ? mid - away : mid + away;
   flow.quantity[i] = random.int(1, 100);
-  // Buyers and sellers are different owners, since the baseline is run without self-trade prevention.
+  // Buyers and sellers are different owners, because the baseline has no self-trade prevention.
   flow.owner[i] = random.int(0, 499) * 2 + side;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the matching bench puts behind the venue: the messages of a server (trade, tick, bbo, book
- * deltas, and a snapshot whenever the book has moved by more than 5 %), gathered in batches.
+ * What the matching bench connects to the venue: the messages of a server (trade, tick, bbo, book deltas, and a
+ * snapshot whenever the book has changed by more than 5 %), collected in batches.
  */
 
 import type { Book, MarketEvent } from '../../protocol/messages';
@@ -13,7 +13,7 @@ import type { MarketOutput } from '../../src/market/output';
 
 const SNAPSHOT_SHARE = 0.05;
 
-/** Takes the events of a batch, and counts what went through. */
+/** Takes the events of a batch, and counts them. */
 class Batch implements MarketOutput {
   receiveTime = Nanos.fromSeconds(1_700_000_000, 0);
   events: MarketEvent[] = [];
@@ -75,7 +75,7 @@ export class MarketDataBench implements VenueListener {
     this.batch.end();
   }
 
-  /** The rule of when a snapshot is due at once (design § 5). */
+  /** The rule for when a snapshot is due at once (design § 5). */
   private follow(delta: Book): void {
     this.moved += movedQuantity(this.bids, delta.bids) + movedQuantity(this.asks, delta.asks);
     const view = this.data!.book.view()!;

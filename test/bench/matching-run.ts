@@ -1,4 +1,4 @@
-/** One command of a flow, given to a venue. */
+/** Gives one command of a flow to a venue. */
 
 import type { Venue } from '../../src/market/venue/venue';
 import { GTC, LIMIT, type Side } from '../../src/market/venue/constants';

@@ -1,7 +1,7 @@
 /**
- * The venue with market data at a steady pace, as a server runs it: whether collection of garbage ever
- * holds it up, and whether its memory stays flat. A pause happens where something is allocated, and so
- * it shows as a batch that took long.
+ * The venue with market data at a steady pace, as a server runs it: checks whether garbage collection ever delays
+ * it, and whether its memory stays constant. A pause occurs where something is allocated, so it appears as a batch
+ * that took long.
  */
 
 import { Venue } from '../../src/market/venue/venue';
@@ -14,7 +14,7 @@ const COMMANDS_PER_SECOND = 100_000;
 const BATCH = 100;
 const BATCH_MS = (BATCH * 1000) / COMMANDS_PER_SECOND;
 const FLOW_COMMANDS = 1_000_000;
-/** Share of the time after which memory should have found its level. */
+/** Share of the time after which memory should be constant. */
 const SETTLED = 0.5;
 const MIB = 1_048_576;
 
@@ -30,7 +30,7 @@ export async function runSteady(seconds: number): Promise<BenchResult[]> {
     const late = performance.now() - (start + batch * BATCH_MS);
     if (late < 0) await Bun.sleep(-late);
     if (at === flow.count) {
-      run = makeRun(); // the flow begins anew, and so must the book
+      run = makeRun(); // the flow begins again, so the book must too
       at = 0;
     }
     const from = performance.now();

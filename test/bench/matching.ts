@@ -1,10 +1,10 @@
 /**
- * Bench `matching`: commands per second of one venue, alone and with market data, against
- * nodejs-order-book on the same commands in the same run, and the time of a single command.
+ * Bench `matching`: commands per second of one venue, alone and with market data, compared with nodejs-order-book
+ * on the same commands in the same run, and the time of a single command.
  *
- * The flow is that of `matching-flow.ts`. Each case runs several times in turn with the others, and its
- * median counts, since the machine is noisy; the baseline runs twice, and its better run counts. At the end venue and baseline must hold the same levels:
- * they did the same work.
+ * The flow is that of `matching-flow.ts`. Each case alternates with the others several times, and its median
+ * counts, because the machine is noisy; the baseline runs twice, and its better run counts. At the end venue and
+ * baseline must hold the same levels, which proves that they did the same work.
  */
 
 import { assert } from '../../src/base/assert';
@@ -38,9 +38,9 @@ export interface MatchingOptions {
 
 const SEED = 1;
 const ROUNDS = 5;
-/** The baseline takes so long that it need not run in each round to show its pace. */
+/** The baseline takes so long that it does not run in each round. */
 const BASELINE_EVERY = 4;
-/** Commands that one turn of the loop takes, when market data is made. */
+/** Commands in one turn of the loop, when market data is made. */
 const BATCH = 100;
 const BASELINE = 'nodejs-order-book 10.1.1';
 
@@ -91,7 +91,7 @@ function latencyResults(shape: FlowShape, latencies: Float64Array): BenchResult[
   }));
 }
 
-/** A listener that only counts: what the book alone costs. */
+/** A listener that only counts, to measure the book alone. */
 class Counter implements VenueListener {
   trades = 0;
   levels = 0;
@@ -119,7 +119,7 @@ class Counter implements VenueListener {
 function timeBook(flow: Flow, rates: number[]): number[][] {
   const venue = new Venue(BENCH_DEFINITION, new Counter());
   runVenue(venue, flow, 0, flow.prefill);
-  Bun.gc(true); // what ran before is not this one's to collect
+  Bun.gc(true); // garbage of the previous case must not be collected in this one
   const start = Bun.nanoseconds();
   runVenue(venue, flow, flow.prefill, flow.count);
   rates.push(perSecond(flow, start));
@@ -167,7 +167,7 @@ function timeBaseline(flow: Flow, ids: string[], rates: number[]): number[][] {
   return baselineLevels(book);
 }
 
-/** The clock itself is in each figure: about 40 ns. */
+/** The cost of the clock is in each figure: about 40 ns. */
 function timeEach(flow: Flow): Float64Array {
   const latencies = new Float64Array(flow.count - flow.prefill);
   const venue = new Venue(BENCH_DEFINITION, new Counter());

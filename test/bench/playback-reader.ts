@@ -1,4 +1,4 @@
-/** Reader of the playback bench: one replay at a time, counted off the socket or through the SDK. */
+/** Reader of the playback bench: one replay at a time, counted on the socket or through the SDK. */
 
 import { SUBPROTOCOL_MSGPACK, FrameEncoder } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
@@ -24,7 +24,7 @@ async function play(job: PlaybackJob): Promise<void> {
   process.send!(await (job.reader === 'raw' ? raw(job) : sdk(job)));
 }
 
-/** A frame that ends with the answer of the start is the last. */
+/** The frame that ends with the answer to the start is the last. */
 function raw({ url, topics }: PlaybackJob): Promise<PlaybackDone> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}v1/stream`, [SUBPROTOCOL_MSGPACK]);
   socket.binaryType = 'arraybuffer';

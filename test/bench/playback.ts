@@ -1,9 +1,9 @@
 /**
- * The part of bench `replay` that plays a journal: how fast its messages are read into frames, beside a
- * bare read of the same rows; and how fast a reader in another process has them over a socket.
+ * The part of bench `replay` that reads a journal: how fast its messages are read into frames, compared with a bare
+ * read of the same rows; and how fast a reader in another process receives them over a socket.
  *
- * The reader counts messages by the headers of their frames, so that its own decoding is not in it; what
- * the SDK makes of them is a case of its own.
+ * The reader counts messages by the headers of their frames, so that its own decoding is not measured; the SDK,
+ * which decodes them, is a separate case.
  */
 
 import { Database } from 'bun:sqlite';
@@ -95,13 +95,16 @@ function inProcess(path: string, topics: readonly string[], rounds: number): Ben
   return compared(result, 'bare read of the same rows', median(bare));
 }
 
-/** A question to a connection of its own. */
+/** A request on its own connection. */
 interface Asked {
   ask(this: void): void;
   close(this: void): void;
 }
 
-/** What the proofs of blocks cost: a first read of a connection beside one whose proofs are known, in CPU time. */
+/**
+ * What the proofs of blocks cost: the first read of a connection compared with one whose proofs are known, in CPU
+ * time.
+ */
 function proofResults(path: string, rounds: number): BenchResult[] {
   const toSeq = newestSeq(path);
   const symbol = SYMBOLS[0]!;

@@ -1,9 +1,9 @@
-/** Processes: servers, sources and readers of the benches, each a process of its own. */
+/** Processes: servers, sources and readers of the benches, each in its own process. */
 
 import type { Subprocess } from 'bun';
 import { readFileSync } from 'node:fs';
 
-/** Of /proc/PID/stat: Linux counts processor time in hundredths of a second. */
+/** The unit in /proc/PID/stat: Linux counts processor time in hundredths of a second. */
 const CPU_TICK_US = 10_000;
 
 export interface Target {
@@ -11,7 +11,7 @@ export interface Target {
   readonly process: Subprocess;
 }
 
-/** Starts a server, whose first line names its address. */
+/** Starts a server, and reads its address from its first line. */
 export async function startServerProcess(
   args: readonly string[],
   running: Subprocess[],
@@ -31,7 +31,7 @@ export async function startServerProcess(
   throw new Error(`${args.join(' ')} ended without an address`);
 }
 
-/** Starts a process that does jobs, one at a time: each is sent to it, and answered. */
+/** Starts a process that does one job at a time: each is sent to it, and answered. */
 export function startWorkerProcess<Job, Done>(
   path: string,
   running: Subprocess[],
@@ -59,19 +59,19 @@ export async function endAll(running: readonly Subprocess[]): Promise<void> {
   await Promise.all(running.map((process) => process.exited));
 }
 
-/** Processor time of a process so far, user and system; 0 where the system does not tell. */
+/** Processor time of a process so far, user and system; 0 where the system does not report it. */
 export function cpuUs(pid: number): number {
   return cpuOf(`/proc/${pid}/stat`);
 }
 
-/** The same of the thread that it began with, in which its event loop runs. */
+/** The same for its first thread, which runs its event loop. */
 export function loopUs(pid: number): number {
   return cpuOf(`/proc/${pid}/task/${pid}/stat`);
 }
 
 function cpuOf(path: string): number {
   if (process.platform !== 'linux') return 0;
-  // The name of the program comes before, in parentheses, and may hold spaces.
+  // The name of the program comes before, in parentheses, and may contain spaces.
   const fields = readFileSync(path, 'latin1').split(') ')[1]!.split(' ');
   return (Number(fields[11]) + Number(fields[12])) * CPU_TICK_US;
 }

@@ -1,8 +1,8 @@
 /**
- * The bare server of the bench `push`: gets the frames of the source as the real one does, and for each
- * publishes what a real one makes of it: the same frames on the same topics, made beforehand, with
- * nothing but the time of arrival put in. So it has the sockets, the waking up, the bytes and the native
- * publishes in common with a real server, and decodes, orders, applies, journals and encodes nothing.
+ * The bare server of the bench `push`: receives the frames of the source as the real one does, and for each
+ * publishes what a real one makes of it: the same frames on the same topics, made beforehand, into which only the
+ * time of arrival is written. So it shares the sockets, the wake-ups, the bytes and the native publishes with a
+ * real server, but does not decode, sequence, apply, journal or encode.
  */
 
 import type { ServerWebSocket } from 'bun';
@@ -18,7 +18,7 @@ import { openMarket, settings } from './generated-market';
 import { burstsOf, symbolsOf, type BurstShape } from './push-bursts';
 
 export interface BareShape extends BurstShape {
-  /** All that somebody reads. */
+  /** All topics that have a reader. */
   readonly topics: readonly string[];
 }
 
@@ -26,16 +26,16 @@ interface Publish {
   readonly topic: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView;
-  /** Where the time of arrival goes, once for each message. */
+  /** Offsets at which the time of arrival is written, one for each message. */
   readonly places: readonly number[];
 }
 
 interface Client {
-  /** Of a source: its next burst. A reader stays at 0. */
+  /** For a source: its next burst. For a reader it stays 0. */
   burst: number;
 }
 
-/** A time that no event has: it marks the places. */
+/** A time that no event has: it marks the offsets. */
 const MARK = Nanos.fromBigInt(0x1234_5678_9abc_def1n);
 
 const shape = JSON.parse(process.argv[2]!) as BareShape;

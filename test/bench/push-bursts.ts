@@ -1,7 +1,6 @@
 /**
- * Bursts: what the source of the push cases sends, frame by frame. It is the same wherever it is made,
- * but for the times of the events, so that a server of bare publishes can know beforehand what a real
- * one makes of each.
+ * Bursts: what the source of the push cases sends, frame by frame. It is always the same except for the times of
+ * the events, so that a bare server can prepare what a real one makes of each.
  */
 
 import type { SourceEvent } from '../../protocol/messages';
@@ -10,21 +9,21 @@ import { generateMarket } from './generated-market';
 import { SYMBOLS } from './journal-rows';
 
 export interface BurstShape {
-  /** Of one frame. */
+  /** In one frame. */
   readonly events: number;
-  /** Of all jobs for a server. */
+  /** In all jobs for a server together. */
   readonly eventsMax: number;
-  /** By default the five of the journal's rows. */
+  /** By default the five of the journal rows. */
   readonly symbols?: readonly string[];
   readonly tradeShare?: number;
 }
 
-/** Each has a burst of its own before the others. */
+/** The symbols; each has a burst of its own before the others. */
 export function symbolsOf({ symbols = SYMBOLS }: BurstShape): readonly string[] {
   return symbols;
 }
 
-/** Definition and snapshot of each instrument, then so many events a burst. */
+/** Definition and snapshot of each instrument, then a number of events in each burst. */
 export function burstsOf(shape: BurstShape): SourceEvent[][] {
   const { events, eventsMax, tradeShare = 0.25 } = shape;
   const symbols = symbolsOf(shape);

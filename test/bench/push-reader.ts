@@ -1,7 +1,7 @@
 /**
- * The readers of the push cases: a process with sockets, each on topics of a server. Latency is from the
- * time that the server stamped on what they received to when the frame was read here, its decoding
- * included; both are wall time carried on by the monotonic clock.
+ * The readers of the push cases: a process with sockets, each on topics of a server. Latency is measured from the
+ * time that the server wrote into the message on receipt to the time when the frame was read here, including its
+ * decoding; both are wall time, advanced by the monotonic clock.
  */
 
 import { decodeFrame, isFault } from '../../protocol/codec';
@@ -12,11 +12,11 @@ export type ReaderDone = Figures;
 
 export type ReaderJob = { readonly url: string } & (
   | { readonly act: 'open'; readonly sockets: number }
-  /** Each of the sockets is to be on a list of topics. */
+  /** The list of topics for each socket. */
   | { readonly act: 'subscribe'; readonly topics: readonly (readonly string[])[] }
-  /** Begins a measurement, or gives the figures of all of them together. */
+  /** Begins a measurement, or returns the figures of all together. */
   | { readonly act: 'begin' | 'sum' }
-  /** Ends it; of what is expected, one message at least, waits a while for what is late. */
+  /** Ends it; waits a while for late messages, of which at least one is expected. */
   | { readonly act: 'end'; readonly expected?: number }
 );
 
@@ -30,10 +30,10 @@ function wallMs(): number {
 /** The sockets of one server. */
 class Reading {
   readonly sockets: QuickSocket[] = [];
-  /** Of welcomes and acknowledgements. */
+  /** Received welcomes and acknowledgements. */
   answers = 0;
   isOn = false;
-  /** What was sent before does not count. */
+  /** What was sent before this time does not count. */
   private sinceMs = 0;
   readonly samples = new Samples();
   readonly all = new Samples();
@@ -42,7 +42,7 @@ class Reading {
     const before = this.answers;
     for (let i = 1; i <= sockets; i++) {
       this.sockets.push(await QuickSocket.open(url, (payload) => this.take(payload)));
-      // Some at a time, so that none finds the server's queue of new connections full.
+      // A few at a time, so that they do not fill the server's queue of new connections.
       if (i % OPENING_MAX === 0 || i === sockets) await this.answered(before + i);
     }
   }

@@ -1,8 +1,8 @@
 /**
- * The server of the push cases: a real one, on a directory and with a durability; `off` is one whose
- * journal is thrown away. Anybody may publish to it, and trade; or, where it is given keys, who shows one of
- * them. Further settings may be given, as JSON. What it stamps as received at is when the frame of the source
- * was handed over, before its decoding.
+ * The server of the push cases: a real one, on a directory and with a durability; with `off` its journal is
+ * discarded. Anybody may publish to it and trade; if it is given keys, only their holders may. Further settings may
+ * be given, as JSON. The receive time that it writes into messages is when the frame of the source was handed over,
+ * before decoding.
  */
 
 import { mkdirSync } from 'node:fs';
@@ -17,7 +17,7 @@ import { writeTestKeys, type TestKey } from '../support/tapedeck-process';
 import { createDiscardingWriter } from './discarding-writer';
 import { settings } from './generated-market';
 
-/** While a frame is handled, the time of its arrival. */
+/** While a frame is handled, returns the time of its arrival. */
 class ArrivalClock extends SystemClock {
   arrival: Nanos | undefined;
 

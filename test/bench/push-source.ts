@@ -1,7 +1,7 @@
 /**
- * The source of the push cases: a process that publishes a generated market to servers, evenly paced.
- * What it sends is encoded beforehand, so that it takes little of the machine. Each server gets the
- * same market from its beginning; a job goes on where the one before on that server has ended.
+ * The source of the push cases: a process that publishes a generated market to servers, evenly paced. What it sends
+ * is encoded beforehand, so that it costs little. Each server gets the same market from its beginning; a job
+ * continues where the previous one on that server ended.
  */
 
 import { decodeFrame, FrameEncoder, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
@@ -11,13 +11,13 @@ export interface SourceJob extends BurstShape {
   readonly url: string;
   readonly eventsPerSecond: number;
   readonly durationMs: number;
-  /** Of a key that may publish, where not anybody may. */
+  /** A key that may publish, for servers that need one. */
   readonly key?: string;
 }
 
 export interface SourceDone {
   readonly events: number;
-  /** The longest that a frame was sent behind its time. */
+  /** The longest delay of a frame behind its schedule. */
   readonly lateMs: number;
 }
 

@@ -1,9 +1,9 @@
 /**
- * Bench `push`: from the arrival of an event in a server to its receipt in the process of the readers,
- * on loopback: 100 sessions, each on 10 of 50 topics, the journal on, in bursts of a millisecond. Beside
- * it a bare loop of native publishes: see push-bare.ts for what the two have in common. Source, server,
- * bare server and readers are a process each; the servers take turns, on one source and one set of
- * readers, a second or two each, and the round whose ratio is the median counts.
+ * Bench `push`: from the arrival of an event in a server to its receipt in the process of the readers, on loopback:
+ * 100 sessions, each on 10 of 50 topics, the journal on, in bursts of a millisecond. It is compared with a bare
+ * loop of native publishes: see push-bare.ts for what the two have in common. Source, server, bare server and
+ * readers are separate processes; the servers alternate every second or two, with one source and one set of
+ * readers, and the round with the median ratio counts.
  */
 
 import type { Subprocess } from 'bun';
@@ -20,7 +20,7 @@ import { spread } from './spread';
 
 const BURST_MS = 1;
 const SESSIONS = 100;
-/** What is under way comes in. */
+/** What is in flight arrives. */
 const SETTLE_MS = 50;
 
 /** What is sent, and which 50 topics of it are read. */
@@ -48,7 +48,7 @@ interface Shape {
   readonly roundMs: number;
   /** Before each round, not measured. */
   readonly warmUpMs: number;
-  /** Before the first one: a server that has just begun is busy compiling itself. */
+  /** Before the first one: a server that has just started is still compiling its code. */
   readonly runInMs: number;
 }
 
@@ -65,7 +65,7 @@ const RATES = [1_000, 10_000] as const;
 
 /** One server's part of a round. */
 interface Turn extends ReaderDone {
-  /** Of the server, an event; 0 where the system does not tell. */
+  /** Of the server, for each event; 0 where the system does not report it. */
   readonly cpuUs: number;
   readonly lateMs: number;
 }
@@ -169,7 +169,7 @@ function report(name: string, rounds: readonly Round[]): BenchResult[] {
     };
     results.push(compared(result, 'bare native publishes', theirs));
   }
-  // How far the machine was from even bursts; without it the others cannot be judged.
+  // How much the bursts deviated from the schedule; without it the other figures cannot be judged.
   const lateMs = median(rounds.map(({ server }) => server.lateMs));
   results.push({
     bench: 'push',

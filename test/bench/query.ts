@@ -1,15 +1,15 @@
 /**
- * Benches `tick-query` and `book-query`: how long each tier takes inside the process, as REST asks
- * it: look the instrument up, then ask for its tick or its ten levels.
+ * Benches `tick-query` and `book-query`: how long each tier takes inside the process for a REST query: look the
+ * instrument up, then ask for its tick or its ten levels.
  *
- * 64 instruments are asked in random order. `L1` finds an answer that is kept. `L2` finds it over, and
- * the tick in the memtable; `live` finds neither, and asks the live instrument; both keep their answer.
- * `L3` is what the chain leaves out, at its cheapest: the record of the newest tick (or of the newest
- * whole book, which may be behind) by its place, with a prepared statement on the journal's file.
- * `single` times each query by itself, so the clock (its own percentile stands as baseline) and every
- * interruption by the system are in the figure: that is the figure to hold against a bar. `of 16` is
- * the mean of 16 queries in a row, in which the clock hardly shows, but neither does a single slow
- * query; for L3 that of the live market stands as baseline.
+ * 64 instruments are queried in random order. `L1` finds an answer that is kept. `L2` finds that answer expired,
+ * and the tick in the memtable; `live` finds neither, and asks the live instrument; both keep their answer. `L3` is
+ * the part that the chain leaves out, at its cheapest: the record of the newest tick (or of the newest whole book,
+ * which may be older) by its seq, with a prepared statement on the file of the journal.
+ * `single` times each query by itself, so the clock (whose own percentile is the baseline) and every interruption
+ * by the system are in the figure: that is the figure to compare with a limit. `of 16` is the mean of 16
+ * consecutive queries, in which the clock hardly counts, but a single slow query does not appear either; for L3 the
+ * baseline is that of the live market.
  */
 
 import { Database } from 'bun:sqlite';
@@ -36,19 +36,19 @@ const SUBMISSION = 100;
 const BATCH = 16;
 const WARM_UPS = 3;
 const PERCENTS = [50, 99, 99.9];
-/** The disk is asked so much less often, that its part does not take minutes. */
+/** The disk is queried much less often, so that its part does not take minutes. */
 const L3_SHARE = 0.05;
 
 type What = 'tick' | 'book';
 
-/** Asks for the instrument of this symbol. */
+/** Queries the instrument with this symbol. */
 type Ask = (symbol: string) => void;
 
-/** A market that was recorded: in memory, in the memtable and on disk. */
+/** A recorded market: in memory, in the memtable and on disk. */
 interface Recorded {
   readonly market: Market;
   readonly memtable: Memtable;
-  /** Place of the newest tick, and of the newest whole book, of each symbol. */
+  /** The seq of the newest tick, and of the newest whole book, of each symbol. */
   readonly places: Readonly<Record<What, ReadonlyMap<string, number>>>;
 }
 
@@ -82,7 +82,7 @@ function runQueries(
   const tiersOf = (changes: Partial<TierOptions>, held: Memtable): Tiers =>
     new Tiers({ ...settings().cache, ...changes }, clock, held);
   const none = new Memtable({ eventsMax: 1, tradesMax: 1 });
-  // A life that is over before it begins: every query finds its answer expired.
+  // Answers expire at once: every query finds its answer expired.
   const tiers = {
     L1: tiersOf({}, memtable),
     L2: tiersOf({ ttlMs: -1 }, memtable),
@@ -107,7 +107,7 @@ function runQueries(
   return [...results, ...l3.map((result) => besideLive(result, results))];
 }
 
-/** Each case was answered by the tier that it names. */
+/** Checks that each case was answered by the tier that it names. */
 function checkTiers(tiers: Readonly<Record<'L1' | 'L2' | 'live', Tiers>>, what: What): void {
   const { l1, l2, live } = tiers.L1.counters;
   assert(l1[what].hits > l2.tick.hits + live[what].hits, 'L1 gave the answers of its case');
@@ -118,7 +118,7 @@ function checkTiers(tiers: Readonly<Record<'L1' | 'L2' | 'live', Tiers>>, what: 
   assert(tiers.live.counters.l2.tick.hits === 0, 'L2 gave none of the live market');
 }
 
-/** With the same case of the live market as baseline, where it has none yet. */
+/** Uses the same case of the live market as baseline, where there is none yet. */
 function besideLive(result: BenchResult, results: readonly BenchResult[]): BenchResult {
   if (result.baseline !== undefined) return result;
   const live = results.find((r) => r.case === result.case.replace('L3', 'live'))!;
@@ -149,7 +149,7 @@ function recordMarket(directory: string, symbols: readonly string[], events: num
   return { market: recorder.market, memtable, places };
 }
 
-/** A record by its place, from a connection that only reads. All that is known here of the schema. */
+/** Reads a record by its seq, on a read-only connection. Nothing else here depends on the schema. */
 function openNewest(directory: string): {
   read(seq: number, symbol: string): BatchEvent | undefined;
   close(): void;

@@ -1,4 +1,4 @@
-/** A WebSocket by hand that takes everything at once and answers pings, and costs little. */
+/** A hand-written WebSocket that reads everything at once, answers pings, and costs little. */
 
 import type { Socket } from 'bun';
 
@@ -12,7 +12,7 @@ export class QuickSocket {
   private readonly take: (payload: Uint8Array) => void;
   private readonly ended: () => void;
   private isUpgraded = false;
-  /** A frame that has not come to its end. */
+  /** The bytes of a frame that is not complete yet. */
   private rest = NOTHING;
 
   private constructor(
@@ -26,7 +26,7 @@ export class QuickSocket {
   }
 
   /**
-   * @param take is handed each binary frame, whose bytes are good until it returns
+   * @param take gets each binary frame, whose bytes are valid until it returns
    * @param ended called when the connection is closed
    */
   static async open(

@@ -1,6 +1,6 @@
 /**
- * Readiness: from the start of a server's process to the first 200 of its `/readyz`, which is asked for
- * every millisecond over a connection of its own, so that no client library is measured along.
+ * Readiness: from the start of the process of a server to the first 200 of its `/readyz`, which is requested every
+ * millisecond over a new connection without a client library.
  */
 
 import { connect } from 'node:net';
@@ -15,7 +15,7 @@ export interface ReadyServer {
   kill(): Promise<void>;
 }
 
-/** @param command what starts it, to which `--port N` is added */
+/** @param command starts the server; `--port N` is appended */
 export async function startUntilReady(command: readonly string[]): Promise<ReadyServer> {
   const port = freePort();
   const start = performance.now();

@@ -1,5 +1,5 @@
 /**
- * Children of the bench `recovery`, each to be killed or to end by itself:
+ * Children of the bench `recovery`; each is killed or ends by itself:
  *
  *     build DIR RECORDS LAP   a journal of so many records, closed in order; LAP source events repeat
  *     grow DIR RECORDS LAP    so many records more without a checkpoint; then it waits to be killed
@@ -22,10 +22,10 @@ import { generateMarket, settings } from './generated-market';
 import { SYMBOLS } from './journal-rows';
 
 const SUBMISSION = 10;
-/** Source events of a turn. */
+/** Source events in a turn. */
 const BATCH = 1000;
 const START = Nanos.fromSeconds(1_723_161_253, 0);
-/** What is given to the writer before it is waited for. */
+/** How much is given to the writer before waiting for it. */
 const WAITING_BYTES_MAX = 8 * 1_024 * 1_024;
 const PAGE = 1024;
 
@@ -41,7 +41,7 @@ function tell(done: RecoveryDone): void {
 
 async function write(directory: string, records: number, lap: number, isWhole: boolean) {
   const source = generateMarket({ symbols: SYMBOLS, events: lap, seed: 9, start: START });
-  // Without numbers of the source, so that it may say the same again.
+  // Without the numbers of the source, so that it may send the same again.
   const events = source.map((event) => (event.type === 'instrument' ? event : unnumbered(event)));
   const journalSettings = { directory, ...(isWhole ? {} : { checkpointEveryEvents: 100_000_000 }) };
   const recorder = openSound({ journal: journalSettings });
@@ -82,7 +82,7 @@ function open(directory: string): void {
   const start = performance.now();
   const recorder = openSound({ journal: { directory } });
   tell({ ms: performance.now() - start, records: recorder.sequencer.lastSeq });
-  process.kill(process.pid, 'SIGKILL'); // leaves the journal as it found it
+  process.kill(process.pid, 'SIGKILL'); // leaves the journal as it was
 }
 
 function read(directory: string): void {

@@ -1,8 +1,8 @@
 /**
- * Bench `recovery`: how long a server takes to be ready, by the records of its journal and how many of
- * them stand behind the newest checkpoint; after an orderly end there are none. The others are journals
- * of processes that were killed. `ready` is from the start of the process to the first 200 of `/readyz`,
- * against that of a server with nothing to recover; `recovery` is the part that depends on the journal.
+ * Bench `recovery`: how long a server takes until it is ready, by the records of its journal and how many of them
+ * are after the newest checkpoint; after an orderly end there are none. The other journals are those of processes
+ * that were killed. `ready` is from the start of the process to the first 200 of `/readyz`, compared with a server
+ * that has nothing to recover; `recovery` is the part that depends on the journal.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,7 +20,10 @@ const BARE = 'reading the same rows bare';
 
 interface Shape {
   readonly records: readonly number[];
-  /** With the default a checkpoint comes after 200,000 events; the last is as near as is safe. */
+  /**
+   * With the default settings a checkpoint is made after 200,000 events; the last case is as close to that as is
+   * safe.
+   */
   readonly tails: readonly number[];
   readonly rounds: number;
   /** Source events that the journal repeats. */
@@ -104,7 +107,7 @@ async function timeToReady(data: string): Promise<number> {
   return server.readyMs;
 }
 
-/** Runs a child until it tells its result; one that would go on is killed. */
+/** Runs a child until it reports its result; one that does not end by itself is killed. */
 async function child(...args: readonly string[]): Promise<RecoveryDone> {
   const running = Bun.spawn([process.execPath, CHILD, ...args], {
     stdin: 'ignore',

@@ -1,11 +1,11 @@
 /**
- * Bench `replay`: a recording at full speed through the whole way, and what each stage of it costs; and
- * then the other way, out of the journal (playback.ts).
+ * Bench `replay`: a recording at full speed through all stages, and what each stage costs; then reading the journal
+ * (playback.ts).
  *
- * The recording is 346 s of a real market where that is at hand, else a generated tape. An event is
- * one that the source sent (a trade of it makes two of ours), so the costs of the stages add up. The
- * stages run one after the other over all events, each on what the one before has left; batches are
- * those of `tapedeck replay`. Broadcast ends at the native topic: the socket is not in it.
+ * The recording is 346 s of a real market where that is available, otherwise a generated tape. An event is one that
+ * the source sent (a trade of it makes two of ours), so the costs of the stages add up. The stages run one after
+ * the other over all events, each on the output of the previous one; batches are those of `tapedeck replay`.
+ * Broadcast ends at the native topic: the socket is not included.
  */
 
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -95,7 +95,7 @@ function writeTape(directory: string, events: number): string {
   return path;
 }
 
-/** Reads, orders, journals and broadcasts to nobody, piece by piece. @returns events per second */
+/** Reads, sequences, journals and broadcasts to no reader, piece by piece. @returns events per second */
 async function runWhole(path: string, directory: string): Promise<number> {
   const clock = new SystemClock();
   const broadcaster = openBroadcaster(clock);
@@ -121,7 +121,7 @@ async function runWhole(path: string, directory: string): Promise<number> {
   return events / seconds;
 }
 
-/** Microseconds per event of each of `STAGES`. */
+/** Microseconds per event for each of `STAGES`. */
 async function runStages(path: string, directory: string): Promise<number[]> {
   const clock = new SystemClock();
   const nanos: number[] = [];
@@ -194,7 +194,7 @@ function openBroadcaster(clock: SystemClock): Broadcaster {
   );
 }
 
-/** Somebody who follows every channel of every instrument. */
+/** Subscribes to every channel of every instrument. */
 function subscribe(broadcaster: Broadcaster): void {
   const session = new Session(
     'reader',

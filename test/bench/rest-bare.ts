@@ -1,6 +1,6 @@
 /**
- * The baseline of the bench `rest`: a bare `Bun.serve` with the same paths, which answers with the
- * bodies and headers that it fetched once from the server whose address it is given.
+ * The baseline of the bench `rest`: a bare `Bun.serve` with the same paths, which answers with the bodies and
+ * headers that it fetched once from the server at the given address.
  */
 
 import { serve } from 'bun';

@@ -1,7 +1,7 @@
 /**
- * The load of the bench `rest`: a process of its own that asks one route over keep-alive connections,
- * one request at a time on each, and counts the answers. Raw sockets, since an HTTP client costs more
- * than the server that is to be measured. Its parent gives the jobs and gets the counts.
+ * The load of the bench `rest`: a separate process that requests one route over keep-alive connections, one request
+ * at a time on each, and counts the answers. It uses raw sockets, because an HTTP client costs more than the server
+ * that is to be measured. Its parent sends jobs and receives the counts.
  */
 
 import type { Socket } from 'bun';
@@ -22,7 +22,7 @@ export interface LoadDone {
 const CARRIAGE_RETURN = 13;
 const LENGTH_HEADER = 'content-length: ';
 
-/** Counts the answers of one server, whose headers stand in the same order every time. */
+/** Counts the answers of one server, whose headers are in the same order every time. */
 class Load {
   requests = 0;
   private stopping = false;
@@ -52,7 +52,7 @@ class Load {
     await Bun.sleep(durationMs);
     const done = { requests: this.requests, elapsedMs: performance.now() - startMs };
     this.stopping = true;
-    await Bun.sleep(10); // what is under way comes in, and does not disturb the next job
+    await Bun.sleep(10); // what is in flight arrives, and does not disturb the next job
     for (const socket of sockets) socket.end();
     return done;
   }
@@ -66,7 +66,7 @@ class Load {
     if (!this.stopping) socket.write(this.request);
   }
 
-  /** Bytes of the answer that begins here, head and body. */
+  /** The length of the answer that begins here, head and body. */
   private lengthOf(bytes: Buffer): number {
     if (this.lengthAt < 0) {
       const head = bytes.toString('latin1');

@@ -1,9 +1,9 @@
 /**
- * Bench `rest`: requests per second of a real server process, against a bare `Bun.serve` that returns
- * the same body with the same headers, in rounds that take turns. The load comes from a third process.
+ * Bench `rest`: requests per second of a real server process, compared with a bare `Bun.serve` that returns the
+ * same body with the same headers, in alternating rounds. The load comes from a third process.
  *
- * Where there are two processors the load may be the limit of both. So the processor time that each
- * server spends on a request stands beside it, which shows the difference in full (Linux only).
+ * With two processors the load may be the limit of both. So the processor time that each server spends on a request
+ * is printed too, which shows the whole difference (Linux only).
  */
 
 import type { Subprocess } from 'bun';

@@ -1,4 +1,4 @@
-/** Of bench `ring`: how long a tick takes to the other process, by three ways. */
+/** Part of bench `ring`: how long a tick takes to the other process, by three transports. */
 
 import type { Socket, Subprocess } from 'bun';
 import { writeFileSync } from 'node:fs';
@@ -20,11 +20,11 @@ import {
 import type { RingPeerJob } from './ring-peer';
 import { startPeer, type AskPeer } from './ring-peers';
 
-/** A way of one tick there and back: sends, and waits for the answer. */
+/** Sends one tick by a transport, and waits for it to come back. */
 type RoundTrip = (n: number) => void | Promise<void>;
 interface Way {
   readonly name: 'ring' | 'iceoryx2' | 'bare word' | 'Unix socket';
-  /** What the peer is to do meanwhile. */
+  /** What the peer does meanwhile. */
   readonly echo: RingPeerJob | null;
   readonly trip: RoundTrip;
   close?(): void;
@@ -32,7 +32,7 @@ interface Way {
 
 const BASELINE = 'Unix socket';
 const PACE_NANOS = 100_000;
-/** Of one way in one round. */
+/** Of one transport in one round. */
 const ROUND_MS = 400;
 const TRIPS_MIN = 20;
 const TRIPS_MAX = 500_000;
@@ -72,8 +72,8 @@ export async function latency(
 }
 
 /**
- * Half of the time there and back, of each trip; ascending. A round ends by the clock: where others
- * want the processors too, a trip takes as long as the system keeps one of the two waiting.
+ * Half of the round-trip time of each trip; ascending. A round ends by the clock: where other processes want the
+ * processors too, a trip takes as long as the system keeps one of the two waiting.
  */
 async function trips(trip: RoundTrip, millis: number, paceNanos: number): Promise<Float64Array> {
   const nanos = new Float64Array(TRIPS_MAX);

@@ -1,4 +1,4 @@
-/** Lines of bench `ring`: the ways by which a tick gets from one process to another. */
+/** Lines of bench `ring`: the transports by which a tick gets from one process to another. */
 
 import { ptr } from 'bun:ffi';
 
@@ -26,7 +26,7 @@ export const DEFINITION: Instrument = {
 /** The price that ends a round. */
 export const LAST = 1e9;
 
-/** Two words of a file, far from each other: what two processors need at least to tell each other. */
+/** Two addresses in a file, far from each other: the least that two processors need to signal each other. */
 export const WORD = { to: 0, back: 1_024 } as const;
 export const WORDS_BYTES = 8_192;
 
@@ -34,7 +34,7 @@ export function wordsOfFile(path: string): Int32Array {
   return new Int32Array(Bun.mmap(path, { shared: true }).buffer);
 }
 
-/** A tick whose price is what is to be told. */
+/** A tick whose price carries the number to send. */
 export function tickOfBench(last: number, seq = 2): Tick {
   return {
     type: 'tick',
@@ -52,10 +52,10 @@ export function tickOfBench(last: number, seq = 2): Tick {
   };
 }
 
-/** A ring on which one tick after the other is sent, as a server does with little load. */
+/** A ring on which one tick is sent at a time, as a server does under little load. */
 export class RingLine {
   private readonly publisher: RingPublisher;
-  // To make a tick is not what is measured.
+  // Making a tick is not part of the measurement.
   private readonly tick = tickOfBench(0);
   private readonly batch = { lastSeq: 2, events: [this.tick] };
 
@@ -76,7 +76,7 @@ export class RingLine {
   }
 }
 
-/** Whether there is a library to call. */
+/** Whether the iceoryx2 library is available. */
 export function hasIceoryx2(): boolean {
   const library = loadIceoryx2('');
   if ('reason' in library) return false;
@@ -114,7 +114,7 @@ export function openTicks(service: string): Ticks {
   const name = new TextEncoder().encode(service);
   const from = symbols.tapedeck_iceoryx2_subscribe(ptr(name), name.length, ptr(error), 512);
   if (from === null) throw new Error(errorText(error));
-  const words = new Float64Array(new ArrayBuffer(128)); // a small array of its own may move
+  const words = new Float64Array(new ArrayBuffer(128)); // a small array may be moved by the collector
   const into = ptr(words);
   return {
     receive: () => symbols.tapedeck_iceoryx2_receive(from, into) === 1,

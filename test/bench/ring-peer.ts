@@ -1,6 +1,6 @@
 /**
- * The other process of bench `ring`: sends each record back, by the way that it came, or reads as many
- * as it can. It is told what to do by messages, one job after the other.
+ * The other process of bench `ring`: sends each record back by the transport that brought it, or reads as many as
+ * it can. It receives jobs as messages, one after the other.
  */
 
 import { rmSync } from 'node:fs';
@@ -15,15 +15,15 @@ export type RingPeerJob =
   /** The same with iceoryx2 services; `opened` when the parent can subscribe. */
   | { readonly act: 'publish' | 'subscribe'; readonly to: string; readonly back: string }
   | { readonly act: 'echo'; readonly way: 'ring' | 'iceoryx2' }
-  /** The same with one word of a file. */
+  /** The same with one address in a file. */
   | { readonly act: 'echo-word'; readonly path: string }
-  /** Listens on a Unix socket, and sends back what comes, or counts it. */
+  /** Listens on a Unix socket, and sends back or counts what arrives. */
   | { readonly act: 'listen'; readonly path: string; readonly echo: boolean }
   /** Opens a ring; `read` then reads it to its end. */
   | { readonly act: 'attach'; readonly path: string }
   | { readonly act: 'read' }
   | { readonly act: 'count' }
-  /** Leaves nothing behind. */
+  /** Removes everything. */
   | { readonly act: 'close' };
 
 export interface RingPeerDone {
@@ -32,7 +32,7 @@ export interface RingPeerDone {
 }
 
 const NOTHING: RingPeerDone = { perSecond: 0 };
-/** Between two looks at the clock while nothing comes. */
+/** How often it checks the clock while nothing arrives. */
 const IDLE_MS = 1;
 
 class Peer {
@@ -118,7 +118,7 @@ class Peer {
     });
   }
 
-  /** Reads to the end, polling; the rate is that of the time in which records came. */
+  /** Reads to the end, polling; the rate is that of the time in which records arrived. */
   private async read(reader: RingReader): Promise<RingPeerDone> {
     while (reader.poll() === 'empty') await Bun.sleep(IDLE_MS);
     const start = Bun.nanoseconds();
@@ -134,7 +134,7 @@ class Peer {
 
 function echoWord(path: string): void {
   const words = wordsOfFile(path);
-  let last = Atomics.load(words, WORD.back); // the next one may be there already
+  let last = Atomics.load(words, WORD.back); // the next one may have arrived already
   do {
     while (Atomics.load(words, WORD.to) === last);
     last = Atomics.load(words, WORD.to);

@@ -1,4 +1,4 @@
-/** Of bench `ring`: records a second to readers, and what a record costs the thread that publishes. */
+/** Part of bench `ring`: records a second to readers, and what a record costs the publishing thread. */
 
 import type { Subprocess } from 'bun';
 import { join } from 'node:path';
@@ -51,7 +51,7 @@ export async function throughput(
       const ring = openRing(path);
       await Promise.all(peers.map((ask) => ask({ act: 'attach', path })));
       const reading = peers.map((ask) => ask({ act: 'read' }));
-      await Bun.sleep(quick ? 10 : 50); // until they look
+      await Bun.sleep(quick ? 10 : 50); // until they poll
       writeFor(ring, millis);
       ring.close();
       const done = await Promise.all(reading);
@@ -76,7 +76,7 @@ function writeFor(ring: RingPublisher, millis: number): void {
   while (Bun.nanoseconds() < end) for (const batch of batches) ring.accept(batch);
 }
 
-/** The same bytes through a Unix socket of Bun, as fast as it takes them. */
+/** The same bytes through a Unix socket of Bun, as fast as it accepts them. */
 async function socketRate(
   ask: ReturnType<typeof startPeer>,
   path: string,
@@ -96,7 +96,7 @@ async function socketRate(
   return (await ask({ act: 'count' })).perSecond;
 }
 
-/** Nanoseconds a record, by how many events there are in a batch; against bare stores of as many bytes. */
+/** Nanoseconds a record, by the number of events in a batch; compared with bare stores of the same bytes. */
 export function publishingCosts(options: BenchOptions, directory: string): BenchResult[] {
   const start = Nanos.fromSeconds(1_723_161_253, 937_085_768);
   const source = generateMarket({ symbols: SYMBOLS, events: 4_000, seed: 1, start });

@@ -1,14 +1,13 @@
 /**
- * Bench `ring`: what it costs to tell another process on this machine.
+ * Bench `ring`: what it costs to send to another process on this machine.
  *
- * - One way: a tick goes to the other process and comes back; half of that time, by the clock of one
- *   process alone. Both poll. `paced` sends one each 100 µs, `full speed` the next as soon as one is
- *   back. A Unix socket of Bun in the same run is the baseline. A bare word in shared memory stands
- *   beside it, which is what the processors need by themselves, and iceoryx2 through bun:ffi, where its
- *   library is built. They take turns.
- * - Records a second to one reader, and to each of four: a writer at full speed, 64 records a batch.
- *   What a reader was too slow for does not count.
- * - The publishing thread: nanoseconds a record for the events of a generated market, by batch.
+ * - One way: a tick goes to the other process and back; half of that time, by the clock of one process. Both poll.
+ * `paced` sends one every 100 µs, `full speed` the next as soon as one is back. A Unix socket of Bun in the same
+ * run is the baseline. A bare store in shared memory is printed too, which is what the processors need by
+ * themselves, and iceoryx2 through bun:ffi, where its library is built. They alternate.
+ * - Records a second to one reader, and to each of four: a writer at full speed, 64 records in a batch. Records
+ * that a reader was too slow for do not count.
+ * - The publishing thread: nanoseconds a record for the events of a generated market, by the size of the batch.
  */
 
 import type { Subprocess } from 'bun';

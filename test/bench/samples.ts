@@ -3,9 +3,9 @@
 import { percentile } from './harness';
 
 export interface Figures {
-  /** Of ticks, trades, bbo and books. */
+  /** Ticks, trades, bbo and books. */
   readonly messages: number;
-  /** What those stand for. */
+  /** How many messages these replace. */
   readonly count: number;
   readonly p50: number;
   readonly p99: number;
@@ -13,11 +13,11 @@ export interface Figures {
   readonly max: number;
 }
 
-/** Latencies, in ms. A typed array that grows leaves the collector in peace. */
+/** Latencies, in ms. A typed array that grows causes no work for the collector. */
 export class Samples {
   private values = new Float64Array(65_536);
   private length = 0;
-  /** What the messages stand for. */
+  /** How many messages the received ones replace. */
   count = 0;
 
   add(latencyMs: number, count: number): void {

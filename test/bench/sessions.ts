@@ -1,9 +1,9 @@
 /**
- * Bench `sessions`: what a session takes that is idle, and one process that holds 10,000 of them while it
- * pushes; and what so many cost that nothing is published to (`idle.ts`). Server, source and readers are a
- * process each; the memory is that of the server's process, after a collection, so it has what a socket takes
- * outside of the heap in it. While it pushes, a bare server (push-bare.ts) with as many sockets on the same
- * topics takes turns with it, which shows what so many sends in a burst take of any server.
+ * Bench `sessions`: what an idle session costs, one process that holds 10,000 of them while it pushes, and what
+ * that many cost while nothing is published (`idle.ts`). Server, source and readers are separate processes; memory
+ * is that of the process of the server after a collection, so it includes what a socket uses outside of the heap.
+ * While it pushes, a bare server (push-bare.ts) with as many sockets on the same topics alternates with it, which
+ * shows what that many sends in a burst cost any server.
  */
 
 import type { Subprocess } from 'bun';
@@ -22,7 +22,7 @@ import { spread, TOPICS_PER_SESSION } from './spread';
 
 const SYMBOLS = Array.from({ length: 50 }, (_, i) => `SYM${i}`);
 const TOPICS = SYMBOLS.map((symbol) => `tick:${symbol}`);
-/** Let the server warm up; they stay. */
+/** These let the server warm up; they stay. */
 const FIRST_SESSIONS = 500;
 /** Trades, each of which makes a tick: 10 at once, five times a second. */
 const EVENTS = 10;
@@ -30,7 +30,7 @@ const EVENTS_PER_SECOND = 50;
 
 interface Shape {
   readonly sessions: number;
-  /** The servers take turns of so long. */
+  /** How many times the servers alternate, and for how long. */
   readonly rounds: number;
   readonly roundMs: number;
 }
@@ -128,7 +128,7 @@ async function measure(
 function report({ sessions }: Shape, m: Measured): BenchResult[] {
   const bench = 'sessions';
   const pushing = `${sessions.toLocaleString('en')} sessions, ${EVENTS_PER_SECOND} events/s in bursts of ${EVENTS}`;
-  // Of the process, so with its noise; never told as less than nothing.
+  // Of the whole process, so with its noise; never less than one byte.
   const kib = (bytes: number): number => Math.max(1, bytes) / 1024;
   const delay = (what: string, of: (read: ReaderDone) => number): BenchResult =>
     compared(

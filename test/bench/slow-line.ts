@@ -1,7 +1,7 @@
 /**
- * Bench `slow-line`: how long the state of many books takes over a line of 20 kB/s, against what its bytes
- * need there; and over quick lines, without a delay and with a round trip of 50 ms, against the same bytes
- * in one piece. Slow readers are measured beside each other, each on a line of its own.
+ * Bench `slow-line`: how long the state of many books takes over a connection of 20 kB/s, compared with the time
+ * that its bytes need there; and over fast connections, without a delay and with a round trip of 50 ms, compared
+ * with the same bytes in one piece. Slow readers are measured in parallel, each on its own connection.
  */
 
 import type { Subprocess } from 'bun';
@@ -23,7 +23,7 @@ type Form = 'msgpack' | 'json';
 interface Shape {
   readonly books: readonly number[];
   readonly bytesPerSecond: number;
-  /** Of the slow ones; 10,000 books in JSON take eight minutes. */
+  /** Cases of the slow ones; 10,000 books in JSON take eight minutes. */
   readonly slow: readonly (readonly [books: number, form: Form])[];
   readonly rounds: number;
 }
@@ -131,7 +131,7 @@ function newBook(symbol: string): SourceEvent[] {
   ];
 }
 
-/** The state of all books over a line; from the request to the first frame of it, and to its answer. */
+/** Requests the state of all books; measures the time to its first frame, and to its answer. */
 async function take(url: string, form: Form, options: LineOptions): Promise<Taken> {
   const line = await SlowLine.to(url, options);
   let startMs = 0;
@@ -201,7 +201,7 @@ async function quickLine(
   );
 }
 
-/** From a request to the last of so many bytes, which somebody has ready. */
+/** Time from a request to the last of a number of prepared bytes. */
 async function takeBytes(bytes: number, options: LineOptions): Promise<number> {
   const data = Buffer.alloc(bytes);
   const server = createServer((socket) =>

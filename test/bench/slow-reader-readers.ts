@@ -1,7 +1,7 @@
 /**
- * Readers of the bench `slow-reader`: a process of some that keep up, or of some that read so many
- * bytes a second. Each is on ticks, trades and book of one instrument. Age is from the time that the
- * server stamped on what it received to when the reader reads it; both are wall time.
+ * Readers of the bench `slow-reader`: a process with some that keep up, or with some that read a limited number of
+ * bytes a second. Each is on ticks, trades and book of one instrument. Age is from the time that the server wrote
+ * into a message on receipt to the time when the reader reads it; both are wall time.
  */
 
 import { constants, setPriority } from 'node:os';
@@ -12,19 +12,19 @@ import { percentile } from './harness';
 import { SYMBOLS } from './journal-rows';
 import { PacedSocket } from './slow-reader-socket';
 
-/** `enter` opens the readers; `begin` and `end` are about a measurement; `leave` closes them. */
+/** `enter` opens the readers; `begin` and `end` delimit a measurement; `leave` closes them. */
 export type ReadersJob =
   | {
       readonly act: 'enter';
       readonly url: string;
       readonly count: number;
-      /** null: as they come. */
+      /** null: without a limit. */
       readonly bytesPerSecond: number | null;
     }
   | { readonly act: 'begin' }
   | {
       readonly act: 'end';
-      /** Of each session, in wall time, when it was known to be slow; null: what came is measured whole. */
+      /** For each session, the wall time at which the server recognised it as slow; null: everything is measured. */
       readonly sinceMs: Readonly<Record<string, number>> | null;
     }
   | { readonly act: 'leave' };
@@ -43,20 +43,20 @@ export interface ReadersDone {
   readonly trade: Ages;
   /** Ticks and books. */
   readonly state: Ages;
-  /** As those, but what was on its way when the session was known to be slow has been read. */
+  /** Like those, but after everything was read that was in flight when the session was recognised as slow. */
   readonly laterTrade: Ages;
   readonly laterState: Ages;
   /** Trades that gaps declared; sessions that were closed. */
   readonly missed: number;
   readonly closed: number;
-  /** Of each session the time between two messages of ticks or books, the longest, in ms. */
+  /** For each session, the longest time between two messages of ticks or books, in ms. */
   readonly silenceMs: number;
   readonly bytesRead: number;
 }
 
-/** A frame in so many is looked at, so that readers that keep up take little of the machine. */
+/** One frame in this many is decoded, so that readers that keep up cost little. */
 const FRAMES_PER_SAMPLE = 8;
-/** What was on its way is read in this time. */
+/** What was in flight is read within this time. */
 const LATER_MS = 4_000;
 const KINDS = ['trade', 'tick', 'book'];
 
@@ -67,7 +67,7 @@ class Reader {
   missed = 0;
   isReady = false;
   isClosed = false;
-  /** Flat: when read, age, kind. */
+  /** Flat: time of reading, age, kind. */
   samples: number[] = [];
   end: () => void = () => {};
 
@@ -122,7 +122,7 @@ function openQuick(url: string, i: number): Reader {
 
 async function enter(job: Extract<ReadersJob, { act: 'enter' }>): Promise<void> {
   const { url, count, bytesPerSecond } = job;
-  // Slow readers stand for other machines: they do not take this one from the server.
+  // Slow readers stand for other machines: they must not take this one from the server.
   if (bytesPerSecond !== null) setPriority(constants.priority.PRIORITY_LOW);
   for (let i = 0; i < count; i++) {
     readers.push(bytesPerSecond === null ? openQuick(url, i) : openSlow(url, i, bytesPerSecond));

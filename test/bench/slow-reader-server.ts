@@ -1,6 +1,6 @@
 /**
- * The server of the benches `slow-reader` and `sessions`: a real one whose journal is thrown away, which
- * notes when each of its sessions left the express lane.
+ * The server of the benches `slow-reader` and `sessions`: a real one whose journal is discarded; it records when
+ * each of its sessions left the express lane.
  */
 
 import { SystemClock } from '../../src/base/clock';
@@ -14,13 +14,13 @@ import { settings } from './generated-market';
 
 export interface ServerJob {
   readonly directory: string;
-  /** Before the memory is told, what nothing refers to is collected. */
+  /** Collects garbage before the memory is read. */
   readonly collects?: boolean;
 }
 
 export interface ServerDone {
   readonly url: string;
-  /** In wall time, of each session that is or was slow. */
+  /** The wall time for each session that is or was slow. */
   readonly laggedAtMs: Readonly<Record<string, number>>;
   readonly sessions: number;
   readonly lagging: number;

@@ -1,7 +1,7 @@
 /**
- * A WebSocket by hand that reads so many bytes a second. What came in is looked at, and pings are
- * answered, in the order and at the pace in which the bytes are read, and no more is taken from the
- * system until then: a ready-made WebSocket reads on and answers at once.
+ * A hand-written WebSocket that reads a limited number of bytes a second. Data is decoded, and pings are answered,
+ * in the order and at the pace in which the bytes are read, and no more is taken from the kernel until then: a
+ * ready-made WebSocket reads on and answers at once.
  */
 
 import { connect, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ import { clientFrame, frameAt, OPCODE, upgradeRequest } from './ws-frames';
 const READ_EVERY_MS = 10;
 
 export class PacedSocket {
-  /** Of the socket's close frame, once one was read. */
+  /** The code of the close frame of the socket, once it was read. */
   closeCode: number | undefined;
   bytesRead = 0;
   private readonly socket: Socket;
@@ -21,12 +21,12 @@ export class PacedSocket {
   private readonly take: (message: Message) => void;
   private readonly timer: ReturnType<typeof setInterval>;
   private data: Buffer = Buffer.alloc(0);
-  /** How much of the data may be looked at. */
+  /** How much of the data may be decoded. */
   private visible = 0;
   private readMs = performance.now();
   private isUpgraded = false;
 
-  /** @param bytesPerSecond Infinity: as they come */
+  /** @param bytesPerSecond Infinity: without a limit */
   constructor(url: string, bytesPerSecond: number, take: (message: Message) => void) {
     this.bytesPerSecond = bytesPerSecond;
     this.take = take;
@@ -41,7 +41,7 @@ export class PacedSocket {
     this.timer = setInterval(() => this.read(), READ_EVERY_MS);
   }
 
-  /** From now on it reads so fast. */
+  /** Changes the reading rate. */
   pace(bytesPerSecond: number): void {
     this.read();
     this.bytesPerSecond = bytesPerSecond;
@@ -82,7 +82,7 @@ export class PacedSocket {
     return end + 4;
   }
 
-  /** Handles the frame there. @returns where the next one begins; undefined: not read to its end */
+  /** Handles the frame at the offset. @returns where the next one begins; undefined: not read completely */
   private frameAt(offset: number): number | undefined {
     const frame = frameAt(this.data, offset, this.visible);
     if (frame !== undefined) {

@@ -1,7 +1,7 @@
 /**
- * Bench `slow-reader`: what readers that take a fraction of their topics cost those that keep up, and
- * what they get themselves. Server, source, quick and slow readers are a process each. Rounds without
- * and with the slow ones take turns, on one server; the latter are new in each round.
+ * Bench `slow-reader`: what readers that take a fraction of their topics cost those that keep up, and what they
+ * receive themselves. Server, source, fast and slow readers are separate processes. Rounds without and with the
+ * slow ones alternate, on one server; each round with them has new ones.
  */
 
 import type { Subprocess } from 'bun';
@@ -51,7 +51,10 @@ interface Round {
   readonly quickWithout: ReadersDone;
   readonly quickWith: ReadersDone;
   readonly slow: ReadersDone;
-  /** Of each slow session, from the first event on; the whole round where it was not. */
+  /**
+   * For each slow session, the time from the first event to its recognition; the whole round where it was not
+   * recognised.
+   */
   readonly recognisedMs: readonly number[];
   readonly bytesPerSlow: number;
   readonly server: ServerDone;
@@ -142,7 +145,7 @@ function report(rounds: readonly Round[]): BenchResult[] {
     kind: 'trade' | 'state' | 'laterTrade' | 'laterState',
     name: string,
   ): BenchResult[] => {
-    // At toy size there is not enough to speak of.
+    // At toy size there are too few messages.
     if (most((r) => r.slow[kind].messages) === 0) return [];
     const what = `age at slow readers, ${name}`;
     return [
@@ -167,7 +170,7 @@ function report(rounds: readonly Round[]): BenchResult[] {
       value: most((r) => r.slow.silenceMs),
       unit: 'ms',
     },
-    // Of the process, so with its noise; never told as less than a page.
+    // Of the whole process, so with its noise; never less than a page.
     {
       bench,
       case: 'memory of the server per slow reader',

@@ -2,7 +2,7 @@
 
 export const TOPICS_PER_SESSION = 10;
 
-/** Every topic has as many sessions, and none is on the same ones as the next. */
+/** Every topic has equally many sessions, and consecutive sessions are on different topics. */
 export function topicsOf(topics: readonly string[], session: number): string[] {
   return Array.from(
     { length: TOPICS_PER_SESSION },

@@ -1,8 +1,8 @@
 /**
- * Bench `start`: how long a server with an empty journal takes from the start of its process to the first
- * 200 of `/readyz`, as the single executable and from the sources, against a bare `Bun.serve` that answers
- * the same; and how long the page takes when it is first asked for, against the second time. The data
- * directory is a new one each time, the program has been in the system's cache since the round before.
+ * Bench `start`: how long a server with an empty journal takes from the start of its process to the first 200 of
+ * `/readyz`, as the single executable and from the sources, compared with a bare `Bun.serve` that gives the same
+ * answer; and how long the page takes at its first request, compared with the second. The data directory is new
+ * each time; the program is in the cache of the system since the previous round.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -41,7 +41,7 @@ export async function startBench({ quick }: BenchOptions): Promise<BenchResult[]
       },
     ];
     const bare: number[] = [];
-    // The first is for the system's cache.
+    // The first round fills the cache of the system.
     for (let round = quick ? 0 : -1; round < (quick ? 1 : ROUNDS); round++) {
       const bareMs = await bareTime(bareFile);
       if (round >= 0) bare.push(bareMs);

@@ -1,4 +1,4 @@
-/** The resumers of the bench `resume-storm`: each connects, resumes, has what it missed, and leaves. */
+/** The resumers of the bench `resume-storm`: each connects, resumes, receives what it missed, and leaves. */
 
 import { decodeFrame, FrameEncoder, isFault, SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
 import type { Message } from '../../protocol/messages';
@@ -8,9 +8,9 @@ import { topicsOf } from './spread';
 export interface StormJob {
   readonly url: string;
   readonly topics: readonly string[];
-  /** 0: none come. */
+  /** 0: none connect. */
   readonly perSecond: number;
-  /** How many places back they resume from. */
+  /** How many seqs back they resume from. */
   readonly back: number;
   readonly durationMs: number;
 }

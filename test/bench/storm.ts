@@ -1,7 +1,7 @@
 /**
- * Bench `resume-storm`: what readers that come back all the time cost those that stay. Rounds without and
- * with them take turns on one server: each of them connects, resumes from some thousand events back or
- * from further back than memory goes, so out of the journal, has what it missed, and leaves.
+ * Bench `resume-storm`: what readers that reconnect all the time cost those that stay. Rounds without and with them
+ * alternate on one server: each of them connects, resumes from some thousand events back or from further back than
+ * memory goes (so from the journal), receives what it missed, and leaves.
  */
 
 import type { Subprocess } from 'bun';
@@ -43,7 +43,7 @@ const QUICK: Shape = {
 };
 const SYMBOLS = Array.from({ length: 50 }, (_, i) => `SYM${i}`);
 const BURST_EVENTS = 10;
-/** How far back they come: memory answers for the first, the journal for the second. */
+/** How far back they resume: the first from memory, the second from the journal. */
 const BACK = { 'out of memory': 2_000, 'out of the journal': 60_000 } as const;
 
 export async function stormBench({ quick }: BenchOptions): Promise<BenchResult[]> {

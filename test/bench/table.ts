@@ -26,7 +26,7 @@ export function table(results: readonly BenchResult[]): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Three significant digits below 1000, whole numbers in groups above. */
+/** Three significant digits below 1000, whole numbers with grouped digits above. */
 function figure(value: number): string {
   return value >= 1000
     ? Math.round(value).toLocaleString('en-US')

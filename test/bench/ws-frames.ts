@@ -1,18 +1,18 @@
 /**
- * WebSocket frames by hand, as much as a client of our own servers needs: a ready-made client costs
- * several times as much for each frame, and reads on by itself.
+ * WebSocket frames by hand, as much as a client of our own servers needs: a ready-made client costs several times
+ * as much for each frame, and reads on by itself.
  */
 
 export const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
 export interface Frame {
   readonly opcode: number;
-  /** Of the payload. */
+  /** Start of the payload. */
   readonly start: number;
   readonly end: number;
 }
 
-/** What a client opens a connection with. @param subprotocol none when it is empty; likewise @param key */
+/** The upgrade request of a client. @param subprotocol empty: none; likewise @param key */
 export function upgradeRequest(path: string, subprotocol: string, key = ''): string {
   const offer = subprotocol === '' ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`;
   return (
@@ -21,7 +21,7 @@ export function upgradeRequest(path: string, subprotocol: string, key = ''): str
   );
 }
 
-/** The line of a request that shows a key; nothing without one. */
+/** The header line that presents a key; empty without one. */
 export function bearer(key: string): string {
   return key === '' ? '' : `Authorization: Bearer ${key}\r\n`;
 }

@@ -81,7 +81,7 @@ export class NaiveVenue {
     else this.changeState(c.state);
   }
 
-  // ── the book, found anew each time ──────────────────────────────────────────────────────────
+  // ── the book, computed on each call ─────────────────────────────────────────────────────────
 
   /** The orders of a side by priority; sorting is stable, so time decides at the same price. */
   queue(side: number): Order[] {
@@ -169,7 +169,7 @@ export class NaiveVenue {
     this.tell('stateChanged', state);
   }
 
-  // ── what is refused ─────────────────────────────────────────────────────────────────────────
+  // ── refusals ────────────────────────────────────────────────────────────────────────────────
 
   private stateFault(): string | undefined {
     if (this.state === CLOSED) return 'market-closed';
@@ -339,7 +339,7 @@ export class NaiveVenue {
     for (const p of touched[1]) this.tellLevel(SELL, p);
   }
 
-  // ── small things ────────────────────────────────────────────────────────────────────────────
+  // ── helpers ─────────────────────────────────────────────────────────────────────────────────
 
   private remove(order: Order): void {
     this.orders = this.orders.filter((o) => o !== order);
