@@ -1,4 +1,4 @@
-/** The contract of IngestSource, held against each source: the simulator, recordings, remote publishers. */
+/** The contract of IngestSource, tested with each source: the simulator, recordings, remote publishers. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
@@ -21,9 +21,9 @@ import { until } from '../support/until';
 
 interface Subject {
   readonly source: IngestSource;
-  /** Makes it submit something, if it does not by itself; and lets what it submitted take its turn. */
+  /** Makes it submit something, unless it does so by itself, and lets that be processed. */
   readonly drive: () => void;
-  /** How many sequence numbers there are where it submits to; null: it cannot be asked while the source runs. */
+  /** The newest sequence number where it submits to; null: unknown while the source runs. */
   readonly lastSeq: () => number | null;
   readonly close: () => void;
 }

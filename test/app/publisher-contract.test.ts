@@ -1,4 +1,4 @@
-/** The contract of Publisher, held against each publisher of the server by what its readers get. */
+/** The contract of Publisher, tested with each publisher of the server by what its readers get. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 
@@ -18,7 +18,7 @@ import { definition, must, openRing, RingDirectory, checkableTick } from '../ipc
 
 interface Subject {
   readonly publisher: Publisher<Batch>;
-  /** The newest sequence number that its readers can get, and how many events they were given behind the start. */
+  /** The newest sequence number that its readers can get, and how many events they were given after the start. */
   readonly reached: () => { readonly lastSeq: number; readonly events: number };
 }
 
@@ -61,7 +61,7 @@ function iceoryx2(): Subject {
     entries: 8,
   });
   if ('reason' in publisher) throw new Error(publisher.reason);
-  // The foreign reader of test/ipc/iceoryx2.test.ts shows that what is written is received.
+  // The foreign reader of test/ipc/iceoryx2.test.ts proves that what is written is received.
   return { publisher, reached: () => ({ lastSeq: publisher.records, events: publisher.records }) };
 }
 
@@ -82,7 +82,7 @@ function batch(firstSeq: number, lastSeq = firstSeq): Batch {
   return { epoch: 1, firstSeq, lastSeq, events, executions: [], arrivedMs: 0 };
 }
 
-/** All events up to a sequence number, at most three at once. */
+/** All events up to a sequence number, at most three in a batch. */
 function published(upTo: number): PublishedEvents {
   return {
     read: (position): EventRun | undefined =>
@@ -99,7 +99,7 @@ const SUBJECTS = [
 
 for (const [name, make, isThere] of SUBJECTS) {
   describe.skipIf(!isThere)(`publisher ${name}`, () => {
-    test('opens at the state that it is given, then takes batches in order, and is not behind', async () => {
+    test('opens at the given state, then takes batches in order, and is not behind', async () => {
       const { publisher, reached } = make();
       expect(await publisher.open(START)).toBe(START.lastSeq);
       const before = reached().events;
@@ -117,7 +117,7 @@ for (const [name, make, isThere] of SUBJECTS) {
       await publisher.close();
     });
 
-    test('catches up from a position, and goes on behind it without a hole or a repetition', async () => {
+    test('catches up from a position, and continues after it without a hole or a repetition', async () => {
       const { publisher, reached } = make();
       let position = await publisher.open(START);
       const before = reached().events;

@@ -1,4 +1,7 @@
-/** Publisher set: a publisher that fails is put out of service and reported, one that is slow catches up; neither holds up the others. */
+/**
+ * Publisher set: a publisher that fails is taken out of service and reported; one that is slow catches up; neither
+ * delays the others.
+ */
 
 import { expect, test } from 'bun:test';
 
@@ -81,7 +84,7 @@ test.each(['open 0', 2, 'beat'])('one that fails at %p', async (failsAt) => {
   const { publishers, reports } = publishersOf(first, bad, last);
   await run(publishers);
   expect([first.seen, last.seen]).toEqual([WHOLE, WHOLE]);
-  // It is closed, so that its readers learn of it, and not called again.
+  // It is closed, so that its readers notice, and not called again.
   expect(bad.seen).toEqual([...WHOLE.slice(0, WHOLE.indexOf(failsAt)), 'close']);
   expect(reports).toEqual([`b: Error: b cannot ${failsAt}`]);
   const batches = failsAt === 'open 0' ? 0 : failsAt === 2 ? 2 : 3;
@@ -97,7 +100,7 @@ test.each(['open 0', 2, 'beat'])('one that fails at %p', async (failsAt) => {
   });
 });
 
-test('two that fail in one batch, and one whose end fails as well', async () => {
+test('two that fail in one batch, and one whose close fails as well', async () => {
   const all = [new Noting('a', 1), new Noting('b', 1), new Noting('c'), new Noting('d', 'close')];
   const { publishers, reports } = publishersOf(...all);
   await run(publishers);
@@ -109,7 +112,7 @@ test('two that fail in one batch, and one whose end fails as well', async () => 
   ]);
 });
 
-test('what a required one throws goes on to the caller, when the others had their turn', () => {
+test('an exception of a required publisher reaches the caller after the others were called', () => {
   const [lanes, ring] = [new Noting('lanes', 2, true), new Noting('ring')];
   const { publishers, reports } = publishersOf(lanes, ring);
   publishers.accept(BATCH(1));
@@ -117,7 +120,7 @@ test('what a required one throws goes on to the caller, when the others had thei
   expect([ring.seen, reports]).toEqual([['open 0', 1, 2], []]);
 });
 
-/** Opens when it is allowed to, and takes no batch while it is full. */
+/** Opens when the test allows it, and accepts no batch while it is full. */
 class Slow extends Noting {
   isFull = false;
   readonly opened = Promise.withResolvers<number>();
@@ -140,7 +143,7 @@ async function settled(isDone: () => boolean): Promise<void> {
   expect(isDone()).toBe(true);
 }
 
-test('one that opens slowly is given each event once, in order, beside batches that go on', async () => {
+test('one that opens slowly is given each event once and in order, while batches continue', async () => {
   const slow = new Slow('slow');
   const { publishers, reports } = publishersOf(slow);
   for (const seq of [1, 2]) publishers.accept(BATCH(seq));
@@ -170,7 +173,7 @@ test('one that is full is given what it missed when it has room, and nothing twi
   expect(slow.seen).toEqual([1, 'caught up 2', 'caught up 3', 'caught up 4', 5]);
 });
 
-test('one that cannot open, or cannot catch up, is put out of service; the others go on', async () => {
+test('one that cannot open or catch up is taken out of service; the others continue', async () => {
   const [away, other] = [new Slow('away'), new Noting('other')];
   const { publishers, reports } = publishersOf(away, other);
   publishers.accept(BATCH(1));

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { BoundedQueue } from '../../src/base/bounded-queue';
 
 describe('bounded queue', () => {
-  test('does what an array with a bound does', () => {
+  test('behaves like an array with a bound', () => {
     const operation = fc.oneof(
       { weight: 3, arbitrary: fc.constant('push' as const) },
       { weight: 2, arbitrary: fc.constant('shift' as const) },
@@ -36,7 +36,7 @@ describe('bounded queue', () => {
     );
   });
 
-  test('grows from small to its bound, in order, from anywhere in the ring', () => {
+  test('grows to its bound in order, wherever its ring begins', () => {
     const queue = new BoundedQueue<number>(1000);
     for (let i = 0; i < 10; i++) queue.push(-1);
     for (let i = 0; i < 10; i++) queue.shift();
@@ -46,7 +46,7 @@ describe('bounded queue', () => {
     expect(queue.shift()).toBeUndefined();
   });
 
-  test('gives room back and keeps its order', () => {
+  test('shrinks and keeps its order', () => {
     const queue = new BoundedQueue<number>(10_000);
     for (let i = 0; i < 5_000; i++) queue.push(i);
     for (let i = 0; i < 5_000; i++) {
@@ -58,7 +58,7 @@ describe('bounded queue', () => {
     expect([...queue]).toEqual(Array.from({ length: 100 }, (_, i) => i));
   });
 
-  test('lets go of what left it', async () => {
+  test('keeps no reference to removed items', async () => {
     const queue = new BoundedQueue<object>(4);
     const collected: string[] = [];
     const registry = new FinalizationRegistry((name: string) => void collected.push(name));

@@ -1,4 +1,4 @@
-/** The account of bytes: what is shed, what is refused, and that a light client bears nothing of a heavy one. */
+/** The account of bytes: what is shed, what is refused, and that a light client does not suffer from a heavy one. */
 
 import { expect, test } from 'bun:test';
 
@@ -6,7 +6,7 @@ import { Prng } from '../../src/base/prng';
 import { BYTE_KINDS, ByteAccount, type Meter } from '../../src/base/byte-account';
 import { readSeed } from '../support/seed';
 
-test('beyond the budget the sessions of the heaviest client go, the heaviest first', () => {
+test('beyond the budget, sessions of the heaviest client are closed, the heaviest first', () => {
   const account = new ByteAccount({ clientBytesMax: 1_000, clientBytesPerClientMax: 800 });
   const shed: string[] = [];
   const open = (client: string, name: string, bytes: number): Meter => {
@@ -25,7 +25,7 @@ test('beyond the budget the sessions of the heaviest client go, the heaviest fir
   expect([account.total, account.of('heavy'), light.total]).toEqual([600, 100, 300]);
 });
 
-test('one client has no more than its own bound, however little all have', () => {
+test('one client has no more than its own limit, even if all together have little', () => {
   const account = new ByteAccount({ clientBytesMax: 10_000, clientBytesPerClientMax: 400 });
   let shed = 0;
   for (let i = 0; i < 5; i++) account.open('one', () => void shed++).add('sockets', 100);
@@ -33,7 +33,7 @@ test('one client has no more than its own bound, however little all have', () =>
   expect([shed, account.of('one')]).toEqual([1, 400]);
 });
 
-test('what cannot be shed is refused to who has much, and never to who has little', () => {
+test('what cannot be shed is refused to a client that has much, and never to one that has little', () => {
   const account = new ByteAccount({ clientBytesMax: 1_000, clientBytesPerClientMax: 600 });
   const greedy = [account.open('a'), account.open('b')];
   let taken = 0;
@@ -46,7 +46,7 @@ test('what cannot be shed is refused to who has much, and never to who has littl
   expect(account.total).toBeLessThanOrEqual(1_100);
 });
 
-test('those without a key have half of it together, where there are keys, and leave the rest to those who show one', () => {
+test('clients without a key may have half of it together, where keys exist; the rest is left to clients with one', () => {
   const account = new ByteAccount({ clientBytesMax: 1_000, clientBytesPerClientMax: 400 });
   const strangers = Array.from({ length: 8 }, (_, i) =>
     account.open(`2001:db8:0:${i}::/64`, () => {}, true),
@@ -63,18 +63,18 @@ test('those without a key have half of it together, where there are keys, and le
   expect(take()).toBeLessThanOrEqual(300);
   const holder = account.open('desk', () => {});
   expect(Array.from({ length: 25 }, () => holder.take('bodies', 10)).every(Boolean)).toBe(true);
-  // What can be shed is, of strangers alone.
+  // What can be shed is shed, of clients without a key only.
   for (const meter of strangers) meter.set('bodies', 0);
   for (const meter of strangers) meter.add('requests', 90);
   account.enforce();
   expect([holder.canShed, strangers.filter(({ canShed }) => canShed).length]).toEqual([true, 5]);
-  // Who shows a key is no stranger any more.
+  // A client that presents a key is no stranger any more.
   strangers.at(-1)!.moveTo('desk');
   account.enforce();
   expect(account.total).toBe(250 + 5 * 90);
 });
 
-test('a closed meter counts what cannot be let go until that is done, and nothing else', () => {
+test('a closed meter counts only what cannot be released yet, until it is released', () => {
   const account = new ByteAccount({ clientBytesMax: 1_000, clientBytesPerClientMax: 1_000 });
   const meter = account.open('one', () => {});
   meter.add('topics', 100);
@@ -88,7 +88,7 @@ test('a closed meter counts what cannot be let go until that is done, and nothin
   expect([account.total, account.clients]).toEqual([0, 0]);
 });
 
-test('whatever is added and let go, the sums are those of the meters, and the budget holds', () => {
+test('after any additions and releases the sums equal those of the meters, and the budget holds', () => {
   const prng = new Prng(readSeed());
   const account = new ByteAccount({ clientBytesMax: 5_000, clientBytesPerClientMax: 2_000 });
   const meters = new Set<Meter>();

@@ -4,7 +4,7 @@ import { Nanos } from '../../protocol/time';
 import { ManualClock, SystemClock } from '../../src/base/clock';
 
 describe('system clock', () => {
-  test('is near wall time and finer than a millisecond', () => {
+  test('is close to wall time and finer than a millisecond', () => {
     const clock = new SystemClock();
     const before = Date.now();
     const now = clock.now();
@@ -25,12 +25,12 @@ describe('system clock', () => {
     }
   });
 
-  test('follows the wall clock; when that is set back it goes slower until it is right', () => {
+  test('follows the wall clock; when that is set back, it runs slower until it is right', () => {
     const clock = new SystemClock();
     const [wall, elapsed] = [Date.now(), performance.now()];
     const dateNow = spyOn(Date, 'now');
     const performanceNow = spyOn(performance, 'now');
-    /** So long after the start, by either clock. */
+    /** The error at a time after the start, given by either clock. */
     const at = (wallMs: number, elapsedMs: number): number => {
       dateNow.mockReturnValue(wall + wallMs);
       performanceNow.mockReturnValue(elapsed + elapsedMs);
@@ -42,7 +42,7 @@ describe('system clock', () => {
       near(at(64_000, 4_000) - 64_000); // set forward by a minute
       near(at(36_000, 6_000) - 65_800); // set back by half a minute: nine tenths of the two seconds
       near(at(62_000, 32_000) - 89_200);
-      near(at(1_040_000, 1_010_000) - 1_040_000); // enough time to have become right
+      near(at(1_040_000, 1_010_000) - 1_040_000); // enough time to become right
     } finally {
       dateNow.mockRestore();
       performanceNow.mockRestore();
@@ -67,7 +67,7 @@ describe('manual clock', () => {
     expect(clock.monotonicMs()).toBe(1.5);
   });
 
-  test('jumps forth, and not back', () => {
+  test('jumps forward, and not back', () => {
     const clock = new ManualClock(Nanos.fromSeconds(10, 0));
     clock.set(Nanos.fromSeconds(12, 5));
     expect(clock.now()).toEqual(Nanos.fromSeconds(12, 5));

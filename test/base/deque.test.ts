@@ -3,7 +3,7 @@ import fc from 'fast-check';
 
 import { Deque } from '../../src/base/deque';
 
-test('a deque holds the same items in the same order as an array, however many', () => {
+test('a deque of any size holds the same items in the same order as an array', () => {
   const operation = fc.oneof(
     { weight: 3, arbitrary: fc.constant('push' as const) },
     { weight: 2, arbitrary: fc.constant('shift' as const) },

@@ -1,4 +1,4 @@
-/** Whether there are descriptors left, asked of a process that has few. */
+/** Whether descriptors are available, tested in a process with a low limit. */
 
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { descriptorsMax, hasDescriptors } from '../../src/base/descriptors';
 
 const MODULE = join(import.meta.dir, '../../src/base/descriptors.ts');
 
-test('there are some, and asking leaves none open', () => {
+test('there are some, and the check leaves none open', () => {
   for (let i = 0; i < 200; i++) expect(hasDescriptors(64)).toBe(true);
   expect(hasDescriptors(0)).toBe(true);
 });

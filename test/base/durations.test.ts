@@ -1,4 +1,4 @@
-/** Durations: each falls into the first bucket whose bound it does not pass. */
+/** Durations: each falls into the first bucket whose bound it does not exceed. */
 
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -35,7 +35,7 @@ test('buckets, count and sum are those of the values', () => {
   );
 });
 
-test('what is below zero is zero: no clock makes a sum smaller', () => {
+test('values below zero count as zero, so no clock makes a sum smaller', () => {
   const durations = new Durations();
   for (const ms of [-5, -0.001, Number.NaN]) durations.observe(ms);
   expect([durations.counts[0], durations.count, durations.sumSeconds]).toEqual([3, 3, 0]);

@@ -9,7 +9,7 @@ describe('faults', () => {
     expect(() => assert(false, 'does not hold')).toThrow(new InvariantError('does not hold'));
   });
 
-  test('a start fault says why, what to do, and how to exit', () => {
+  test('a start fault has a reason, an advice, and an exit code', () => {
     const inUse = new StartFault('data-in-use', 'message', 'hint');
     expect([inUse.code, inUse.message, inUse.hint, inUse.exitCode]).toEqual([
       'data-in-use',

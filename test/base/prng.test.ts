@@ -3,7 +3,7 @@ import fc from 'fast-check';
 
 import { Prng } from '../../src/base/prng';
 
-/** sfc32 as its author gives it, in exact arithmetic. */
+/** sfc32 as published by its author, in exact arithmetic. */
 function* sfc32(seed: number): Generator<number> {
   const mask = 0xffff_ffffn;
   let a = BigInt(seed) & mask;

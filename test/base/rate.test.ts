@@ -1,4 +1,4 @@
-/** Rates: what fits into a second, whatever the pieces. */
+/** Rates: how much is allowed in a second, in pieces of any size. */
 
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { Rate, Rates } from '../../src/base/rate';
 import { readSeed } from '../support/seed';
 
-test('a second holds what it may, and is refilled evenly', () => {
+test('a second has its allowance, which is refilled evenly', () => {
   const rate = new Rate();
   const taken = Array.from({ length: 15 }, () => rate.take(1, 10, 0));
   expect(taken).toEqual([...Array<boolean>(10).fill(true), ...Array<boolean>(5).fill(false)]);
@@ -22,7 +22,7 @@ test('a large piece passes, and the next ones wait for it', () => {
   expect(rate.take(1, 10, 2_600)).toBe(true);
 });
 
-test('over any time no more passes than fits, and one piece', () => {
+test('in any period no more passes than the allowance and one piece', () => {
   const step = fc.record({
     ms: fc.integer({ min: 0, max: 400 }),
     amount: fc.integer({ min: 1, max: 30 }),
@@ -45,7 +45,7 @@ test('over any time no more passes than fits, and one piece', () => {
   );
 });
 
-test('each name has its own, and those that rest are forgotten', () => {
+test('each name has its own allowance, and idle names are forgotten', () => {
   const rates = new Rates();
   expect([rates.take('a', 1, 1, 0), rates.take('a', 1, 1, 0), rates.take('b', 1, 1, 0)]).toEqual([
     true,
@@ -53,7 +53,7 @@ test('each name has its own, and those that rest are forgotten', () => {
     true,
   ]);
   for (let i = 0; i < 5_000; i++) rates.take(`n${i}`, 1, 1, i * 10);
-  // What is still owed is not forgotten with the others.
+  // A name in debt is not forgotten with the others.
   expect(rates.take('n4999', 1, 1, 50_000)).toBe(false);
   expect(rates.take('a', 1, 1, 50_000)).toBe(true);
   expect(rates.size).toBeLessThan(1_200);
@@ -61,7 +61,7 @@ test('each name has its own, and those that rest are forgotten', () => {
 
 test('names that cannot be forgotten do not make each new one slow', () => {
   const rates = new Rates();
-  // All within one second: none rests, so nothing can be forgotten.
+  // All within one second: none is idle, so nothing can be forgotten.
   const names = Array.from({ length: 200_000 }, (_, i) => `n${i}`);
   expect(names.filter((name) => !rates.take(name, 1, 1, 0))).toEqual([]);
   expect(rates.size).toBe(names.length);

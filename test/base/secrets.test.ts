@@ -1,11 +1,11 @@
-/** Numbers that nobody drew before: 53 bits, never 0, never one that is taken. */
+/** Unused random numbers: 53 bits, never 0, never one that is in use. */
 
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 
 import { freshNumber, secretBytes } from '../../src/base/secrets';
 
-/** Gives these bytes, one draw after the other. */
+/** Returns these bytes, one draw after the other. */
 function from(...draws: readonly (readonly number[])[]): (count: number) => Uint8Array {
   let drawn = 0;
   return (count) => {
@@ -17,13 +17,13 @@ function from(...draws: readonly (readonly number[])[]): (count: number) => Uint
 
 const draw = fc.array(fc.integer({ min: 0, max: 255 }), { minLength: 7, maxLength: 7 });
 
-test('a whole number from 1 to 2^53 - 1 that is the first of the draws not taken', () => {
+test('a whole number from 1 to 2^53 - 1: the first draw that is not in use', () => {
   fc.assert(
     fc.property(fc.array(draw, { minLength: 1, maxLength: 5 }), fc.nat(4), (draws, takenCount) => {
       const all = draws.map((bytes) => freshNumber(from(bytes, [0, 0, 0, 0, 0, 0, 1]), new Set()));
       for (const number of all) expect(Number.isSafeInteger(number) && number > 0).toBe(true);
       const taken = new Set(all.slice(0, takenCount));
-      const last = [0x1f, 255, 255, 255, 255, 255, 255]; // should all others be taken
+      const last = [0x1f, 255, 255, 255, 255, 255, 255]; // if all others are in use
       const expected = all.find((number) => !taken.has(number)) ?? Number.MAX_SAFE_INTEGER;
       expect(freshNumber(from(...draws, last), taken)).toBe(expected);
     }),

@@ -9,7 +9,7 @@ class Scene {
   private readonly scheduled: (() => void)[] = [];
   readonly queue = new SliceQueue(this.clock, (slice) => void this.scheduled.push(slice));
 
-  /** Work of so many steps, each of which takes so long. */
+  /** Work of a number of steps that each take a given time. */
   run(name: string, steps: number, ms: number): Promise<string> {
     const work = function* (this: Scene): Generator<undefined, string> {
       for (let i = 1; i <= steps; i++) {
@@ -22,7 +22,7 @@ class Scene {
     return this.queue.run(work.call(this));
   }
 
-  /** One turn of the loop. @returns what was done in it */
+  /** Runs one turn of the loop. @returns what was done in it */
   turn(): string {
     this.log.length = 0;
     for (const slice of this.scheduled.splice(0)) slice();
@@ -30,7 +30,7 @@ class Scene {
   }
 }
 
-test('a slice ends with its time, and those who wait take turns', async () => {
+test('a slice ends when its time is used, and waiting jobs alternate', async () => {
   const scene = new Scene();
   const long = scene.run('a', 5, 1);
   const other = scene.run('b', 2, 2);
@@ -41,7 +41,7 @@ test('a slice ends with its time, and those who wait take turns', async () => {
   expect([await long, await other]).toEqual(['a done', 'b done']);
 });
 
-test('what fails fails alone, and what comes from within an end is done later', async () => {
+test('a failing job fails alone, and work added at the end of another runs later', async () => {
   const scene = new Scene();
   const work = function* (): Generator<undefined, number> {
     yield;

@@ -1,4 +1,4 @@
-/** The timing wheel and the agenda against a naive list: nothing is late, nothing is lost, nothing comes twice. */
+/** The timing wheel and the agenda compared with a naive list: nothing is late, lost or repeated. */
 
 import { expect, test } from 'bun:test';
 
@@ -11,10 +11,10 @@ import { readSeed } from '../support/seed';
 const TICK_MS = 20;
 const SLOTS = 16;
 
-test('each item is handed out once, in the tick of its time; from beyond the wheel early', () => {
+test('each item is returned once, in the tick of its time; those beyond the wheel may be early', () => {
   const random = new Prng(readSeed());
   const wheel = new TimingWheel<number>(TICK_MS, SLOTS);
-  /** Its time, when it was first put in, and when it got that time. */
+  /** Its time, when it was first added, and when it got that time. */
   const due = new Map<number, { ms: number; firstMs: number; atMs: number }>();
   let nowMs = 0;
   let handed = 0;
@@ -36,7 +36,7 @@ test('each item is handed out once, in the tick of its time; from beyond the whe
       const { ms, firstMs } = due.get(taken)!;
       due.delete(taken);
       handed += 1;
-      // Early only where its time was beyond the wheel when it was put in.
+      // Early only if its time was beyond the wheel when it was added.
       if (ms > nowMs) expect(ms - firstMs).toBeGreaterThan((SLOTS - 3) * TICK_MS);
     });
     expect(wheel.size).toBe(due.size);
@@ -47,7 +47,7 @@ test('each item is handed out once, in the tick of its time; from beyond the whe
   expect(handed).toBeGreaterThan(1_000);
 });
 
-test('a turn that has taken long looks at no more', async () => {
+test('a turn that has taken long looks at no more items', async () => {
   const clock = new ManualClock();
   const looked: number[] = [];
   const agenda = new Agenda<number>(1_000, clock.turns, (item) => {
@@ -64,7 +64,7 @@ test('a turn that has taken long looks at no more', async () => {
   expect(counts).toEqual([16, 32, 48, 64, 80, 96, 100]);
 });
 
-test('what is due at once is looked at in turns, and what is deleted meanwhile is not', async () => {
+test('items that are due at once are handled over several turns, and deleted ones are not', async () => {
   const looked: number[] = [];
   const agenda = new Agenda<number>(10, new SystemClock().turns, (item) => void looked.push(item));
   for (let i = 0; i < 35; i++) {

@@ -1,4 +1,4 @@
-/** Turn meter: what a turn is, by a clock that is moved by hand. */
+/** Turn meter: what counts as a turn, by a manual clock. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -17,7 +17,7 @@ function metered(): {
   return { meter, seen, pass: (ms) => void (nowMs += ms) };
 }
 
-/** The loop goes on once. */
+/** Runs the loop once. */
 const loop = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 describe('a turn', () => {
@@ -38,7 +38,7 @@ describe('a turn', () => {
     expect(meter.durations.has('batch')).toBe(false);
   });
 
-  test('has what is done in it as a part, and the first that says what it is about', () => {
+  test('includes nested work as a part, and is named by the first that names it', () => {
     const { meter, seen, pass } = metered();
     meter.run('frame', () => {
       meter.says(() => 'subscribe');
@@ -53,7 +53,7 @@ describe('a turn', () => {
     ]);
   });
 
-  test('has the promises that it settles, and those that these settle', async () => {
+  test('includes the promises that it settles, and those that these settle', async () => {
     const { meter, seen, pass } = metered();
     const after = async (): Promise<void> => {
       for (let i = 0; i < 20; i++) {
@@ -66,7 +66,7 @@ describe('a turn', () => {
     expect(seen).toEqual([['read', 20, '']]);
   });
 
-  test('is handed on only when it is longer than was asked for', () => {
+  test('is reported only when it is longer than the given bound', () => {
     const { meter, seen, pass } = metered();
     meter.aboveMs = 5;
     meter.run('ack', () => pass(5));
@@ -75,7 +75,7 @@ describe('a turn', () => {
     expect(meter.durations.get('ack')!.count).toBe(2);
   });
 
-  test('comes soon, later, or again and again', async () => {
+  test('comes from setImmediate, a timer or an interval', async () => {
     const { meter, seen, pass } = metered();
     meter.soon('batch', () => pass(1));
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,7 +1,7 @@
 /**
- * A real Chromium for the tests of the page: Debian's package, or what else is installed. Where there
- * is none the tests are skipped, and say so. Every page is watched: what it writes to the console as an
- * error, what it throws, and every request to somewhere else than its server.
+ * A real Chromium for the tests of the page: the package of Debian, or another installed one. Without one the tests
+ * are skipped, and say so. Every page is watched: errors on the console, exceptions, and every request to another
+ * server.
  */
 
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
@@ -10,7 +10,7 @@ const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-c
 /** Software rendering on a busy machine is slow; nothing here asserts a time. */
 const WAIT_MS = 45_000;
 
-/** A test with a browser; each file sets it, since what an imported file sets holds once. */
+/** Timeout of a test with a browser; each file sets it, because a timeout set by an imported file applies only once. */
 export const TEST_MS_MAX = 120_000;
 
 /** Undefined where no Chromium is installed. */
@@ -23,19 +23,19 @@ if (CHROMIUM === undefined) {
 }
 
 export function launch(): Promise<Browser> {
-  // The sandbox wants rights that a container of CI does not give; the pages are our own.
+  // The sandbox needs rights that a CI container does not have; the pages are our own.
   return chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] });
 }
 
 export interface Watched {
   readonly page: Page;
-  /** Errors of the console, and what was thrown. */
+  /** Errors on the console, and exceptions. */
   readonly errors: string[];
   /** Requests to other servers. */
   readonly strangers: string[];
 }
 
-/** A page of its own context, that is watched from its first request on. */
+/** Opens a page in its own context, which is watched from its first request on. */
 export async function open(
   browser: Browser,
   url: string,
@@ -75,7 +75,7 @@ export interface ShownLadder {
   readonly asks: [string, string][];
 }
 
-/** What the ladder shows, of one paint. */
+/** What the ladder displays in one paint. */
 export function readLadder(page: Page): Promise<ShownLadder> {
   return page.evaluate(() => {
     const root = document.querySelector<HTMLElement>('#ladder')!;
@@ -98,7 +98,7 @@ export async function waitLive(page: Page): Promise<void> {
   await page.waitForSelector('#health .state[data-state="live"]');
 }
 
-/** Waits until the ladder is that of a place, and gives it. */
+/** Waits until the ladder has a seq. @returns the ladder */
 export async function waitLadder(page: Page, seq: number): Promise<ShownLadder> {
   await page.waitForFunction(
     (wanted) => document.querySelector<HTMLElement>('#ladder')?.dataset['seq'] === String(wanted),

@@ -1,4 +1,4 @@
-/** The page of a server that asks its readers for a key, in a real browser. */
+/** The page of a server that requires a key of its readers, in a real browser. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { SignJWT } from 'jose';
@@ -45,14 +45,14 @@ function waitSaid(page: Page, selector: string, words: string): Promise<unknown>
 
 async function expectBook(page: Page, market: QuietMarket): Promise<void> {
   const { seq, bids, asks } = await market.book();
-  // Of a new client the ladder is empty at first, and before that the old one's is still there.
+  // With a new client the ladder is empty at first; before that it is still that of the old one.
   await waitLive(page);
   let shown = await waitLadder(page, seq);
   while (!shown.trusted) shown = await waitLadder(page, seq);
   expect(shown).toEqual({ seq, trusted: true, bids, asks });
 }
 
-/** Where a secret of the page may be found, besides the storage of its tab. */
+/** Where a secret of the page can be found, except in the storage of its tab. */
 async function leaks(page: Page, secret: string): Promise<string[]> {
   const places = await page.evaluate(() => ({
     address: location.href,
@@ -65,7 +65,7 @@ async function leaks(page: Page, secret: string): Promise<string[]> {
   return Object.entries(places).flatMap(([place, text]) => (text.includes(secret) ? [place] : []));
 }
 
-describe.skipIf(CHROMIUM === undefined)('the page of a closed server', () => {
+describe.skipIf(CHROMIUM === undefined)('the page of a server that requires a key', () => {
   const scratch = new Scratch();
   let browser: Browser;
   let market: QuietMarket;
@@ -91,7 +91,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     scratch.remove();
   });
 
-  test('asks for a key; says what is wrong with one; with the right one it is as any other', async () => {
+  test('asks for a key; reports a wrong one; with the right one it works as usual', async () => {
     const { page, errors, strangers } = await open(browser, `${market.server.url}/#ACME`);
     await waitSaid(page, '#gate', 'This server asks for a key');
     await waitSaid(page, '#health', 'Key wanted');
@@ -101,7 +101,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await waitSaid(page, '#gate .outcome', 'the key blind does not have the role read');
     await give(page, await token(-60));
     await waitSaid(page, '#gate .outcome', 'the token is refused');
-    await page.keyboard.press('Escape'); // there is nothing behind it
+    await page.keyboard.press('Escape'); // there is nothing to close
     await give(page, DESK_KEY);
     await waitLive(page);
     expect(await page.isVisible('#gate')).toBe(false);
@@ -110,7 +110,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await expectBook(page, market);
     expect(await leaks(page, DESK_KEY)).toEqual([]);
 
-    // The same key trades, since it may.
+    // The same key may also trade.
     await waitSaid(page, '#order-note', 'key accepted');
     await page.click('#ladder .level.bid[data-price="99.97"]');
     await page.click('#orders .sides button[value=sell]');
@@ -118,7 +118,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await page.click('#orders .submit');
     await waitSaid(page, '#orders .outcome', 'is filled');
 
-    // The past too takes the key.
+    // History is read with the key too.
     const { eventTime, seq } = await market.book();
     const at = new Date(Number(BigInt(eventTime) / 1_000_000n) + 1).toISOString();
     await page.fill('#travel input[type=text]', at.replace('T', ' ').slice(0, 23));
@@ -127,7 +127,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await waitLadder(page, seq);
     await page.keyboard.press('Escape');
 
-    // The tab keeps it over a reload, and another tab knows nothing of it.
+    // The tab keeps it over a reload, and another tab does not have it.
     await page.reload();
     await expectBook(page, market);
     const other = await page.context().newPage();
@@ -141,13 +141,13 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await page.context().close();
   });
 
-  test('a key that is revoked while it is open: it says so, and goes on with another', async () => {
+  test('when its key is revoked while it is open, it says so, and continues with another', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     await give(page, READ_KEY);
     await expectBook(page, market);
     await waitSaid(page, '#order-note', 'needs a key');
 
-    // Another one trades beside it, though it may not read; until it is no more.
+    // A second key trades, though it may not read; until it is revoked too.
     await page.fill('#orders .key input', BLIND_KEY);
     await page.press('#orders .key input', 'Enter');
     await waitSaid(page, '#order-note', 'key accepted');
@@ -170,7 +170,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await waitLive(page);
     await expectBook(page, market);
     await waitSaid(page, '#order-note', 'key accepted');
-    // A key that may read and not trade is asked about its orders once, which the browser notes.
+    // With a key that may read and not trade, one request for its orders fails, which the browser reports.
     expect(errors.filter((text) => !text.includes('403'))).toEqual([]);
     expect(errors.length).toBeLessThanOrEqual(1);
     await page.context().close();
@@ -183,7 +183,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
       await give(page, await token(6));
       await expectBook(page, market);
       await waitSaid(page, '#gate[open]', 'The key has expired');
-      // Meanwhile something happens.
+      // Meanwhile the market changes.
       await market.order('sell', '99.99', '1.0');
       await market.order('buy', '99.99', '1.0', DESK_KEY);
       await give(page, await token(600));
@@ -201,14 +201,14 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
         const resets = document.querySelector('#health span[title^="Times that state"] b');
         return Number(resets?.textContent) > 0;
       });
-      // And on, live.
+      // It continues live.
       await market.order('buy', '99.95', '3.0');
       await expectBook(page, market);
       await page.context().close();
     },
   );
 
-  test('a key that is gone when the server comes back: it says so', async () => {
+  test('when its key is gone after a restart of the server, it says so', async () => {
     const { page } = await open(browser, `${market.server.url}/#ACME`);
     await give(page, SHORT_KEY);
     await expectBook(page, market);
@@ -220,7 +220,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await page.context().close();
   });
 
-  test('its documents take no key, and neither do narrow screens hide where to give it', async () => {
+  test('its documents need no key, and narrow screens display the field for the key', async () => {
     const docs = await open(browser, `${market.server.url}/docs`);
     await docs.page.waitForSelector('#operations details');
     expect(docs.errors).toEqual([]);

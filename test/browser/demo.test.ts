@@ -1,4 +1,4 @@
-/** The page on the markets of the demo: everything moves, nothing complains, nobody else is asked. */
+/** The page on the markets of the demo: everything moves, nothing fails, and no other server is asked. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
@@ -21,7 +21,7 @@ afterAll(async () => {
   await server?.remove();
 });
 
-/** What the page consists of, by name, as it goes over the wire. */
+/** The files of the page by name, as transferred. */
 async function assets(encoding: string): Promise<Map<string, Response>> {
   const headers = { 'accept-encoding': encoding };
   const front = await (await server.get('/')).text();
@@ -37,7 +37,7 @@ async function assets(encoding: string): Promise<Map<string, Response>> {
 
 describe('the files of the page', () => {
   test.each(['br', 'gzip'])(
-    'as %s they are at most 150 kB, and are what they are plain',
+    'as %s they are at most 150 kB, and decode to the plain files',
     async (encoding) => {
       const plain = await assets('identity');
       const packed = await assets(encoding);
@@ -56,7 +56,7 @@ describe('the files of the page', () => {
     },
   );
 
-  test('its policy lets it speak to its own server only', async () => {
+  test('its policy allows connections to its own server only', async () => {
     const { headers } = await server.get('/');
     const policy = headers.get('content-security-policy')!.split('; ');
     expect(policy).toContain("default-src 'none'");
@@ -65,7 +65,7 @@ describe('the files of the page', () => {
     expect(headers.get('cache-control')).toBe('no-cache');
   });
 
-  test('a file that there is not is a fault like any other', async () => {
+  test('a file that does not exist is an ordinary fault', async () => {
     const response = await server.get('/assets/nothing.js');
     expect(response.status).toBe(404);
     expect(await response.json()).toMatchObject({ error: { code: 'not-found' } });
@@ -83,7 +83,7 @@ describe.skipIf(CHROMIUM === undefined)('the page of the demo', () => {
     await browser?.close();
   });
 
-  test('chart, tape and figures move', async () => {
+  test('chart, trades and figures change', async () => {
     const { page, errors, strangers } = await open(browser, `${server.url}/#BTC-USD`);
     await waitLive(page);
     await page.click('#head .choice button[value="1s"]');
@@ -143,7 +143,7 @@ describe.skipIf(CHROMIUM === undefined)('the page of the demo', () => {
     await page.context().close();
   });
 
-  test('/docs shows every operation', async () => {
+  test('/docs lists every operation', async () => {
     const { page, errors, strangers } = await open(browser, `${server.url}/docs`);
     await page.waitForSelector('#operations details');
     const { paths } = (await server.json('/openapi.json')) as { paths: Record<string, object> };
@@ -167,7 +167,7 @@ describe.skipIf(CHROMIUM === undefined)('the page of the demo', () => {
       await page.waitForSelector('#ladder .level[data-price]');
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       expect(wide).toBeLessThanOrEqual(width);
-      // Each part has the room for what it shows: ten levels a side, and the button of the ticket.
+      // Every part has enough room: ten levels a side, and the button of the ticket.
       const cut = await page.evaluate(() =>
         ['#ladder .level.bid:last-child', '#orders .submit', '#travel .play'].filter((selector) => {
           const shown = document.querySelector(selector)!.getBoundingClientRect();

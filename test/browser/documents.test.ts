@@ -1,4 +1,4 @@
-/** The documents of a running server in a real browser: every link of every page leads somewhere. */
+/** The documents of a running server in a real browser: every link of every page works. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { Browser } from 'playwright-core';
@@ -20,9 +20,9 @@ describe.skipIf(CHROMIUM === undefined)('documents', () => {
     await server.remove();
   });
 
-  test('every link of every page leads to a page that has what it names', async () => {
+  test('every link of every page leads to a page that has its target', async () => {
     const { page, errors, strangers } = await open(browser, `${server.url}/docs/guide`);
-    /** Of each page that was opened: the ids in it. */
+    /** For each opened page: the ids in it. */
     const opened = new Map<string, Set<string>>();
     const links: { from: string; to: URL }[] = [];
     const waiting = ['/docs/guide'];
@@ -34,7 +34,7 @@ describe.skipIf(CHROMIUM === undefined)('documents', () => {
         path,
         new Set(await page.$$eval('[id]', (found) => found.map((element) => element.id))),
       );
-      // The page at `/` and that of the API have tests of their own.
+      // The page at `/` and that of the API have their own tests.
       if (!path.startsWith('/docs/')) continue;
       const found = await page.$$eval('a', (all) => all.map((link) => link.href));
       expect(found.length).toBeGreaterThan(DOCUMENTS.length);

@@ -1,4 +1,4 @@
-/** Fed instruments on the page: books in doubt, bars of all ages, figures of any length. */
+/** Feed instruments on the page: books in doubt, bars of all ages, figures of any length. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { Browser, Page } from 'playwright-core';
@@ -19,7 +19,7 @@ setDefaultTimeout(TEST_MS_MAX);
 const SECOND_NS = 1_000_000_000n;
 const DAY_S = 86_400;
 
-/** Whole seconds of now, and the nanoseconds of a moment so many seconds from it. */
+/** The time some seconds from now, in whole seconds, as nanoseconds. */
 function at(seconds: number): string {
   return (BigInt(Math.floor(Date.now() / 1000) + seconds) * SECOND_NS).toString();
 }
@@ -111,7 +111,7 @@ describe.skipIf(CHROMIUM === undefined)('a book in doubt', () => {
     await waitText(page, '#head .figures', 'Bid –');
     await waitText(page, '#head .figures', 'Ask –');
     await waitText(page, '#list .row[data-symbol="GONE"] .quote', '– / –');
-    expect(await page.textContent('#head .last')).toBe('10.10'); // a trade stays one
+    expect(await page.textContent('#head .last')).toBe('10.10'); // a trade is still sent
     expect((await page.$('#ladder .level[data-price]')) !== null).toBe(hasLevels);
     const opacity = await page.evaluate(() =>
       Number(getComputedStyle(document.querySelector('#ladder')!).opacity),
@@ -125,7 +125,7 @@ describe.skipIf(CHROMIUM === undefined)('a book in doubt', () => {
     expect(await page.isVisible('.panel.ladder .doubt')).toBe(false);
   }
 
-  test('after a gap, of a source that is gone, and after a restart it is dimmed, and says why', async () => {
+  test('after a gap, when its source is gone, and after a restart it is dimmed, and says why', async () => {
     const source = await TapedeckClient.connect(server.url, { client: 'source', key: PUBLISH_KEY });
     await source.publish([FEED, levels('snapshot', 100, 0, 1000), traded(1010)]);
     const { page, errors } = await open(browser, `${server.url}/#GONE`);
@@ -133,7 +133,7 @@ describe.skipIf(CHROMIUM === undefined)('a book in doubt', () => {
 
     await source.publish([levels('delta', 105, 103, 1001)]);
     await expectDoubt(page, 'Messages of the source are missing', false);
-    // One who comes now sees no more of it.
+    // A new reader sees no more of it.
     const late = await open(browser, `${server.url}/#GONE`);
     await expectDoubt(late.page, 'book', false);
     await late.page.context().close();
@@ -172,7 +172,7 @@ describe.skipIf(CHROMIUM === undefined)('bars and figures of a feed', () => {
     await server?.remove();
   });
 
-  test('without instruments it says so, and what to do; the first one is shown by itself', async () => {
+  test('without instruments it says so, and what to do; the first one is selected by itself', async () => {
     const { page, errors } = await open(browser, `${server.url}/#NOPE`);
     await waitLive(page);
     await waitText(page, '#list .none', 'This server has no instruments yet.');
@@ -193,10 +193,10 @@ describe.skipIf(CHROMIUM === undefined)('bars and figures of a feed', () => {
     await page.context().close();
   });
 
-  test('the chart goes on over empty stretches, to the very first bar', async () => {
+  test('the chart scrolls over empty stretches to the very first bar', async () => {
     const minute = (n: number): string => at(-30 * DAY_S + n * 60);
     const days = [0, 1, 9, 9.5, 28];
-    // Ten bars on each of some days, an hour apart the one from the other.
+    // Ten bars on each of some days, an hour apart.
     const minutes = days.flatMap((day) => [...Array(10).keys()].map((i) => day * 1440 + i * 60));
     const trades = minutes.map((n) =>
       trade('SPARSE', '10.00', '1.000', { eventTime: minute(Math.round(n)) }),
@@ -211,7 +211,7 @@ describe.skipIf(CHROMIUM === undefined)('bars and figures of a feed', () => {
     await page.context().close();
   });
 
-  test('a revision of an earlier bar changes it in place; a late one of its own is put in', async () => {
+  test('a revision of an earlier bar changes it; a late new bar is inserted', async () => {
     const base = Math.floor(Date.now() / 1000 / 60) * 60 - 14_400;
     const when = (s: number): string => (BigInt(base + s) * SECOND_NS).toString();
     await take(
@@ -308,7 +308,7 @@ async function chartBox(page: Page) {
   return (await page.locator('#chart').boundingBox())!;
 }
 
-/** In the page: figures that are cut off, stand outside of their panel, or are not all as wide. */
+/** Runs in the page: figures that are cut off, overflow their panel, or differ in width. */
 function figureFaults(): string[] {
   const cells = [
     '#ladder .level[data-price] span',
@@ -321,7 +321,7 @@ function figureFaults(): string[] {
   ];
   return cells.flatMap((selector) =>
     [...document.querySelectorAll<HTMLElement>(selector)].flatMap((element) => {
-      if (element.offsetParent === null) return []; // not shown
+      if (element.offsetParent === null) return []; // not displayed
       const box = element.getBoundingClientRect();
       const panel = element.closest('.panel')!.getBoundingClientRect();
       const name = `${selector} ${element.textContent}`;

@@ -1,6 +1,6 @@
 /**
- * By hand: `bun test/browser/frames.ts [ORDERS A SECOND] [SECONDS]`: how evenly the page is painted while
- * a busy market comes in. Prints the messages a second that the page saw, and the times between frames.
+ * By hand: `bun test/browser/frames.ts [ORDERS A SECOND] [SECONDS]`: how evenly the page is painted while a busy
+ * market arrives. It prints the messages a second that the page received, and the times between frames.
  */
 
 import { ServerProcess } from '../support/tapedeck-process';
@@ -12,7 +12,7 @@ const browser = await launch();
 try {
   const { page, errors } = await open(browser, `${server.url}/#BTC-USD`);
   await waitLive(page);
-  await Bun.sleep(5_000); // what is made once is made
+  await Bun.sleep(5_000); // one-time work is done by then
   const started = await read(page);
   const system = await browser.newBrowserCDPSession();
   const cpu = async (): Promise<Map<string, number>> => {

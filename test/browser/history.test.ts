@@ -1,6 +1,6 @@
 /**
- * History as the page asks for it, held against all trades at once: pages of bars over empty stretches,
- * and the statistics and the candle of any moment. The server is a naive one that answers from a list.
+ * History as the page requests it, compared with all trades: pages of bars over empty stretches, and the statistics
+ * and the candle at any time. The server is a naive one that answers from a list.
  */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
@@ -131,7 +131,7 @@ const market = fc
     });
   });
 
-test('pages of bars hold every bar once, the newest first, with few questions', async () => {
+test('pages of bars have every bar once, the newest first, with few requests', async () => {
   const interval = fc.constantFrom<BarInterval>('1s', '1m', '1h', '1d');
   await fc.assert(
     fc.asyncProperty(market, interval, async (made, length) => {
@@ -145,14 +145,14 @@ test('pages of bars hold every bar once, the newest first, with few questions', 
       }
       const step = BAR_SECONDS[length];
       expect(seen).toEqual(barsOf(made, step).map(({ time }) => `${time}000000000`));
-      // A stretch without trades costs two questions a bit of its length.
+      // A stretch without trades costs two requests for each bit of its length.
       expect(questions).toBeLessThan(8 + seen.length * 60);
     }),
     { numRuns: 150 },
   );
 });
 
-test('statistics, candle and trades of a moment are those of the trades up to it', async () => {
+test('statistics, candle and trades at a time are those of the trades up to it', async () => {
   const share = fc.double({ min: 0, max: 1.05, noNaN: true });
   const interval = fc.constantFrom<BarInterval>('1s', '1m', '1h', '1d');
   await fc.assert(

@@ -1,4 +1,4 @@
-/** One's own orders on the page: always all of them, by their instrument, refused in plain words. */
+/** The user's orders on the page: always complete, by instrument, with refusals in plain words. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { Browser, Page } from 'playwright-core';
@@ -8,7 +8,7 @@ import { CHROMIUM, launch, open, TEST_MS_MAX, waitLive } from './browser';
 
 setDefaultTimeout(TEST_MS_MAX);
 
-/** Trading needs no key in the demo; these two have no orders but the page's. */
+/** Trading needs no key in the demo; these two instruments have no orders but those of the page. */
 const CONFIG = `
 [[instruments]]
 symbol = "PLAIN"
@@ -20,7 +20,7 @@ priceScale = 8
 quantityScale = 8
 `;
 
-/** What the page lists as open, a line each, the parts apart by a blank. */
+/** The open orders that the page lists, a line each, with parts separated by a blank. */
 function listed(page: Page): Promise<string[]> {
   return page.evaluate(() =>
     [...document.querySelectorAll('#orders .own > div')].map((line) =>
@@ -61,7 +61,7 @@ describe.skipIf(CHROMIUM === undefined)('own orders on the page', () => {
     await server?.remove();
   });
 
-  test('they are there by their instrument, whatever is chosen, and on loads where definitions come late', async () => {
+  test('they are listed by instrument, whatever is selected, even if definitions load late', async () => {
     const { page, errors } = await open(browser, `${server.url}/#PLAIN`);
     await waitLive(page);
     await enter(page, 'PLAIN', '0.05', '2.5');
@@ -83,7 +83,7 @@ describe.skipIf(CHROMIUM === undefined)('own orders on the page', () => {
     );
     expect(cut).toEqual([]);
 
-    // What follows the subscriptions of the page waits until the open orders have been answered.
+    // The page subscribes, but what follows waits until the open orders are answered.
     let answered = (): void => {};
     const orders = new Promise<void>((resolve) => (answered = resolve));
     page.on('response', (response) => {
@@ -113,7 +113,7 @@ describe.skipIf(CHROMIUM === undefined)('own orders on the page', () => {
     await page.context().close();
   });
 
-  test('what is wrong with the ticket is said in its words', async () => {
+  test('faults in the ticket are reported in its own terms', async () => {
     const { page, errors } = await open(browser, `${server.url}/#PLAIN`);
     await waitLive(page);
     await enter(page, 'PLAIN', '0.05', '1.25');
@@ -122,7 +122,7 @@ describe.skipIf(CHROMIUM === undefined)('own orders on the page', () => {
     await waitOutcome(page, 'Quantity: 99999999999999999999 is too large.');
     await enter(page, 'PLAIN', 'abc', '1');
     await waitOutcome(page, 'Price: “abc” is not a number.');
-    // One that only the server knows of.
+    // A fault that only the server can find.
     await enter(page, 'PLAIN', '90071992547409.91', '900719925474099.1');
     await page.waitForSelector('#orders .outcome.down');
     const said = await page.textContent('#orders .outcome');

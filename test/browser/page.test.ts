@@ -1,4 +1,4 @@
-/** The page in a real browser, beside REST: what it shows is what the server says. */
+/** The page in a real browser, compared with REST: it displays what the server has. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { Browser, Page } from 'playwright-core';
@@ -8,13 +8,13 @@ import { QuietMarket, TRADE_KEY } from './quiet-market';
 
 setDefaultTimeout(TEST_MS_MAX);
 
-/** A time of the server as the field takes it, a millisecond later: what it is cut by. */
+/** A time of the server in the format of the field, a millisecond later, because the field cuts off the rest. */
 function shortly(nanos: string): string {
   const time = new Date(Number(BigInt(nanos) / 1_000_000n) + 1);
   return time.toISOString().replace('T', ' ').slice(0, 23);
 }
 
-/** Waits until the newest candle is the newest bar of REST; the market is quiet meanwhile. */
+/** Waits until the newest candle equals the newest bar of REST; the market is quiet meanwhile. */
 async function expectNewestBar(page: Page, market: QuietMarket): Promise<void> {
   const { bars } = (await market.server.json('/v1/bars/ACME?interval=1m&limit=10')) as {
     bars: Record<'openTime' | 'open' | 'high' | 'low' | 'close' | 'volume', string>[];
@@ -44,7 +44,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await market?.server.remove();
   });
 
-  test('its ladder is the book that REST gives at the same place, and follows it', async () => {
+  test('its ladder is the book of REST at the same seq, and follows it', async () => {
     const { page, errors, strangers } = await open(browser, `${market.server.url}/#ACME`);
     for (const [side, price, quantity, key] of [
       ['sell', '100.05', '3.5', undefined],
@@ -64,7 +64,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await page.context().close();
   });
 
-  test('time travel shows the book that REST gives for that instant', async () => {
+  test('time travel displays the book that REST returns for that time', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     const before = await market.book();
     await Bun.sleep(1_500);
@@ -79,14 +79,14 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     expect(then.seq).toBe(before.seq);
     const { seq, bids, asks } = then;
     expect(await waitLadder(page, seq)).toEqual({ seq, trusted: true, bids, asks });
-    // Back to what is, by keyboard.
+    // Back to the present, by keyboard.
     await page.keyboard.press('Escape');
     expect((await waitLadder(page, now.seq)).asks).toEqual(now.asks);
     expect(errors).toEqual([]);
     await page.context().close();
   });
 
-  test('from a past moment it plays on, to the book that there was when it began', async () => {
+  test('from a past time it replays up to the newest book at its start', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     const start = await market.book();
     const books = new Map([[start.seq, start]]);
@@ -114,7 +114,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await page.context().close();
   });
 
-  test('an order placed on it trades and appears; a wrong key is said to be wrong', async () => {
+  test('an order placed on it trades and appears; a wrong key is reported', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     await waitLive(page);
     await page.fill('#orders .key input', 'no-key-of-this-server-01');
@@ -143,7 +143,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
       String((newest[0] as { seq: number }).seq),
     );
 
-    // One that rests is listed, and goes when it is cancelled.
+    // A resting order is listed, and disappears when it is cancelled.
     await page.fill('#orders input[name=price]', '90.00');
     await page.click('#orders .submit');
     await page.waitForSelector('#orders .own button');
@@ -157,7 +157,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await page.context().close();
   });
 
-  test('an unknown symbol in the address is said, and something else is shown', async () => {
+  test('an unknown symbol in the URL is reported, and another instrument is displayed', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/?symbol=NOPE`);
     await page.waitForSelector('#notice [data-subject=symbol]');
     expect(await page.textContent('#notice')).toContain(
@@ -170,7 +170,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await page.context().close();
   });
 
-  test('a clock that is wrong by hours is said, and times and latencies are right', async () => {
+  test('a clock that is wrong by hours is reported, and times and latencies are right', async () => {
     const threeHours = 3 * 3_600_000;
     const { page } = await open(browser, `${market.server.url}/#ACME`, {
       before: (page) =>
@@ -207,12 +207,12 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await market.order('sell', '100.15', '7.0');
     const { seq, bids, asks } = await market.book();
     expect(await waitLadder(page, seq)).toEqual({ seq, trusted: true, bids, asks });
-    // A bar that broke off is taken from history, and goes on live.
+    // An interrupted bar is taken from history, and continues live.
     await page.click('#head .choice button[value="1m"]');
     await expectNewestBar(page, market);
     await market.order('buy', '100.15', '0.5', TRADE_KEY);
     await expectNewestBar(page, market);
-    // Bars are resumed as all else is: nothing had to be taken anew.
+    // Bars are resumed like everything else: nothing had to be requested again.
     const resets = await page.textContent('#health span[title^="Times that state"] b');
     expect(Number(resets)).toBe(0);
     expect(await page.$('#notice [data-subject=link]')).toBeNull();

@@ -1,4 +1,4 @@
-/** Time travel in a real browser: whatever the page shows is of the moment, and says where it is not. */
+/** Time travel in a real browser: everything on the page is of the chosen time, or says that it is not. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { Browser, Page } from 'playwright-core';
@@ -20,7 +20,7 @@ async function newestTrade(market: QuietMarket): Promise<Trade> {
   return trades[0]!;
 }
 
-/** One trade at a price, and nothing else of that millisecond or the next. */
+/** Makes one trade at a price, alone in its millisecond and the next. */
 async function tradeAt(market: QuietMarket, price: string, quantity: string): Promise<Trade> {
   await market.order('sell', price, quantity);
   await market.order('buy', price, quantity, TRADE_KEY);
@@ -29,7 +29,7 @@ async function tradeAt(market: QuietMarket, price: string, quantity: string): Pr
   return made;
 }
 
-/** As the page writes a moment, a millisecond behind a trade. */
+/** A time as the page writes it, a millisecond after a trade. */
 function behind({ eventTime }: Trade): string {
   const time = new Date(Number(BigInt(eventTime) / 1_000_000n) + 1);
   return time.toISOString().replace('T', ' ').slice(0, 23);
@@ -85,7 +85,7 @@ describe.skipIf(CHROMIUM === undefined)('a past moment on the page', () => {
     await market?.server.remove();
   });
 
-  test('headline, statistics, candles and ticket are of it, and the list says that it is not', async () => {
+  test('headline, statistics, candles and ticket are of that time, and the list says that it is not', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     await page.click('#head .choice button[value="1d"]');
     await waitText(page, '#head .last', '100.07');
@@ -128,7 +128,7 @@ describe.skipIf(CHROMIUM === undefined)('a past moment on the page', () => {
     await page.context().close();
   });
 
-  test('a replay carries headline, statistics and candle on', async () => {
+  test('a replay updates headline, statistics and candle', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     await waitLive(page);
     await page.click('#head .choice button[value="1d"]');
@@ -145,7 +145,7 @@ describe.skipIf(CHROMIUM === undefined)('a past moment on the page', () => {
     await page.context().close();
   });
 
-  test('another instrument keeps it', async () => {
+  test('another instrument keeps the time', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     await waitLive(page);
     await type(page, behind(first));
@@ -160,11 +160,11 @@ describe.skipIf(CHROMIUM === undefined)('a past moment on the page', () => {
     await waitLadder(page, seq);
     await waitText(page, '#head .last', '100.01');
     expect(await page.inputValue(MOMENT)).toBe(behind(first));
-    expect(errors.filter((text) => !text.includes('404'))).toEqual([]); // the browser notes it
+    expect(errors.filter((text) => !text.includes('404'))).toEqual([]); // the browser reports it
     await page.context().close();
   });
 
-  test('one that does not parse is said until it is mended; a number is read by its magnitude', async () => {
+  test('an invalid time is reported until it is corrected; the unit of a number is found by its magnitude', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     await waitLive(page);
     await type(page, 'yesterday');
@@ -173,7 +173,7 @@ describe.skipIf(CHROMIUM === undefined)('a past moment on the page', () => {
       '#travel .note.down',
       '“yesterday” is not a time. Expected UTC such as 20',
     );
-    // It outlives the paints that the passing of time alone brings.
+    // It stays through the paints that the passing of time causes.
     for (let i = 0; i < 3; i++) {
       const max = await page.getAttribute('#travel input[type=range]', 'max');
       await page.waitForFunction(

@@ -1,6 +1,6 @@
 /**
- * By hand: `bun run picture [FILE]`: the picture of the page in the README, from a server of its own
- * whose markets have run for a while.
+ * By hand: `bun run picture [FILE]`: makes the picture of the page in the README, from its own server whose markets
+ * have run for a while.
  */
 
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ try {
   });
   await waitLive(page);
   await page.click('#head .choice button[value="1s"]');
-  // An order of one's own, well below the market, so that it stays.
+  // An order of the user, well below the market, so that it rests.
   const bid = await page.getAttribute('#ladder .level.bid:last-child', 'data-price');
   await page.fill('#orders input[name=price]', (Number(bid) - 250).toFixed(2));
   await page.fill('#orders input[name=quantity]', '0.25000');

@@ -1,8 +1,8 @@
-/** A venue where nothing happens but what a test does, so that page and REST can be held together. */
+/** A venue where nothing happens except by the test, so that page and REST can be compared. */
 
 import { ServerProcess, testKey, TRADE_KEY, type ServerOptions } from '../support/tapedeck-process';
 
-/** Who stands on the other side of the page's orders, and asks REST what the page is held against. */
+/** Takes the other side of orders of the page, and makes the REST requests to compare with. */
 const MAKER_KEY = testKey('maker');
 
 const CONFIG = `
@@ -42,7 +42,7 @@ export class QuietMarket {
     return new QuietMarket(server, options);
   }
 
-  /** The same journal at the same address, as after a crash. @param changes of what it is started with */
+  /** Restarts on the same journal at the same address, as after a crash. @param changes of its start options */
   async restart(changes: ServerOptions = {}): Promise<QuietMarket> {
     const { url, data } = this.server;
     await this.server.stop('SIGKILL');
@@ -50,7 +50,7 @@ export class QuietMarket {
     return QuietMarket.start({ ...this.options, ...changes, data, args });
   }
 
-  /** @param key whose order it is; two of one owner do not trade */
+  /** @param key whose order it is; two of one owner do not trade with each other */
   async order(
     side: 'buy' | 'sell',
     price: string,
@@ -75,7 +75,7 @@ export class QuietMarket {
     return (await this.server.get(path, { headers })).json();
   }
 
-  /** Some levels a side. */
+  /** Adds some levels on each side. */
   async fill(): Promise<void> {
     for (let i = 1; i <= 12; i++) {
       await this.order('buy', (100 - i / 10).toFixed(2), `${i * 3}.5`);

@@ -1,6 +1,6 @@
 /**
- * The README and the documents, run as they are written, but for the port: each block of commands by bash
- * in a folder that looks like the project, each snippet by what it is written for.
+ * The README and the documents, executed as written, except for the port: each block of commands by bash in a
+ * folder that looks like the project, each snippet by its own runtime.
  */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -40,7 +40,7 @@ function blocks(heading: string, language: string): string[] {
   return found;
 }
 
-/** Runs commands of a document; what starts a server is left out, since the test has started it. */
+/** Runs the commands of a document, except those that start a server, because the test has started it. */
 async function run(commands: string, server?: ServerProcess): Promise<string> {
   const port = server === undefined ? '7070' : new URL(server.url).port;
   const text = commands

@@ -1,4 +1,4 @@
-/** What the page says: moments that are typed, orders that are refused, books that are in doubt. */
+/** Texts of the page: typed times, refused orders, books in doubt. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -11,7 +11,7 @@ import { ERRORS } from '../../protocol/codes';
 
 const NOW = Nanos.fromSeconds(Date.UTC(2026, 10, 30, 13, 0, 0) / 1000, 0);
 
-describe('a moment that is typed', () => {
+describe('a typed time', () => {
   test.each([
     ['2026-11-30 12:30:15.250', '2026-11-30T12:30:15.250'],
     ['2026-11-30T12:30:15Z', '2026-11-30T12:30:15.000'],
@@ -53,7 +53,7 @@ describe('a moment that is typed', () => {
     if (text !== '') expect(fault).toContain(text);
   });
 
-  test('one in the future is refused, with the time of the server', () => {
+  test('a future time is refused, and the time of the server is given', () => {
     const read = readTime('2026-11-30 13:00:00.001', NOW);
     expect('fault' in read && read.fault).toBe(
       '2026-11-30 13:00:00.001 is in the future. The server’s clock is at 2026-11-30 13:00:00.000.',
@@ -110,7 +110,7 @@ describe('the ticket', () => {
     expect(ticketFault({ ...TICKET, ...change }, ACME)).toBe(fault);
   });
 
-  test('a refusal of the server speaks of the ticket, whatever its code', () => {
+  test('a refusal by the server is put in the terms of the ticket, whatever its code', () => {
     const orderCodes = [
       'invalid-quantity',
       'quantity-off-increment',
@@ -154,7 +154,7 @@ describe('the ticket', () => {
   });
 });
 
-test('before the first record: the first moment that there is', () => {
+test('before the first record: the first time that exists is given', () => {
   const message =
     'at is 17; books of ACME exist since 1796041800000000000 (2026-11-30T12:30:00.000000000Z)';
   const error = new TapedeckError(

@@ -1,4 +1,4 @@
-/** Sessions over REST: who may see them, what is told of each, and how one is closed. */
+/** Sessions over REST: who may see them, what is listed for each, and how one is closed. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 
@@ -34,7 +34,7 @@ function nameOf(client: StreamClient): string {
   return client.seen[0]!['session'] as string;
 }
 
-test('each session is told of, with who it is and how it does', async () => {
+test('each session is listed, with its owner and its state', async () => {
   const before = BigInt(Date.now()) * 1_000_000n;
   const [binary, text] = await Promise.all(
     FORMS.map((form) => StreamClient.open(server.url, form)),
@@ -62,17 +62,17 @@ test('each session is told of, with who it is and how it does', async () => {
     client: null,
     key: null,
   });
-  // What it got natively is in the sum: 300 trades take more than 200 bytes each as text.
+  // Native messages are included in the sum: 300 trades take more than 200 bytes each as text.
   expect(second['sentBytes']).toBeGreaterThan(300 * 150);
   expect(first['sentBytes']).toBeGreaterThan(300 * 30);
   expect(second['sentBytes']).toBeGreaterThan(first['sentBytes'] as number);
   expect(first['sentFrames']).toBeGreaterThan(2); // welcome, the answer to subscribe, the trades
   expect(first['ageMs']).toBeGreaterThanOrEqual(0);
-  // Two messages each in a frame of their own, and one; nothing was refused.
+  // Two frames with two and one messages; nothing was refused.
   expect(first).toMatchObject({ receivedFrames: 2, receivedMessages: 2, refused: 0 });
   expect(second).toMatchObject({ receivedFrames: 1, receivedMessages: 1, refused: 0 });
   expect(second['receivedBytes']).toBeGreaterThan(40);
-  // 16 KiB were sent to the second, so it was sent a ping.
+  // 16 KiB were sent to the second session, so it was sent a ping.
   await until(async () => (await of(text!))['rttMs'] !== null);
 
   const { status, body } = await ask(`/${nameOf(binary!)}`);
@@ -87,7 +87,7 @@ test('each session is told of, with who it is and how it does', async () => {
   await Promise.all([binary!.close(), text!.close()]);
 });
 
-test('a reset is counted, for the session and over all', async () => {
+test('a reset is counted, for the session and in total', async () => {
   const client = await StreamClient.json(server.url);
   client.send({ type: 'resume', id: 1, epoch: 1, seq: 1, topics: ['trade:ACME'] });
   await client.next('reset');
@@ -97,7 +97,7 @@ test('a reset is counted, for the session and over all', async () => {
   expect(metrics).toMatch(/^tapedeck_push_resets_total\{kind="trade"\} [1-9]/m);
 });
 
-test('they are listed in pages, the longest connected first', async () => {
+test('they are listed in pages, in the order of their connection', async () => {
   const clients: StreamClient[] = [];
   for (let i = 0; i < 5; i++) clients.push(await StreamClient.json(server.url));
   const names: string[] = [];
@@ -116,7 +116,7 @@ test('they are listed in pages, the longest connected first', async () => {
   await Promise.all(clients.map((client) => client.close()));
 });
 
-test.each(FORMS)('an operator closes one, and it is told so: %s', async (form) => {
+test.each(FORMS)('an operator closes one, and the session is notified: %s', async (form) => {
   const [client, other] = [
     await StreamClient.open(server.url, form),
     await StreamClient.json(server.url),
@@ -140,7 +140,7 @@ test.each(FORMS)('an operator closes one, and it is told so: %s', async (form) =
   await other.close();
 });
 
-test('it takes the role admin', async () => {
+test('the role admin is required', async () => {
   const client = await StreamClient.json(server.url);
   for (const path of ['', `/${nameOf(client)}`]) {
     for (const method of path === '' ? ['GET'] : ['GET', 'DELETE']) {
@@ -161,7 +161,7 @@ test('it takes the role admin', async () => {
   await client.close();
 });
 
-test('names that are none lead nowhere', async () => {
+test('unknown session names are not found', async () => {
   for (const name of ['s', 's0', 's999999999', '..%2f..%2fetc', "s1'%20OR%201=1", '%00', '*']) {
     const { status, body } = await ask(`/${name}`, { method: 'DELETE' });
     expect(status).toBe(404);

@@ -1,4 +1,4 @@
-/** Bodies of requests: a member that nobody would read is refused by name, at any depth. */
+/** Bodies of requests: unknown members are refused by name, at any depth. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -30,8 +30,8 @@ async function post(path: string, body: unknown): Promise<Record<string, unknown
 
 const order = { symbol: 'DESK', side: 'buy', price: '1.00', quantity: '1' };
 
-describe('a member that is not known', () => {
-  // What the complaint was about: it rested as gtc.
+describe('an unknown member', () => {
+  // The reported case: the order rested as gtc.
   test('of an order', async () => {
     expect(await post('/v1/orders', { ...order, timeinforce: 'ioc' })).toMatchObject({
       status: 400,
@@ -61,7 +61,7 @@ describe('a member that is not known', () => {
     expect(book.bids ?? []).toEqual([]);
   });
 
-  test('of a state, of a definition', async () => {
+  test('of a state or of a definition', async () => {
     expect(
       await post('/v1/instruments/DESK/state', { state: 'halted', State: 'open' }),
     ).toMatchObject({
@@ -75,7 +75,7 @@ describe('a member that is not known', () => {
     expect(await server.json('/v1/instruments/DESK')).toMatchObject({ state: 'live' });
   });
 
-  test('of a line of a tape, and of what is nested in one: none of the lines is taken', async () => {
+  test('of a tape line, also nested: none of the lines is accepted', async () => {
     const good = [instrument('ACME'), trade('ACME', '1.00', '1')];
     const late = { ...trade('ACME', '2.00', '1'), eventtime: '1' };
     expect(await post('/v1/ingest', tape(...good, late))).toMatchObject({
@@ -93,13 +93,13 @@ describe('a member that is not known', () => {
     expect(await post('/v1/ingest', tape(...good))).toMatchObject({ status: 200, events: 2 });
   });
 
-  test('of a line that is skipped anyway is nobody’s concern', async () => {
+  test('of a line that is skipped anyway is ignored', async () => {
     const tick = { type: 'tick', symbol: 'ACME', newer: 1 };
     expect(await post('/v1/ingest', tape(tick))).toMatchObject({ status: 200, skipped: 1 });
   });
 });
 
-test('decimals are strings: a number of JSON may have been rounded before it came', async () => {
+test('decimals must be strings: a JSON number may have been rounded by its sender', async () => {
   for (const [member, value] of [
     ['price', 150],
     ['price', 1.5],
@@ -111,7 +111,7 @@ test('decimals are strings: a number of JSON may have been rounded before it cam
   }
 });
 
-test('faults of an order speak of the fields that were sent, in decimals', async () => {
+test('faults of an order name the fields that were sent, in decimals', async () => {
   for (const [change, code, message] of [
     [
       { price: '90071992547409.92' },
@@ -141,7 +141,7 @@ test('faults of an order speak of the fields that were sent, in decimals', async
   }
 });
 
-test('whatever the message, its own members are known and no other one is', () => {
+test('every message accepts its own members and no other', () => {
   const known = fc.constantFrom(...Object.keys(MESSAGES));
   fc.assert(
     fc.property(anyMessage(), fc.oneof(fc.string(), known), (message: Message, name) => {

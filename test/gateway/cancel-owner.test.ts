@@ -1,4 +1,4 @@
-/** An operator cancels what an owner has open: who may, what goes and what stays, and that it is on record. */
+/** An operator cancels the open orders of an owner: who may, which orders go, which stay, and what is recorded. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 
@@ -16,7 +16,7 @@ import {
 const VENUES = ['ACME', 'BETA'];
 const CONFIG = `[journal]\ndurability = "commit"\n[auth]\nrequireKey = true\n${VENUES.map((symbol) => `[[instruments]]\nsymbol = "${symbol}"\npriceScale = 2\nquantityScale = 0\n`).join('')}`;
 const DESK: TestKey = { name: 'desk', roles: ['read', 'trade'] };
-/** More than one turn takes. */
+/** More than one turn cancels. */
 const ORDERS = 100;
 
 const scratch = new Scratch();
@@ -60,7 +60,7 @@ async function levels(): Promise<string> {
 
 const OF_DESK = '/v1/admin/owners/desk/orders';
 
-test('nobody but an operator may, and of nobody who has no orders', async () => {
+test('only an operator may, and an owner without orders is not found', async () => {
   await enter(testKey('desk'), 1);
   for (const key of [testKey('desk'), TRADE_KEY]) {
     expect((await ask(OF_DESK, key, 'DELETE')).status).toBe(403);
@@ -84,7 +84,7 @@ test('nobody but an operator may, and of nobody who has no orders', async () => 
   });
 });
 
-test('orders stay behind a revocation until an operator cancels them; those of others stay; it is on record', async () => {
+test('orders outlive a revocation until an operator cancels them; orders of others stay; the cancel is recorded', async () => {
   await enter(TRADE_KEY, 6);
   const others = await levels();
   await enter(testKey('desk'), ORDERS);
@@ -119,7 +119,7 @@ test('orders stay behind a revocation until an operator cancels them; those of o
   expect((await ask('/v1/orders', TRADE_KEY)).body['orders']).toHaveLength(6);
 });
 
-test('the command says why it could not', async () => {
+test('the command says why it failed', async () => {
   const refused = await tapedeck([
     'cancel-orders',
     'desk',

@@ -1,4 +1,4 @@
-/** Answers are compressed for those who ask for it, and are the same. */
+/** Answers are compressed for clients that accept it, and have the same content. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -11,7 +11,7 @@ import { PUBLISH_KEY, ServerProcess, TRADE_KEY } from '../support/tapedeck-proce
 
 const DECODERS = { zstd: zstdDecompressSync, br: brotliDecompressSync, gzip: gunzipSync } as const;
 
-describe('what a client takes', () => {
+describe('which codings a client accepts', () => {
   test.each([
     [null, null],
     ['', null],
@@ -35,7 +35,7 @@ describe('what a client takes', () => {
     expect(codingOf(accepted)).toBe(coding as ReturnType<typeof codingOf>);
   });
 
-  test('any text is read', () => {
+  test('any header text can be parsed', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (accepted) => {
         expect([null, 'zstd', 'br', 'gzip']).toContain(codingOf(accepted));
@@ -45,7 +45,7 @@ describe('what a client takes', () => {
   });
 });
 
-test('more at once than may be go out as they are, and none is lost', async () => {
+test('answers beyond the limit of parallel compressions are sent uncompressed, and none is lost', async () => {
   const compression = new Compression();
   const body = JSON.stringify(Array.from({ length: 5_000 }, (_, i) => i));
   const headers = { 'accept-encoding': 'gzip' };
@@ -117,14 +117,14 @@ describe('over REST', () => {
     expect(stable(text)).toEqual(stable(new TextDecoder().decode(plain.bytes)));
   });
 
-  test('what is short stays as it is', async () => {
+  test('short answers are not compressed', async () => {
     for (const path of ['/v1/tick/ACME', '/v1/stats/ACME', '/healthz', '/v1/tick/NONE']) {
       const { headers } = await raw(path, 'gzip, br, zstd');
       expect([path, headers.get('content-encoding')]).toEqual([path, null]);
     }
   });
 
-  test('an answer for one alone, and one that was compressed is counted as one', async () => {
+  test('an answer for a single client; a compressed answer is counted once', async () => {
     const headers = { 'authorization': `Bearer ${TRADE_KEY}`, 'accept-encoding': 'gzip' };
     expect((await server.get('/v1/orders', { headers })).status).toBe(200);
     const refused = await server.get('/v1/orders', {

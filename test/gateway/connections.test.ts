@@ -1,4 +1,4 @@
-/** Connections: who is checked when, of many. */
+/** Connections: keys of many connections are checked, a few in each turn. */
 
 import { expect, test } from 'bun:test';
 
@@ -11,7 +11,7 @@ import { Connections, type OpenConnection } from '../../src/gateway/ws/connectio
 
 const COUNT = 3_500;
 
-test('keys of many connections are checked some in a turn, and each is, also by a check that comes between', async () => {
+test('keys of many connections are checked a few in a turn, and each is, even if another check starts in between', async () => {
   const keys = new Keyring({
     anonymousRoles: ['read'],
     origins: [],
@@ -44,7 +44,7 @@ test('keys of many connections are checked some in a turn, and each is, also by 
   connections.check(keys, 1_000);
   expect(looked).toBe(1_000);
   lapse = 'key-revoked';
-  connections.check(keys, 1_000); // from the beginning
+  connections.check(keys, 1_000); // starts again
   expect([looked, shut.length]).toEqual([2_000, 1_000]);
   while (connections.size > 0) await new Promise((resolve) => setImmediate(resolve));
   expect([looked, shut.length]).toEqual([1_000 + COUNT, COUNT]);

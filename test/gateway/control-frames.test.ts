@@ -1,6 +1,6 @@
 /**
- * Pings and pongs of WebSocket itself, and frames without a message: a few cost nothing, a flood ends its
- * connection and nobody else's.
+ * WebSocket pings and pongs, and frames without a message: a few cost nothing; a flood ends its own connection and
+ * no other.
  */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.remove());
 
-/** A connection that sends these frames behind its upgrade, and all that it is sent until it ends. */
+/** A connection that sends these frames after its upgrade. @returns everything that it is sent until it ends */
 async function send(frames: Buffer, until: (text: string) => boolean): Promise<string> {
   const socket: Socket = connect(Number(new URL(server.url).port), '127.0.0.1');
   socket.on('error', () => {});
@@ -62,7 +62,7 @@ test.each([
   expect(flooded).toContain('"code":4020,"reason":"limit-reached"');
   expect(flooded).not.toContain('"id":77');
   const pongs = flooded.split('\x8a\x00').length - 1;
-  expect(pongs).toBeLessThan(300); // what came behind was not read
+  expect(pongs).toBeLessThan(300); // the frames after them were not read
   await other.settle();
   await other.close();
 });
@@ -82,7 +82,7 @@ test('frames without a message count as messages: a flood of them ends the conne
   expect(flooded).not.toContain('"id":77');
 });
 
-test('pings whose pongs are not read end their connection, long before its backlog is full', async () => {
+test('a client that does not read its pongs is disconnected long before its backlog is full', async () => {
   const own = await ServerProcess.start({
     config: '[limits]\ncontrolFramesPerSecond = 1000000000\nworkPerSecond = 1000000000\n',
   });
@@ -98,7 +98,7 @@ test('pings whose pongs are not read end their connection, long before its backl
   socket.pause();
   const ping = clientFrame(PING, new Uint8Array(125));
   const some = Buffer.concat(Array.from({ length: 5_000 }, () => ping));
-  // Until the system has taken what it takes, nothing waits; from then on a thousand may.
+  // Until the kernel buffers are full, nothing waits; from then on a thousand pongs may.
   while ((await closed()).length === 0) {
     if (socket.writableLength === 0) socket.write(some);
     else await Bun.sleep(10);

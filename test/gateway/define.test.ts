@@ -1,4 +1,4 @@
-/** Instruments defined over REST: who may, what is taken on and refused, and that it stays. */
+/** Instruments defined over REST: who may, what is accepted and refused, and that definitions are kept. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -56,7 +56,7 @@ const BARLEY = {
   initialState: 'pre-open',
 };
 
-test('a venue: told to who is connected, opened, traded; the same one again changes nothing; kill -9 does not end it', async () => {
+test('a venue: sent to connected sessions, opened, traded; defining it again changes nothing; it survives kill -9', async () => {
   const reader = await StreamClient.json(server.url);
   const made = await define(BARLEY);
   expect(made.status).toBe(201);
@@ -87,7 +87,7 @@ test('a venue: told to who is connected, opened, traded; the same one again chan
   expect(await server.json('/v1/orderbook/BARLEY')).toMatchObject({ bids: [['200.25', '3']] });
 });
 
-test('a feed takes new increments on, and then what its publisher sends', async () => {
+test('a feed accepts new increments, and then the events of its publisher', async () => {
   const feed = { symbol: 'RYE', market: 'feed', priceScale: 2, quantityScale: 0 };
   expect((await define(feed)).body).toMatchObject({
     symbol: 'RYE',
@@ -169,7 +169,7 @@ describe('refused', () => {
     expect((await server.get('/v1/instruments/OATS')).status).toBe(404);
   });
 
-  test('one more than there may be, of either market', async () => {
+  test('definitions beyond the limit of venues or feeds', async () => {
     const { instruments } = (await server.json('/v1/instruments')) as { instruments: Json[] };
     for (let i = instruments.length; i < INSTRUMENTS_MAX; i++) {
       expect((await define({ ...BARLEY, symbol: `FILL-${i}` })).status).toBe(201);
@@ -181,6 +181,6 @@ describe('refused', () => {
         body: { error: { code: 'too-many-instruments', field: 'symbol' } },
       });
     }
-    expect((await define(BARLEY)).status).toBe(201); // what there is may be said again
+    expect((await define(BARLEY)).status).toBe(201); // an existing one may be defined again
   });
 });

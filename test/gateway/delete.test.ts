@@ -1,4 +1,4 @@
-/** Instruments over the wire: whose definitions they are, by every way in, and what deleting one does. */
+/** Instruments over the wire: which source owns a definition, and what deleting one does. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 
@@ -43,7 +43,7 @@ async function remove(symbol: string, key: string | null = ADMIN_KEY): Promise<J
 const publisher = (key: string): Promise<StreamClient> =>
   StreamClient.json(server.url, { authorization: `Bearer ${key}` });
 
-test('what one source feeds, another does not define otherwise, by whatever way it comes', async () => {
+test('what one source feeds cannot be redefined by another, over any interface', async () => {
   const own = await publisher(PUBLISH_KEY);
   expect(
     await own.publish(instrument('FED'), SNAPSHOT, trade('FED', '1.01', '1.000')),
@@ -69,7 +69,7 @@ test('what one source feeds, another does not define otherwise, by whatever way 
   await other.close();
 });
 
-test('an operator deletes: readers are told, its slot is free, its past stays, also behind kill -9', async () => {
+test('an operator deletes an instrument: readers are notified, its slot is free, its past stays, also after kill -9', async () => {
   for (const [key, status] of [
     [null, 401],
     [PUBLISH_KEY, 403],
@@ -126,7 +126,7 @@ test('an operator deletes: readers are told, its slot is free, its past stays, a
   server = await ServerProcess.start({ data, config: CONFIG });
   await past();
 
-  // Its symbol may be defined again, where a slot is free; its topics go on.
+  // Its symbol may be defined again if a slot is free; its topics continue.
   expect(await remove('FOUR')).toMatchObject({ status: 200 });
   const again = await StreamClient.json(server.url);
   await again.subscribe('trade:FED');

@@ -1,4 +1,4 @@
-/** Documents under /docs: which there are, how they are rendered, and how they are answered. */
+/** Documents under /docs: which exist, how they are rendered, and how they are served. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
@@ -34,7 +34,7 @@ test('every Markdown file of src/docs is listed, and so are the protocol, README
 });
 
 describe('rendering', () => {
-  test('a link to a document leads to its page, with its fragment', () => {
+  test('a link to a document becomes a link to its page, with its fragment', () => {
     expect(render('[a](../concepts.md#tiers)')).toContain(
       '<a href="/docs/guide/concepts#tiers">a</a>',
     );
@@ -43,7 +43,7 @@ describe('rendering', () => {
     );
   });
 
-  test('what is not served becomes text: a source, a picture, another scheme', () => {
+  test('links to what is not served become text: a source, a picture, another scheme', () => {
     for (const text of [
       '[a](../../config/schema.ts)',
       '![a](https://example.org/a.png)',
@@ -62,7 +62,7 @@ describe('rendering', () => {
     expect(html).toContain('&lt;script&gt;');
   });
 
-  test('headings have ids as on GitHub, each once; a code block has none', () => {
+  test('headings have unique ids as on GitHub; a code block has none', () => {
     const html = render('# A `b`: c\n\n## Same\n\n```sh\n# no heading\n```\n\n## Same\n');
     const ids = [...html.matchAll(/ id="([^"]*)"/g)].map((match) => match[1]);
     expect(ids).toEqual(['a-b-c', 'same', 'same-1']);
@@ -76,7 +76,7 @@ describe('a running server', () => {
   });
   afterAll(() => server.remove());
 
-  test('a document has the headers of the pages, and the same bytes each time', async () => {
+  test('a document has the security headers of the page, and the same bytes each time', async () => {
     const page = await server.get('/');
     const document = await server.get('/docs/guide/getting-started');
     for (const name of ['content-security-policy', 'cross-origin-opener-policy', 'content-type']) {
@@ -89,7 +89,7 @@ describe('a running server', () => {
     expect(await (await server.get('/docs/guide/getting-started')).text()).toBe(text);
   });
 
-  test('another path is not found, another method not allowed', async () => {
+  test('another path is not found, and another method is not allowed', async () => {
     for (const path of [
       '/docs/guide/none',
       '/docs/none',

@@ -1,4 +1,4 @@
-/** Frames read in parts: the same messages and faults, and no part is much. */
+/** Frames read in parts: the messages and faults are the same, and every part is small. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -141,19 +141,19 @@ function inParts(text: string): { parts: number; items: unknown[]; largest: numb
 
 describe('a text frame in parts', () => {
   for (const [name, text] of Object.entries(FRAMES)) {
-    test(`of ${name} holds what it holds whole`, () => {
+    test(`of ${name} has the same content as when it is read whole`, () => {
       const whole = decodeTextFrame(text, scalesOf, FRAME_MESSAGES_MAX, FAULTS_MAX);
       const { parts, items, largest } = inParts(text);
       if (name !== 'text behind it' && name !== 'an end too early') expect(items).toEqual(whole);
       else expect(items).toMatchObject([{ code: 'malformed-json' }]);
       expect(whole.length).toBe(items.length);
       expect(largest).toBeLessThanOrEqual(32);
-      // Of text about 16,384 characters in a part, and of events 64.
+      // A part has about 16,384 characters of text, or 64 events.
       expect(parts).toBeGreaterThan(name === 'too deep' ? 0 : text.length / 65_536);
     });
   }
 
-  test('with definitions in one message and their use in the next', () => {
+  test('with a definition in one message and its use in the next', () => {
     const text = FRAMES['an unknown symbol, and one that is defined before']!;
     const [first, second] = inParts(text).items as { type?: string; code?: string }[];
     expect([first!.type, second!.code]).toEqual(['publish', 'unknown-symbol']);
@@ -188,7 +188,7 @@ console.log(`seed ${seed} (repeat with TAPEDECK_TEST_SEED=${seed})`);
 describe('JSON in parts', () => {
   const prng = new Prng(seed);
 
-  /** No deeper than a frame, and longer than a part. */
+  /** No deeper than a frame allows, and longer than a part. */
   function value(depth: number): unknown {
     const kind = depth === 0 ? prng.int(0, 3) : prng.int(0, 5);
     if (kind === 0) return null;
@@ -210,13 +210,13 @@ describe('JSON in parts', () => {
     return 'value' in found ? found.value : found.code;
   }
 
-  test('is what JSON.parse makes of it, and no text that it refuses is taken', () => {
+  test('equals the result of JSON.parse, and accepts no text that JSON.parse refuses', () => {
     let long = 0;
     for (let i = 0; i < 100; i++) {
       const source = JSON.stringify([value(4), value(4), value(4)], null, prng.int(0, 3));
       if (source.length > 40_000) long += 1;
       expect(parsed(source)).toEqual(JSON.parse(source));
-      // One character is another one.
+      // One character is replaced.
       const at = prng.int(0, source.length - 1);
       const other =
         source.slice(0, at) +
@@ -244,7 +244,7 @@ describe('JSON in parts', () => {
     expect(JSON.parse(source)).toEqual(expected);
   });
 
-  test('a key named __proto__ is a key', () => {
+  test('a key named __proto__ is an ordinary key', () => {
     const source = `{"__proto__":{"x":[${'1,'.repeat(20_000)}1]},"y":1}`;
     const found = parsed(source) as object;
     expect(Object.keys(found)).toEqual(['__proto__', 'y']);

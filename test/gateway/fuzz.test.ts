@@ -1,6 +1,6 @@
 /**
- * Random frames through real sockets: damaged good ones, random structures, random bytes. Every frame
- * is answered or ignored, none crashes or stalls the server. The seed is printed with a failure.
+ * Random frames through real sockets: damaged valid ones, random structures, random bytes. Every frame is answered
+ * or ignored, and none crashes or stalls the server. The seed is printed with a failure.
  */
 
 import { encode } from '@msgpack/msgpack';
@@ -15,7 +15,7 @@ import { FORMS, StreamClient } from '../support/stream-client';
 import { PUBLISH_KEY, ServerProcess } from '../support/tapedeck-process';
 
 const FRAMES = 10_000;
-/** Frames between two looks at whether the connection has been closed for its faults. */
+/** After this many frames it checks whether the connection has been closed for its faults. */
 const BURST = 200;
 const seed = readSeed();
 const golden = readGoldenFrames();
@@ -161,7 +161,7 @@ test.each(FORMS)(
         () => true,
       );
       if (!ended) continue;
-      // Only ever for its faults, or for presenting a wrong key or version.
+      // Closed only for its faults, or for presenting a wrong key or version.
       expect([4000, 4001, 4003]).toContain((await client.closed).code);
       client = await StreamClient.open(server.url, form, headers);
       connections += 1;

@@ -1,4 +1,4 @@
-/** Gauges of a server with many slow readers and a disk that stands still, held against counts made outside it. */
+/** Gauges of a server with many slow readers and a stopped disk, compared with counts made outside of it. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -30,7 +30,7 @@ afterAll(() => server.remove());
 /** The head of a ping of four bytes. */
 const PING = Buffer.from([0x80 | OPCODE.ping, 4]);
 
-/** On a topic, and from then on without reading anything. A ping may come before the answer. */
+/** Subscribes to a topic and then reads nothing. A ping may arrive before the answer. */
 async function deafReader(): Promise<Socket> {
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
   socket.on('error', () => {});
@@ -86,7 +86,7 @@ async function waitingOfSessions(): Promise<number[]> {
 
 const round = tape(...Array.from({ length: TRADES }, () => trade('SLOW', '1.00', '0.001')));
 
-test('what waits for readers is no more than the process holds, and each session has no more than that', async () => {
+test('bytes that wait for readers never exceed what the process holds, in total and for each session', async () => {
   const deaf = await Promise.all(Array.from({ length: DEAF }, deafReader));
   const good = await StreamClient.open(server.url);
   await good.subscribe('trade:SLOW');
@@ -103,19 +103,19 @@ test('what waits for readers is no more than the process holds, and each session
   expect(log).toBeGreaterThan(OUTBOX_BYTES_MAX / 2);
   expect(waiting).toBeGreaterThanOrEqual(log);
   expect(waiting).toBeLessThan(residentBytes());
-  // All that was made for the deaf ones is more than what waits for them: the rest was never kept.
+  // More was made for the readers than waits for them: the rest was never kept.
   expect(waiting).toBeLessThan(DEAF * ROUNDS * TRADES * 80);
   for (const own of await waitingOfSessions()) expect(own).toBeLessThanOrEqual(waiting);
   expect(of('push_bytes_total{kind="trade"}')).toBeGreaterThan(before);
 
   for (const socket of deaf) socket.destroy();
   await gaugesUntil((now) => now('sessions') === 1 && now('push_log_bytes') === 0);
-  expect((await gauges())('push_waiting_bytes')).toBeLessThan(100_000); // of the good one, for a moment
+  expect((await gauges())('push_waiting_bytes')).toBeLessThan(100_000); // those of the good reader, briefly
   await good.close();
   await gaugesUntil((now) => now('sessions') === 0 && now('push_waiting_bytes') === 0);
 }, 60_000);
 
-test('the journal: what waits, lags and lies on the disk', async () => {
+test('the journal: bytes that wait, lag, and size on disk', async () => {
   const other = new Database(join(server.data, 'journal.sqlite'));
   await gaugesUntil((of) => of('journal_lag_records') === 0);
   const committed = (await gauges())('journal_committed_seq');

@@ -1,4 +1,4 @@
-/** Held frames: what a source may have read at once, and what becomes of the rest. */
+/** Held frames: how much of a source is read at once, and what happens to the rest. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -65,11 +65,11 @@ test.each([
   if (!isAtOnce) expect(socket.pauses).toBe(0);
 });
 
-test('who sends more has a part of each millisecond; the rest waits in its order, and its socket is not read', () => {
+test('a heavy sender gets a share of each millisecond; the rest waits in order, and its socket is paused', () => {
   const { clock, source, read, account } = scene();
   const { share, socket, send } = source('flood');
   for (let i = 0; i < 1_000; i++) expect(send(String(i), 10_000)).toBeUndefined();
-  // Of work of 158 µs each, in the first millisecond three of them at the most may have passed.
+  // Each costs 158 µs, so at most three may have passed in the first millisecond.
   expect([socket.isPaused, read.length < 14]).toEqual([true, true]);
   expect(account.of('flood')).toBe((1_000 - read.length) * (10_000 + 256));
   for (let ms = 0; ms < 100; ms++) tick(clock, share);
@@ -82,7 +82,7 @@ test('who sends more has a part of each millisecond; the rest waits in its order
   expect([socket.isPaused, account.of('flood')]).toEqual([false, 0]);
 });
 
-test('330 sessions of one key have no more of it than one of another, and each its turn', () => {
+test('330 sessions of one key get no more than one session of another key, and each gets its turn', () => {
   const { clock, source, read } = scene();
   const flood = Array.from({ length: 330 }, () => source('flood'));
   const other = source('other');
@@ -103,7 +103,7 @@ test('330 sessions of one key have no more of it than one of another, and each i
   expect(Math.max(...[...perSession.values()].map(({ length }) => length))).toBeLessThanOrEqual(4);
 });
 
-test('nothing is read of a client of whom too much waits for its turn', () => {
+test('a client with too much waiting is not read at all', () => {
   const crowded = new Set(['flood']);
   const { clock, source, read } = scene({ crowded });
   const [flood, other] = [source('flood'), source('other')];
@@ -116,8 +116,8 @@ test('nothing is read of a client of whom too much waits for its turn', () => {
   expect([read, flood.socket.isPaused]).toEqual([['o', 'f'], false]);
 });
 
-describe('what is too much is refused', () => {
-  test('where more work waits than two seconds do, but for a connection of which little waits', () => {
+describe('too much is refused', () => {
+  test('when more than two seconds of work wait, except for a connection that has little waiting', () => {
     const { source } = scene();
     const [flood, modest] = [source('flood'), source('flood')];
     let taken = 0;
@@ -129,7 +129,7 @@ describe('what is too much is refused', () => {
     expect(modest.send('m', 100)).toBe('crowded');
   });
 
-  test('where there is no room in memory', () => {
+  test('when the memory budget is used up', () => {
     const { source } = scene({ bytesMax: 1_000_000 });
     const { send } = source('flood');
     const why = Array.from({ length: 100 }, () => send('f', 50_000));

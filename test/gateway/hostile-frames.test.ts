@@ -1,6 +1,6 @@
 /**
- * The stream against clients that are wrong or hostile. After each of them the server lives, and a
- * session beside them has had every message of its topic.
+ * The stream against faulty or hostile clients. After each of them the server still runs, and another session has
+ * received every message of its topic.
  */
 
 import { encode } from '@msgpack/msgpack';
@@ -47,7 +47,7 @@ afterEach(async () => {
 const json = (): Promise<StreamClient> => StreamClient.open(server.url, SUBPROTOCOL_JSON);
 const binary = (): Promise<StreamClient> => StreamClient.open(server.url, SUBPROTOCOL_MSGPACK);
 
-/** What a frame is answered with, besides the pong that shows the connection to live on. */
+/** The answers to a frame, without the pong that proves that the connection is still open. */
 async function answersTo(
   client: StreamClient,
   data: string | Uint8Array<ArrayBuffer>,
@@ -98,7 +98,7 @@ describe('JSON [E3]', () => {
     await client.close();
   });
 
-  test('[W11] nesting without end is refused before it is parsed', async () => {
+  test('[W11] unlimited nesting is refused before it is parsed', async () => {
     const client = await json();
     for (const text of ['['.repeat(60_000), '{"a":'.repeat(10_000), `[${'{"a":['.repeat(4)}`]) {
       expect(await answersTo(client, text)).toMatchObject([{ code: 'too-deep', id: null }]);
@@ -135,14 +135,14 @@ describe('MessagePack [E3]', () => {
     await client.close();
   });
 
-  test('[W11] nesting without end', async () => {
+  test('[W11] unlimited nesting', async () => {
     const client = await binary();
     const deep = new Uint8Array(60_000).fill(0x91);
     expect(await answersTo(client, deep)).toMatchObject([{ code: 'too-deep' }]);
     await client.close();
   });
 
-  test('[W14] what stands around a message at fault is done', async () => {
+  test('[W14] the other messages of a frame with a faulty one are executed', async () => {
     const client = await binary();
     const at = client.seen.length;
     client.raw(packed([[6, 101, 1], [99], [6, 102, 2], [2, 103, ['x']], [6, 104, 3]]));
@@ -153,7 +153,7 @@ describe('MessagePack [E3]', () => {
   });
 });
 
-test('[W2] a frame of the other kind', async () => {
+test('[W2] a frame of the other kind (text or binary)', async () => {
   const [text, packs] = await Promise.all([json(), binary()]);
   expect(await answersTo(text, bytes(0x90))).toMatchObject([{ code: 'wrong-frame' }]);
   expect(await answersTo(packs, '[]')).toMatchObject([{ code: 'wrong-frame' }]);
@@ -161,14 +161,14 @@ test('[W2] a frame of the other kind', async () => {
 });
 
 describe('size [W10]', () => {
-  test('the largest frame is taken', async () => {
+  test('the largest allowed frame is accepted', async () => {
     const client = await json();
     const padding = ' '.repeat(FRAME_BYTES_MAX - 2);
     expect(await answersTo(client, `[${padding}]`)).toEqual([]);
     await client.close();
   });
 
-  test.each([1, FRAME_BYTES_MAX])('%d bytes over: an error, closing, and 1009', async (over) => {
+  test.each([1, FRAME_BYTES_MAX])('%d bytes over the limit: an error, closing, and 1009', async (over) => {
     for (const client of await Promise.all([json(), binary()])) {
       const size = FRAME_BYTES_MAX + over;
       client.raw(client.text ? ' '.repeat(size) : new Uint8Array(size));
@@ -180,7 +180,7 @@ describe('size [W10]', () => {
     }
   });
 
-  test('fragments without an end: held up to the largest frame, cut off with little more', async () => {
+  test('endless fragments: held up to the largest frame, then cut off', async () => {
     const large = await ServerProcess.start({
       config: `[limits]\nframeBytesMax = ${LARGE_BYTES_MAX}`,
     });
@@ -196,7 +196,7 @@ describe('size [W10]', () => {
     let isFirst = true;
     const more = (bytes: number): void => {
       const piece = clientFrame(OPCODE.text, new Uint8Array(bytes).fill(0x20));
-      piece[0] = isFirst ? OPCODE.text : 0; // none of them is the last
+      piece[0] = isFirst ? OPCODE.text : 0; // none of them has the final bit
       isFirst = false;
       socket.write(piece);
     };
@@ -211,13 +211,13 @@ describe('size [W10]', () => {
     await large.remove();
   });
 
-  test('characters are counted as the bytes that they take', async () => {
+  test('the size of text is counted in bytes, not characters', async () => {
     const client = await json();
     client.raw(`"${'é'.repeat(FRAME_BYTES_MAX / 2)}"`);
     expect(await client.closed).toEqual({ code: 1009, reason: 'frame-too-large' });
   });
 
-  test('far over: cut off with 1009', async () => {
+  test('far over the limit: cut off with 1009', async () => {
     for (const client of await Promise.all([json(), binary()])) {
       const size = FRAME_BYTES_MAX * 20;
       client.raw(client.text ? ' '.repeat(size) : new Uint8Array(size));
@@ -225,7 +225,7 @@ describe('size [W10]', () => {
     }
   });
 
-  test('10,001 messages are refused whole, 10,000 faults close the connection', async () => {
+  test('10,001 messages are refused as a whole, 10,000 faults close the connection', async () => {
     const client = await binary();
     const frame = new Uint8Array(3 + 10_001).fill(0x90);
     frame.set([0xdc, 10_001 >> 8, 10_001 & 0xff]);
@@ -271,7 +271,7 @@ describe('topics [S2]', () => {
     }
   });
 
-  test('lists and texts beyond their lengths', async () => {
+  test('lists and texts over their maximum length', async () => {
     const client = await json();
     const many = Array.from({ length: 1_001 }, () => 'trade:ACME');
     expect(await client.subscribe(...many)).toMatchObject([
@@ -287,7 +287,7 @@ describe('topics [S2]', () => {
     await client.close();
   });
 
-  test('more than a session may have, a wildcard counted as what it stands for', async () => {
+  test('more than a session may have; a wildcard counts as the number of its topics', async () => {
     const symbols = Array.from({ length: TOPICS_MAX }, (_, i) => `MANY${i}`);
     await server.ingest(tape(...symbols.map((symbol) => instrument(symbol))));
     const client = await binary();
@@ -314,7 +314,7 @@ test('[E2] after a hundred faults the connection is closed with 4003', async () 
   }
 });
 
-test('a publisher that leaves in the middle of a large publish leaves nothing behind', async () => {
+test('a publisher that disconnects in the middle of a large publish leaves nothing behind', async () => {
   const client = await StreamClient.json(server.url, { authorization: `Bearer ${PUBLISH_KEY}` });
   const before = (await server.json('/v1/instruments'))['seq'];
   const events = Array.from({ length: 400 }, () => trade('ACME', '1.00', '0.001'));

@@ -1,4 +1,4 @@
-/** Resume and replay asked for in ways that no program should: bounded, answered, and harmless to others. */
+/** Hostile resume and replay requests: bounded, answered, and harmless to others. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { connect } from 'node:net';
@@ -51,7 +51,7 @@ function act(id: number, action: string, more: Record<string, unknown> = {}) {
   return { type: 'replay', id, action, topics, ...NONE, ...more };
 }
 
-/** How each of these requests was answered: `7 ack`, `8 no-replay`. */
+/** The answers to these requests, in the form `7 ack`, `8 no-replay`. */
 async function answers(client: StreamClient, ids: readonly number[]): Promise<string[]> {
   for (const id of ids) await client.answer(id, 0);
   const brief = (m: Seen): string =>
@@ -63,7 +63,7 @@ async function answers(client: StreamClient, ids: readonly number[]): Promise<st
 describe.each(deep(FORMS, 1))('%s', (form) => {
   const open = (): Promise<StreamClient> => StreamClient.open(server.url, form);
 
-  test('[R6] steering what is not there', async () => {
+  test('[R6] steering a replay that does not exist', async () => {
     const client = await open();
     const actions = ['pause', 'continue', 'seek', 'stop'];
     client.send(...actions.map((action, i) => act(i, action, { fromSeq: 1 })));
@@ -76,7 +76,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
     await client.close();
   });
 
-  test('[R6] what cannot be seeked is refused, and the replay goes on', async () => {
+  test('[R6] an invalid seek is refused, and the replay continues', async () => {
     const client = await open();
     client.send(
       act(1, 'start', { speed: 1, toSeq: 100 }),
@@ -105,7 +105,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
     await client.close();
   });
 
-  test('[R2] what is asked while a resume is answered waits for it, and is answered in order', async () => {
+  test('[R2] requests during a resume wait for it, and are answered in order', async () => {
     const client = await open();
     const { epoch } = (await client.next('welcome')) as unknown as { epoch: number };
     const resume = { type: 'resume', epoch, seq: 1, topics: [TOPIC, TOPIC] };
@@ -120,7 +120,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
     );
     expect(await answers(client, [1, 2, 3, 4, 5, 6, 7])).toMatchObject({ length: 7 });
     expect(client.seen.find((m) => m['id'] === 2)).toMatchObject({ code: 'replay-under-way' });
-    // The same topic twice is one.
+    // The same topic twice counts once.
     const trades = client.seen
       .slice(
         0,
@@ -132,7 +132,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
     await client.close();
   });
 
-  test('a flood of requests during a resume is refused beyond a thousand, and the connection closed', async () => {
+  test('more than a thousand requests during a resume are refused, and the connection is closed', async () => {
     const client = await open();
     const { epoch } = (await client.next('welcome')) as unknown as { epoch: number };
     const resume = { type: 'resume', id: 1, epoch, seq: 5, topics: [TOPIC] };
@@ -140,7 +140,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
     expect(await client.closed).toMatchObject({ code: 4003 });
   });
 
-  test('topics beyond the limits, of a request and of a session', async () => {
+  test('topics over the limits of a request and of a session', async () => {
     const client = await open();
     const topics = (count: number): string[] => Array.from({ length: count }, () => TOPIC);
     const many = { type: 'resume', id: 1, epoch: 1, seq: 1, topics: topics(1_001) };
@@ -178,7 +178,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
     await Promise.all([client.close(), other.close()]);
   });
 
-  test('as many as there may be: one more is refused, and a resume does not wait for them', async () => {
+  test('at the limit of replays one more is refused, and a resume does not wait for them', async () => {
     const clients = await Promise.all([open(), open(), open()]);
     for (const client of clients.slice(0, 2)) {
       client.send(act(1, 'start', { speed: 1 }));
@@ -194,13 +194,13 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
     for (let id = 3; ; id++) {
       third.send({ type: 'unsubscribe', id: 1_000 + id, topics: [TOPIC] }, act(id, 'start'));
       if ((await third.answer(id, 0)).type === 'ack') break;
-      await Bun.sleep(20); // the server has not heard of its end yet
+      await Bun.sleep(20); // the server has not noticed its end yet
     }
     await Promise.all(clients.slice(1).map((client) => client.close()));
   });
 });
 
-/** A resume of so many topics on the binary wire, which the writers of this project refuse to make. */
+/** A resume of a number of topics in the binary form, which the encoders of this project refuse to make. */
 function packed(count: number): Uint8Array<ArrayBuffer> {
   const name = new TextEncoder().encode(TOPIC);
   const head = [
@@ -225,7 +225,7 @@ function packed(count: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-test('clients that never read: what the server holds for them is bounded, and their places are free again', async () => {
+test('clients that never read: the memory held for them is bounded, and their slots become free again', async () => {
   const { port, hostname } = new URL(server.url);
   const before = await residentBytes();
   const sockets = Array.from({ length: 2 }, () => connect(Number(port), hostname));
@@ -244,7 +244,7 @@ test('clients that never read: what the server holds for them is bounded, and th
   }
   await Bun.sleep(500);
   expect((await residentBytes()) - before).toBeLessThan(64 * 1_048_576);
-  // Their pongs do not come, so they are cut off; a reader who reads has his replay.
+  // They send no pongs, so they are cut off; a reader that reads gets its replay.
   const client = await StreamClient.open(server.url);
   for (let id = 1; ; id++) {
     client.send(act(id, 'start', { fromSeq: last - 10 }));
@@ -258,7 +258,7 @@ test('clients that never read: what the server holds for them is bounded, and th
   await client.close();
 });
 
-/** As a client must send it. */
+/** Masked, as a client must send it. */
 function masked(text: string): Uint8Array {
   const payload = new TextEncoder().encode(text);
   return new Uint8Array([

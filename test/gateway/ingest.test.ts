@@ -1,4 +1,4 @@
-/** `POST /v1/ingest`: tape lines in, all of them or none. */
+/** `POST /v1/ingest`: tape lines are accepted all together or not at all. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
@@ -46,12 +46,12 @@ describe('keys', () => {
     expect(await lastSeq()).toBe(before);
   });
 
-  test('the right one, however the scheme is written', async () => {
+  test('the right key is accepted, in any spelling of the scheme', async () => {
     const headers = { authorization: `bearer  ${PUBLISH_KEY}` };
     expect(await post(tape(trade('ACME', '1.00', '1')), headers)).toMatchObject({ status: 200 });
   });
 
-  test('[P5] a symbol is fed with one key at a time', async () => {
+  test('[P5] only one key at a time may feed a symbol', async () => {
     expect((await post(tape(instrument('OWNED'), trade('OWNED', '1', '1')))).status).toBe(200);
     const other = { authorization: `Bearer ${OTHER_PUBLISH_KEY}` };
     expect(await post(tape(trade('OWNED', '2', '1')), other)).toMatchObject({
@@ -62,8 +62,8 @@ describe('keys', () => {
   });
 });
 
-describe('what is taken', () => {
-  test('the answer names the last place, what was taken and what was skipped', async () => {
+describe('accepted lines', () => {
+  test('the answer has the last seq, and how many lines were accepted and skipped', async () => {
     const before = await lastSeq();
     const lines = `${tape(instrument('COUNTED'))}\n  \r\n${tape(
       trade('COUNTED', '1', '1'),
@@ -78,7 +78,7 @@ describe('what is taken', () => {
     expect(await lastSeq()).toBe(before + 6); // a snapshot of the book follows
   });
 
-  test('a source may leave out what the server fills in [P6]', async () => {
+  test('a source may omit what the server fills in [P6]', async () => {
     const line =
       '{"type":"trade","symbol":"ACME","eventTime":"1700000000000000005","price":"7","quantity":"1","aggressor":"sell"}';
     expect(await post(line)).toMatchObject({ status: 200, body: { events: 1, skipped: 0 } });
@@ -88,7 +88,7 @@ describe('what is taken', () => {
     });
   });
 
-  test('Windows line ends, a byte order mark, and no end of the last line', async () => {
+  test('Windows line ends, a byte order mark, and no line end at the end', async () => {
     const lines = `\uFEFF${tape(trade('ACME', '8', '1'), trade('ACME', '9', '1')).replaceAll('\n', '\r\n')}`;
     expect(await post(lines.trimEnd())).toMatchObject({ status: 200, body: { events: 2 } });
     expect(await server.json('/v1/tick/ACME')).toMatchObject({ last: '9.00' });
@@ -105,7 +105,7 @@ describe('what is taken', () => {
 
 describe('all or nothing', () => {
   const good = tape(trade('ACME', '1.00', '1'));
-  // One that is refused lets its source send nothing of the instrument before another is taken.
+  // After a refused event its source may send nothing of the instrument until an event of it is accepted.
   beforeEach(async () => {
     await post(tape(instrument('ACME')));
   });
@@ -187,7 +187,7 @@ describe('all or nothing', () => {
 });
 
 describe('size', () => {
-  test('the largest body is taken, one byte more is refused with its code', async () => {
+  test('the largest allowed body is accepted; one byte more is refused with its code', async () => {
     expect((await post('\n'.repeat(BODY_BYTES_MAX))).status).toBe(200);
     expect(await post('\n'.repeat(BODY_BYTES_MAX + 1))).toMatchObject({
       status: 413,
@@ -195,7 +195,7 @@ describe('size', () => {
     });
   });
 
-  test('orders and states are small; of somebody without the role nothing is read', async () => {
+  test('bodies of orders and states must be small; without the role nothing of a body is read', async () => {
     for (const [path, key] of [
       ['/v1/orders', TRADE_KEY],
       ['/v1/instruments/ACME/state', ADMIN_KEY],
@@ -209,7 +209,7 @@ describe('size', () => {
     }
   });
 
-  test('a body far beyond is cut off with the same status', async () => {
+  test('a body far over the limit is cut off with the same status', async () => {
     const response = await server.ingest('\n'.repeat(BODY_BYTES_MAX * 20));
     expect(response.status).toBe(413);
   });
@@ -230,7 +230,7 @@ describe('size', () => {
     expect(await server.json('/healthz')).toEqual({ status: 'ok' });
   });
 
-  test('a body that is shorter than it says is not taken', async () => {
+  test('a body shorter than its declared length is refused', async () => {
     const before = await lastSeq();
     const line = tape(trade('ACME', '1.00', '1'));
     const { port } = new URL(server.url);
@@ -243,7 +243,7 @@ describe('size', () => {
     expect(await lastSeq()).toBe(before);
   });
 
-  test('a body that is longer than it says: the rest is no request', async () => {
+  test('of a body longer than its declared length, the rest is not read as a request', async () => {
     const before = await lastSeq();
     const { port } = new URL(server.url);
     const head = `POST /v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${PUBLISH_KEY}\r\nContent-Length: 1\r\n\r\n`;

@@ -1,4 +1,4 @@
-/** Kept answers: made once for all who ask in its moment, also compressed. */
+/** Kept answers: made once for all requests of the same short period, also in compressed form. */
 
 import { expect, test } from 'bun:test';
 
@@ -9,7 +9,7 @@ import { Lanes } from '../../src/gateway/ws/lanes';
 
 const MS = 1_000_000;
 
-test('is made anew as long as that takes little, and once for those who ask while it is made', async () => {
+test('is made again each time while that is cheap; requests that arrive while it is made share it', async () => {
   const clock = new ManualClock();
   let made = 0;
   const answer = new KeptAnswer(
@@ -27,11 +27,11 @@ test('is made anew as long as that takes little, and once for those who ask whil
   expect((await answer.get()).text).toBe('answer 2');
   expect((await answer.get()).text).toBe('answer 3');
   for (let i = 0; i < 20; i++) expect((await answer.get()).text).toBe('answer 3');
-  clock.advance(1_000 * MS); // a hundred of making
+  clock.advance(1_000 * MS); // a hundred times the time that it took
   expect((await answer.get()).text).toBe('answer 4');
 });
 
-test('one that never changes is made once', async () => {
+test('an answer that never changes is made once', async () => {
   let made = 0;
   const clock = new ManualClock();
   const answer = new KeptAnswer(() => `answer ${++made}`, 0, clock);
@@ -40,7 +40,7 @@ test('one that never changes is made once', async () => {
   expect((await answer.get()).text).toBe('answer 1');
 });
 
-test('one that fails is made again', async () => {
+test('an answer that failed is made again', async () => {
   let isBroken = true;
   const answer = new KeptAnswer(
     () => {
@@ -69,7 +69,7 @@ test('is compressed once for each coding', async () => {
   expect(Bun.zstdDecompressSync(await other.bytes()).toString()).toBe(kept.text);
 });
 
-test('lanes: of each client so many at once, the others behind its own', async () => {
+test('waiting: a bounded number for each client at once, the others behind its own', async () => {
   const lanes = new Lanes(2);
   const ends: (() => void)[] = [];
   const begun: string[] = [];

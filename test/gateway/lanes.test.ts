@@ -1,7 +1,7 @@
 /**
- * Lanes over real sockets: a market of some thousand events a second, readers that keep up and readers
- * that take 50 kB/s. The former have everything; the latter everything or what they miss, books that
- * their checksums prove, and in the end, on the express lane again, the server's.
+ * Lanes over real sockets: a market of some thousand events a second, readers that keep up and readers that take 50
+ * kB/s. The former get everything. The latter get everything or a declaration of what they miss, books whose
+ * checksums are right, and at the end, on the express lane again, the books of the server.
  */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
@@ -21,21 +21,21 @@ const SYMBOLS = ['BTC', 'ETH', 'SOL'];
 const TOPICS = ['tick', 'trade', 'bbo', 'book'].flatMap((c) => SYMBOLS.map((s) => `${c}:${s}`));
 const EVENTS_PER_SECOND = 4_000;
 const FRAME_EVENTS = 40;
-// More than twice `lagMs` and `staleMs` below, or nothing would be conflated.
+// More than twice `lagMs` and `staleMs` below, otherwise nothing would be conflated.
 const RUN_MS = 2_500;
 const SLOW_BYTES_PER_SECOND = 50_000;
 
 let server: ServerProcess;
 
 beforeAll(async () => {
-  // A busy machine may hold a quick reader up for a while, which is not to be conflated.
+  // A busy machine may delay a fast reader for a while, which must not cause conflation.
   server = await ServerProcess.start({
     config: '[push]\nlagMs = 1000\nstaleMs = 1000\ntradeAgeMs = 1000\nheartbeatMs = 100',
   });
 });
 afterAll(() => server.remove());
 
-/** A reader that checks what it is told. */
+/** A reader that checks what it receives. */
 class Reader {
   readonly counts = new Map<string, number>();
   readonly books = new Map<string, LocalBook>();
@@ -45,7 +45,7 @@ class Reader {
   missed = 0;
   proven = 0;
   isSubscribed = false;
-  /** Heads that heartbeats told, which a session that waits is not told. */
+  /** Heads from heartbeats; a session that is behind gets none. */
   readonly heads = new Map<string, number>();
   readonly seqs = new Map<string, number>();
 
@@ -66,7 +66,7 @@ class Reader {
     }
     if (!('prevSeq' in m) || m.type === 'execution') return;
     const topic = topicOf(m)!;
-    const known = this.seqs.get(topic) ?? m.prevSeq; // of a topic that had no state yet
+    const known = this.seqs.get(topic) ?? m.prevSeq; // the topic had no state yet
     if (this.isSubscribed && m.prevSeq !== known)
       this.faults.push(`${topic}: ${m.seq} follows ${m.prevSeq}, not ${known}`);
     const count = 'count' in m ? m.count : 1;
@@ -82,12 +82,12 @@ class Reader {
 
   private tell(topic: string, seq: number, count: number): void {
     this.seqs.set(topic, seq);
-    // What came with the answer is the state of before.
+    // What came with the answer is older state.
     if (this.isSubscribed) this.counts.set(topic, (this.counts.get(topic) ?? 0) + count);
   }
 }
 
-test('quick readers have all, slow ones all or what they miss, and come back', async () => {
+test('fast readers get everything, slow ones everything or a declaration of what they miss, and recover', async () => {
   const events = generateMarket({
     symbols: SYMBOLS,
     events: (EVENTS_PER_SECOND * RUN_MS) / 1000,
@@ -113,7 +113,7 @@ test('quick readers have all, slow ones all or what they miss, and come back', a
   const all = [...quick, ...slow];
   await until(() => all.every(({ isSubscribed }) => isSubscribed), 'subscribed');
 
-  // However slowly the market comes on a busy machine, these are behind it.
+  // These readers are behind even if a busy machine slows the market down.
   for (const { socket } of slow) socket.pace(0);
   const startMs = performance.now();
   for (let i = opening; i < events.length; i += FRAME_EVENTS) {
@@ -127,7 +127,7 @@ test('quick readers have all, slow ones all or what they miss, and come back', a
   await source.settle();
   for (const { socket } of slow) socket.pace(SLOW_BYTES_PER_SECOND);
 
-  // Back on the express lane a heartbeat tells the heads of all topics that have moved.
+  // Back on the express lane a heartbeat has the heads of all topics that have moved.
   const isThere = (r: Reader): boolean => TOPICS.every((t) => r.heads.get(t) === r.seqs.get(t));
   await until(() => quick.every(isThere), 'quick readers at the head');
   const [first] = quick;
@@ -135,7 +135,7 @@ test('quick readers have all, slow ones all or what they miss, and come back', a
     TOPICS.every((t) => r.heads.get(t) === first!.heads.get(t));
   await until(() => slow.every(isBack), 'slow readers caught up');
 
-  // What comes now reaches all of them.
+  // New messages reach all of them.
   const one = events.findLast(({ type }) => type === 'trade')!;
   const before = first!.counts.get('trade:BTC')!;
   source.raw(

@@ -1,4 +1,4 @@
-/** Limits: what is answered beyond each, that others do not notice, and what stays possible. */
+/** Limits: what is answered beyond each, that others do not notice, and what is still possible. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
@@ -27,7 +27,7 @@ function bearer(key: string): Record<string, string> {
   return { authorization: `Bearer ${key}` };
 }
 
-/** What a handshake is answered with, when it is refused. */
+/** The answer to a handshake that is refused. */
 async function refusal(server: ServerProcess, headers: Record<string, string> = {}) {
   const response = await server.get('/v1/stream', {
     headers: {
@@ -43,7 +43,7 @@ async function refusal(server: ServerProcess, headers: Record<string, string> = 
 }
 
 describe('connections', () => {
-  test('in all', async () => {
+  test('in total', async () => {
     const server = await serverWith('sessionsMax = 2');
     const [first, second] = [
       await StreamClient.open(server.url),
@@ -74,7 +74,7 @@ describe('connections', () => {
     expect(await other.next('error')).toMatchObject({ code: 'limit-reached' });
     expect(await other.closed).toEqual({ code: 4020, reason: 'limit-reached' });
     expect(other.seen.at(-1)).toMatchObject({ type: 'closing', reconnect: true, retryMs: 1_000 });
-    // Who has a place keeps it, also when it shows its key again.
+    // A counted connection stays counted once, also when it presents its key again.
     first.send({ type: 'hello', version: 1, client: 'test', key: TRADE_KEY });
     await first.settle();
     await first.close();
@@ -83,7 +83,7 @@ describe('connections', () => {
     await next.settle();
   });
 
-  test('that show no key in time, where one is needed', async () => {
+  test('that present no key in time, where one is required', async () => {
     const server = await serverWith('helloMs = 500', {
       auth: '[auth]\nrequireKey = true',
       keys: [{ name: 'reader', roles: ['read'] }],
@@ -95,8 +95,8 @@ describe('connections', () => {
   });
 });
 
-describe.each(deep(FORMS, 1))('%s: what comes too fast', (form) => {
-  test('is refused message by message, and the connection is kept', async () => {
+describe.each(deep(FORMS, 1))('%s: messages that arrive too fast', (form) => {
+  test('are refused one by one, and the connection is kept', async () => {
     const server = await serverWith('messagesPerSecond = 50');
     const [flood, other] = [
       await StreamClient.open(server.url, form),
@@ -106,7 +106,7 @@ describe.each(deep(FORMS, 1))('%s: what comes too fast', (form) => {
     flood.send(...pings);
     await flood.find((m) => m['id'] === 89);
     const answers = flood.seen.filter((m) => m.type === 'pong' || m.type === 'error');
-    // Each is answered once, in its place.
+    // Each is answered once, in order.
     expect(answers.map((m) => m['id'])).toEqual(pings.map(({ id }) => id));
     expect(answers.slice(0, 50).every((m) => m.type === 'pong')).toBe(true);
     expect(answers.filter((m) => m['code'] === 'limit-reached').length).toBeGreaterThan(20);
@@ -119,7 +119,7 @@ describe.each(deep(FORMS, 1))('%s: what comes too fast', (form) => {
     await until(async () => await served());
   });
 
-  test('ends a connection that does not slow down, and nobody else', async () => {
+  test('end the connection if it does not slow down, and no other connection', async () => {
     const server = await serverWith('messagesPerSecond = 10');
     const [flood, other] = [
       await StreamClient.open(server.url, form),
@@ -132,7 +132,7 @@ describe.each(deep(FORMS, 1))('%s: what comes too fast', (form) => {
     await other.settle();
   });
 
-  test('has no new allowance when it comes back at once; others of its address are served', async () => {
+  test('a client that reconnects at once has no new allowance; others at its address are served', async () => {
     const server = await serverWith('messagesPerSecond = 500');
     const flood = async (): Promise<number> => {
       const client = await StreamClient.open(server.url, form);
@@ -147,7 +147,7 @@ describe.each(deep(FORMS, 1))('%s: what comes too fast', (form) => {
     await other.settle();
   });
 
-  test('in bytes is refused by the frame, unread', async () => {
+  test('too many bytes are refused by the frame, unread', async () => {
     const server = await serverWith('bytesPerSecond = 2048', {
       keys: [{ name: 'source', roles: ['publish', 'read'] }],
     });
@@ -160,7 +160,7 @@ describe.each(deep(FORMS, 1))('%s: what comes too fast', (form) => {
     const second = (m: Seen): boolean => m.type === 'error' && m['id'] !== 1;
     expect(await client.find(second)).toMatchObject({ id: null, code: 'limit-reached' });
     expect(client.ended).toBeUndefined();
-    // A source sends more: what it publishes is much, and its key is trusted with that.
+    // A source sends more: publishing needs much, and its key is trusted with it.
     const source = await StreamClient.open(server.url, form, bearer(testKey('source')));
     source.send({ ...subscribe, id: 3 }, { ...subscribe, id: 4 });
     source.send({ ...subscribe, id: 5 });
@@ -170,7 +170,7 @@ describe.each(deep(FORMS, 1))('%s: what comes too fast', (form) => {
 });
 
 describe('orders', () => {
-  test('of one key, over REST and WebSocket together; those of another go on', async () => {
+  test('of one key, over REST and WebSocket together; those of another key continue', async () => {
     const server = await serverWith('ordersPerSecond = 5', {
       keys: [{ name: 'rival', roles: ['trade'] }],
     });
@@ -193,14 +193,14 @@ describe('orders', () => {
     expect(await client.find((m) => m['code'] === 'limit-reached')).toMatchObject({
       type: 'error',
     });
-    // What a market refuses, or a rate, is no fault of the program: the connection is kept.
+    // A refusal by a market or a rate limit is no fault of the client: the connection is kept.
     await client.settle();
     expect((await enter(testKey('rival'))).status).toBe(201);
   });
 });
 
 describe('requests', () => {
-  test('bodies that are being read, over all of them', async () => {
+  test('bodies that are being read, in total', async () => {
     const server = await serverWith('bodyBytesMax = 65536\nbodiesBytesMax = 65536');
     await server.ingest(tape(instrument('ACME')));
     const port = Number(new URL(server.url).port);
@@ -210,7 +210,7 @@ describe('requests', () => {
     socket.write(head + ' '.repeat(60_000));
     const lines = tape(...Array.from({ length: 60 }, () => trade('ACME', '1.00', '1')));
     expect(lines.length).toBeGreaterThan(6_000);
-    // Alone, so that it is not the one that is refused.
+    // Alone, so that it is not the refused one.
     let refused: Response;
     for (let i = 0; ; i++) {
       await Bun.sleep(500);
@@ -220,7 +220,7 @@ describe('requests', () => {
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
     expect(await refused.json()).toMatchObject({ error: { code: 'overloaded', field: 'body' } });
     expect((await server.get('/v1/instruments/ACME')).status).toBe(200);
-    // When the other has gone there is room again.
+    // When the other has ended there is room again.
     socket.destroy();
     await until(async () => (await server.ingest(lines)).status === 200);
   });

@@ -1,4 +1,4 @@
-/** Long frames: read in parts, in their order, while the socket rests. */
+/** Long frames: read in parts and in order, while the socket is paused. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -21,7 +21,7 @@ function frame(from: number, count: number): Uint8Array {
 function world() {
   const clock = new ManualClock();
   const turns: (() => void)[] = [];
-  // Time stands still, so a step is made to end its slice by hand.
+  // The clock stands still, so a step advances it by hand to end its slice.
   let ms = 0;
   clock.monotonicMs = () => (ms += 3);
   const slices = new SliceQueue(clock, (slice) => void turns.push(slice));
@@ -53,7 +53,7 @@ function world() {
 }
 
 describe('a long frame', () => {
-  test('is read in turns of a bounded number of messages, and what comes behind it behind it', async () => {
+  test('is read in turns with a bounded number of messages, and later frames wait behind it', async () => {
     const { seen, parts, state, read, turn } = world();
     read(frame(0, 5_000));
     read(frame(5_000, 3));
@@ -66,7 +66,7 @@ describe('a long frame', () => {
     expect([Math.max(...parts), state.isPaused]).toEqual([32, false]);
   });
 
-  test('is not read on when its connection has ended', async () => {
+  test('is not read further when its connection has ended', async () => {
     const { seen, state, read, turn } = world();
     read(frame(0, 5_000));
     await turn();
@@ -76,7 +76,7 @@ describe('a long frame', () => {
     expect([seen.length, before < 5_000]).toEqual([before, true]);
   });
 
-  test('of nothing counts once', async () => {
+  test('without messages counts once', async () => {
     const { parts, read, turn } = world();
     read(Uint8Array.of(0xdd, 0, 0, 0, 0));
     expect(parts).toEqual([0]);
@@ -91,7 +91,7 @@ describe('a long frame', () => {
   });
 });
 
-test('a socket is read again when nobody wants it to rest any more', () => {
+test('the socket is resumed when no frame needs the pause any more', () => {
   const seen: string[] = [];
   const gate = new SocketGate({ pause: () => seen.push('rest'), resume: () => seen.push('read') });
   gate.pause();

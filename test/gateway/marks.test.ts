@@ -1,4 +1,4 @@
-/** What is not the present state is marked over REST, and what a source sends is accounted for. */
+/** Data that is not current is marked over REST, and every event that a source sends is accounted for. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
@@ -56,7 +56,7 @@ async function marks(symbol: string): Promise<unknown[]> {
 const all = (...mark: unknown[]): unknown[] => PATHS.map(() => mark);
 
 describe('marks', () => {
-  test('behind a restart trades alone do not make a book a present one', async () => {
+  test('after a restart trades alone do not make a book current', async () => {
     const own = await ServerProcess.start();
     const key = { authorization: `Bearer ${PUBLISH_KEY}` };
     const send = async (server: ServerProcess, ...lines: Json[]) =>
@@ -77,10 +77,10 @@ describe('marks', () => {
     await again.remove();
   });
 
-  test('while the source is there, when it has gone, when it is back', async () => {
+  test('while the source is connected, when it has disconnected, when it is back', async () => {
     const source = await StreamClient.open(server.url, 'tapedeck.v1.json', bearer(PUBLISH_KEY));
     await source.publish(instrument('GONE'), deep('GONE'), trade('GONE', '50.00', '1'));
-    // Twice, since an answer is kept for those who ask in the same millisecond.
+    // Twice, because an answer is kept for requests in the same millisecond.
     expect([await marks('GONE'), await marks('GONE')]).toEqual([
       all('live', undefined),
       all('live', undefined),
@@ -94,7 +94,7 @@ describe('marks', () => {
     await again.close();
   });
 
-  test('a tick of an instrument whose book is wrong says so; the book is not given', async () => {
+  test('the tick of an instrument whose book is wrong says so; the book itself is refused', async () => {
     expect(
       await post('/v1/ingest', tape(instrument('GAP'), deep('GAP'), trade('GAP', '50.00', '1'))),
     ).toMatchObject({ status: 200 });
@@ -114,7 +114,7 @@ describe('marks', () => {
     });
   });
 
-  test('a venue is live and whole', async () => {
+  test('a venue is live and complete', async () => {
     const order = { symbol: 'DESK', side: 'buy', price: '1.00', quantity: '1' };
     expect(await post('/v1/orders', JSON.stringify(order), TRADE_KEY)).toMatchObject({
       status: 201,
@@ -125,8 +125,8 @@ describe('marks', () => {
     });
   });
 
-  // Behind a kill -9 ten levels of fifty came, with nothing that told them from a whole book.
-  test('behind a crash: of a book that is known to ten levels, a deeper answer says so', async () => {
+  // After a kill -9, ten levels of fifty were returned, and nothing distinguished them from a whole book.
+  test('after a crash, where only ten levels of a book are known, an answer with more levels says so', async () => {
     await post('/v1/ingest', tape(instrument('CUT'), deep('CUT'), trade('CUT', '50.00', '1')));
     expect(await server.json('/v1/orderbook/CUT?depth=50')).toMatchObject({ depthKnown: null });
     await server.stop('SIGKILL');
@@ -147,10 +147,10 @@ describe('marks', () => {
   });
 });
 
-describe('what a source sends', () => {
+describe('events of a source', () => {
   const numbered = (seq: number): Json => trade('SENT', `${seq}.00`, '1', { seq });
 
-  test('is taken, repeated or waiting, in the answer and in the counts of the instrument', async () => {
+  test('are counted as accepted, repeated or waiting, in the answer and in the counts of the instrument', async () => {
     await post('/v1/ingest', tape(instrument('SENT'), numbered(5), numbered(6)));
     const answer = await post('/v1/ingest', tape(numbered(5), numbered(6), numbered(7)));
     expect(answer).toMatchObject({ status: 200, events: 3, skipped: 0, repeated: 2, waiting: 0 });
@@ -170,7 +170,7 @@ describe('what a source sends', () => {
     expect(/^tapedeck_intake_repeated_total [1-9]/m.test(metrics)).toBe(true);
   });
 
-  test('an acknowledgement of the stream tells the same', async () => {
+  test('an acknowledgement of the stream has the same counts', async () => {
     const source = await StreamClient.open(server.url, 'tapedeck.v1.json', bearer(PUBLISH_KEY));
     const ack = await source.publish(
       instrument('ACK'),
@@ -180,7 +180,7 @@ describe('what a source sends', () => {
     await source.close();
   });
 
-  test('a source says itself that its numbers begin anew, as a line of a tape', async () => {
+  test('a source can report by a tape line that its numbers begin again', async () => {
     const one = trade('SELF', '2.00', '1', { seq: 500 });
     await post('/v1/ingest', tape(instrument('SELF'), one));
     const anew = { type: 'renumber', symbol: 'SELF', eventTime: '1700000000123456789' };
@@ -195,7 +195,7 @@ describe('what a source sends', () => {
     expect(wrong).toMatchObject({ status: 400, field: 'lines[1].numbers' });
   });
 
-  test('continues is true or false', async () => {
+  test('`continues` must be true or false', async () => {
     for (const value of ['1', 'yes', '', 'TRUE']) {
       expect(await post(`/v1/ingest?continues=${value}`, '')).toMatchObject({
         status: 400,
@@ -208,7 +208,7 @@ describe('what a source sends', () => {
     }
   });
 
-  test('an operator has the numbering of an instrument begin anew; nobody else', async () => {
+  test('only an operator can restart the numbering of an instrument', async () => {
     const renumber = (symbol: string, key = ADMIN_KEY): Promise<Json> =>
       post(`/v1/admin/instruments/${symbol}/renumber`, '', key);
     const old = tape(trade('RESTARTED', '2.00', '1', { seq: 1_000 }));
@@ -236,7 +236,7 @@ describe('what a source sends', () => {
     expect(await renumber('DESK')).toMatchObject({ status: 409, code: 'wrong-market' });
   });
 
-  test('times of another unit are refused with it, in bodies too', async () => {
+  test('times in another unit are refused with a hint at the unit, in bodies too', async () => {
     for (const [unit, eventTime] of [
       ['seconds', '1700000000'],
       ['milliseconds', '1700000000000'],

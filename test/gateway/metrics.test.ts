@@ -1,4 +1,4 @@
-/** Metrics: what they make of what the stages tell, and those of a real server. */
+/** Metrics: how they are made from the figures of the stages, and those of a real server. */
 
 import { afterAll, beforeAll, describe, expect, spyOn, test } from 'bun:test';
 
@@ -105,7 +105,7 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
   };
 }
 
-test('to be made they do not go through the heap, which takes a start with a large market near a second', async () => {
+test('making them does not walk the heap, which takes nearly a second with a large market', async () => {
   const asked = spyOn(v8, 'getHeapSpaceStatistics');
   const text = await new Metrics(sources()).text();
   expect(asked).not.toHaveBeenCalled();
@@ -115,7 +115,7 @@ test('to be made they do not go through the heap, which takes a start with a lar
 });
 
 describe('metrics', () => {
-  test('tell what the stages tell at that time', async () => {
+  test('have the figures of the stages at that time', async () => {
     let sessions = 11;
     const metrics = new Metrics(sources({ sessions: () => sessions }));
     const own = (all: Map<string, number>) =>
@@ -227,14 +227,14 @@ describe('metrics', () => {
     expect(own(parseMetrics(await metrics.text()))).toEqual({ ...first, tapedeck_sessions: 3 });
   });
 
-  test('say nothing of a disk that says nothing', async () => {
+  test('omit the figures of a disk that reports none', async () => {
     const disk = () => ({ journalBytes: 38, freeBytes: null });
     const samples = parseMetrics(await new Metrics(sources({ disk })).text());
     expect(samples.get('tapedeck_journal_size_bytes')).toBe(38);
     expect(samples.has('tapedeck_journal_disk_free_bytes')).toBe(false);
   });
 
-  test('show durations by bucket, summed up, as Prometheus counts them', async () => {
+  test('have durations as cumulative buckets, as Prometheus counts them', async () => {
     const samples = parseMetrics(await new Metrics(sources()).text());
     const at = (le: string): number | undefined =>
       samples.get(`tapedeck_stage_seconds_bucket{le="${le}",stage="turn"}`);
@@ -264,7 +264,7 @@ describe('a real server', () => {
     return parseMetrics(await response.text());
   };
 
-  test('what happens shows in its metrics', async () => {
+  test('events appear in its metrics', async () => {
     const before = await scrape();
     expect(before.get('process_resident_memory_bytes')).toBeGreaterThan(0);
     expect(before.get('nodejs_eventloop_lag_p99_seconds')).toBeNumber();
@@ -292,7 +292,7 @@ describe('a real server', () => {
       expect((await server.get(`/v1/${path}`)).status).toBe(200);
     }
     let after = await scrape();
-    // An answer is kept for a moment.
+    // An answer is kept for a short time.
     while (after.get('tapedeck_instruments') !== 1) after = await scrape();
     const moved = [...after].filter(([name, value]) => value !== before.get(name));
     const own = Object.fromEntries(
@@ -301,7 +301,7 @@ describe('a real server', () => {
       ),
     );
     const events = after.get('tapedeck_last_seq')! - before.get('tapedeck_last_seq')!;
-    expect(events).toBeGreaterThan(4); // besides what was given: tick, quote, state, snapshot
+    expect(events).toBeGreaterThan(4); // besides the events sent: tick, quote, status, snapshot
     expect(own).toEqual({
       'tapedeck_sessions': 1,
       'tapedeck_instruments': 1,

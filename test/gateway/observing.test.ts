@@ -1,6 +1,6 @@
 /**
- * Metrics of real servers under real traffic: each moves as it should, by exactly what the readers of the
- * traffic counted themselves; and all of them stand in the documents.
+ * Metrics of real servers under real traffic: each changes exactly as much as the clients of the traffic counted
+ * themselves; and all of them are in the documents.
  */
 
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
@@ -45,14 +45,14 @@ async function scrape(server: ServerProcess): Promise<Samples> {
   return new Map([...samples, ...own.map(([name, value]) => [name.slice(9), value] as const)]);
 }
 
-/** Of a name and what its labels hold, summed up. */
+/** The sum of all samples of a name whose labels contain a text. */
 function sum(samples: Samples, name: string, holds = ''): number {
   return [...samples]
     .filter(([key]) => (key === name || key.startsWith(`${name}{`)) && key.includes(holds))
     .reduce((total, [, value]) => total + value, 0);
 }
 
-/** What stands in the samples when that is so; it comes about a moment behind what readers see. */
+/** The samples once a condition holds; metrics are slightly behind what readers see. */
 function scrapeUntil(
   server: ServerProcess,
   holds: (samples: Samples) => boolean,
@@ -98,7 +98,7 @@ test('stages, lanes, connections and requests are counted one by one', async () 
     expect(moved('stage_seconds_count', stage)).toBe(batches);
     expect(moved('stage_seconds_sum', stage)).toBeGreaterThan(0);
   }
-  // A batch is pushed when it is journaled, as this server is told to, and waits for its turn before that.
+  // This server pushes a batch when it is journaled, and the batch waits for its turn before that.
   expect(sum(after, 'stage_seconds_sum', 'wire')).toBeGreaterThan(
     sum(after, 'stage_seconds_sum', 'turn'),
   );
@@ -125,7 +125,7 @@ test('stages, lanes, connections and requests are counted one by one', async () 
   ];
   for (const name of lost) expect([name, moved(name)]).toEqual([name, 0]);
 
-  // Each subscribed and pinged, and said one thing that was refused.
+  // Each subscribed, sent a ping, and sent one request that was refused.
   expect(moved('stream_received_frames_total')).toBe(6);
   expect(moved('stream_received_messages_total')).toBe(6);
   expect(moved('stream_refusals_total', '"malformed-msgpack"')).toBe(1);
@@ -149,7 +149,7 @@ test('stages, lanes, connections and requests are counted one by one', async () 
   expect(sum(end, 'stream_closed_total', '"1000"')).toBe(2);
 });
 
-test('requests without the key that is needed are counted by their route, too', async () => {
+test('requests without the required key are counted by their route, too', async () => {
   const server = await start({ config: '[auth]\nrequireKey = true\n' });
   await server.get('/v1/tick/ACME');
   await server.get('/v1/stats/ACME');
@@ -163,7 +163,7 @@ test('requests without the key that is needed are counted by their route, too', 
   expect(sum(samples, 'rest_requests_total')).toBe(3);
 });
 
-test('what a slow reader is not told is counted by kind, as it is told so', async () => {
+test('messages that a slow reader misses are counted by kind, as its gaps declare them', async () => {
   const server = await start({
     config:
       '[push]\nstaleMs = 50\ntradeAgeMs = 50\nlagMs = 20\nheartbeatMs = 100\noutboxBytesMax = 65536\n[journal]\ndurability = "async"\n',
@@ -194,7 +194,7 @@ test('what a slow reader is not told is counted by kind, as it is told so', asyn
     server,
     (s) => sum(s, 'lagging_sessions') + sum(s, 'push_waiting_bytes') === 0,
   );
-  expect(sum(after, 'push_log_bytes')).toBe(0); // nobody reads a log any more
+  expect(sum(after, 'push_log_bytes')).toBe(0); // no session reads a log any more
   const sessions = (await (
     await server.get('/v1/admin/sessions', { headers: { authorization: `Bearer ${ADMIN_KEY}` } })
   ).json()) as { sessions: Record<string, number>[] };
@@ -223,7 +223,7 @@ test('what a slow reader is not told is counted by kind, as it is told so', asyn
   }
 });
 
-test('a ring is counted as its file says', async () => {
+test('the metrics of a ring equal those in its file', async () => {
   const path = join(scratch.path, 'ring');
   const server = await start({ args: ['--ring', path], config: '[ipc.ring]\nslots = 1024\n' });
   await server.ingest(
@@ -238,7 +238,7 @@ test('a ring is counted as its file says', async () => {
   expect(sum(samples, 'publisher_failures_total')).toBe(0);
 });
 
-test('a lap of the ring is told by its reader, which alone knows of it', async () => {
+test('only the reader of a ring knows that it was lapped, and reports it', async () => {
   const path = join(scratch.path, 'lapped');
   const server = await start({ args: ['--ring', path], config: '[ipc.ring]\nslots = 1024\n' });
   await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
@@ -265,7 +265,7 @@ test('a lap of the ring is told by its reader, which alone knows of it', async (
   expect((JSON.parse(line!) as { count: number }).count).toBeGreaterThan(5_000);
 });
 
-test('memory and files are what the system says, and a loop that was held up shows', async () => {
+test('memory and files are as the system reports them, and a blocked loop is visible', async () => {
   const server = await start();
   const before = await scrape(server);
   const files = readdirSync(`/proc/${server.pid}/fd`).length;
@@ -277,8 +277,8 @@ test('memory and files are what the system says, and a loop that was held up sho
     sum(samples, 'event_loop_lag_seconds_count') -
     sum(samples, 'event_loop_lag_seconds_bucket', 'le="0.5"');
   const longest: number[] = [];
-  // Ours shows each time. That of the library forgets what it saw with each look, and where a look comes
-  // before the tick that was late, it never sees that: so it is held up until it has.
+  // Our own metric records it every time. That of the library resets with each reading, and where a reading comes
+  // before the late tick, it never sees it: so the loop is blocked until it has.
   for (let stops = 1; Math.max(0, ...longest) <= 0.5; stops++) {
     expect(stops).toBeLessThan(10);
     process.kill(server.pid, 'SIGSTOP');
@@ -310,7 +310,7 @@ test('the document of metrics lists each with its help text', async () => {
   );
   expect(listed.toSorted()).toEqual(told.toSorted());
   expect(listed.length).toBeGreaterThan(40);
-  // By what each is told apart, where there is a sample of it already.
+  // The labels of each, where there is a sample of it already.
   const by = new Map<string, string>();
   for (const [, name, labels] of text.matchAll(/^tapedeck_(\w+?)(?:_bucket)?\{(.*)\} /gm)) {
     const names = Array.from(labels!.matchAll(/(\w+)="/g), ([, label]) => label!);

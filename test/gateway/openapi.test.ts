@@ -1,4 +1,4 @@
-/** The document at /openapi.json: complete, and true of what a running server answers. */
+/** The document at /openapi.json: complete, and true for what a running server answers. */
 
 import type { TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -18,12 +18,12 @@ let server: ServerProcess;
 
 beforeAll(async () => {
   server = await ServerProcess.start({ args: ['--demo'] });
-  // A trade of ACME, so that there is something to ask for.
+  // A trade of ACME, so that the routes have data.
   await until(async () => (await server.get('/v1/tick/ACME')).status === 200);
 });
 afterAll(() => server.remove());
 
-/** How a value departs from a schema. */
+/** How a value differs from a schema. */
 function faults(schema: TSchema | null | undefined, value: unknown): string[] {
   if (!schema) return ['there is no schema'];
   return [...Value.Errors(schema, value)].map(
@@ -40,7 +40,7 @@ function titleOf({ method, path }: Operation): string {
   return `${method} ${path}`;
 }
 
-test('the document describes every route that the server has, except those of browsers', async () => {
+test('the document describes every route of the server, except those for browsers', async () => {
   const { paths } = (await server.json('/openapi.json')) as { paths: Record<string, object> };
   const described = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
@@ -54,7 +54,7 @@ test('the document describes every route that the server has, except those of br
   }
 });
 
-test('the document: every reference leads somewhere, every operation has errors and an example', async () => {
+test('the document: every reference resolves, every operation has errors and an example', async () => {
   const document = await server.json('/openapi.json');
   expect(document['openapi']).toBe('3.1.0');
   const text = JSON.stringify(document);
@@ -71,7 +71,7 @@ test('the document: every reference leads somewhere, every operation has errors 
   }
 });
 
-/** What the linter that most people use (redocly, its recommended rules) finds fault with. */
+/** What the most used linter (redocly with its recommended rules) would report. */
 describe('the document as tools read it', () => {
   type Described = Record<string, unknown>;
   const document = JSON.parse(openApiDocument('1.2.3', GROUPS)) as {
@@ -102,7 +102,7 @@ describe('the document as tools read it', () => {
     for (const { description } of document.tags) expect(description).not.toBe('');
   });
 
-  test('every operation has an id of its own, and says who may', () => {
+  test('every operation has a unique id, and says who may use it', () => {
     const ids = operations.map((o) => o['operationId'] as string);
     expect(new Set(ids).size).toBe(OPERATIONS.length);
     for (const id of ids) expect(id).toMatch(/^[a-z][A-Za-z]+$/);
@@ -118,7 +118,7 @@ describe('the document as tools read it', () => {
     }
   });
 
-  test('every operation has a good answer and one for faults; what /readyz says when it is not ready', () => {
+  test('every operation has a success answer and one for faults; /readyz has the answer of a server that is not ready', () => {
     for (const { path, responses } of operations) {
       const statuses = Object.keys(responses as object);
       expect([
@@ -136,7 +136,7 @@ describe('the document as tools read it', () => {
     expect(faults(operation('getReadiness').answer.schema, example)).toEqual([]);
   });
 
-  test('parameters: those of the path are there, names are unique, examples are of their schema', () => {
+  test('parameters: those of the path are described, names are unique, examples match their schema', () => {
     const ajv = new Ajv2020({ strict: false });
     for (const { path, parameters } of operations) {
       const all = parameters as {
@@ -159,7 +159,7 @@ describe('the document as tools read it', () => {
     }
   });
 
-  test('every schema is used, by reference, and every reference leads to one', () => {
+  test('every schema is used by reference, and every reference resolves', () => {
     const text = JSON.stringify(document);
     const used = new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((m) => m[1]!));
     expect([...used].toSorted()).toEqual(Object.keys(document.components.schemas).toSorted());
@@ -200,7 +200,7 @@ describe('what a server answers', () => {
     },
   );
 
-  test('an order by its example, asked for and cancelled; a state; a fault', async () => {
+  test('an order by its example is found and cancelled; a state; a fault', async () => {
     const { body, answer } = operation('submitOrder');
     const entered = await server.get('/v1/orders', {
       method: 'POST',
@@ -224,13 +224,13 @@ describe('what a server answers', () => {
   });
 });
 
-test('/docs is a page that needs nothing from elsewhere', async () => {
+test('/docs is a page that loads nothing from other servers', async () => {
   const response = await server.get('/docs');
   expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
   expect(await response.text()).toContain('<title>Tapedeck · API</title>');
 });
 
-test('the table of the reference is what the routes declare (bun test/support/rest-table.ts)', async () => {
+test('the table of the reference equals the declarations of the routes (bun test/support/rest-table.ts)', async () => {
   const document = await Bun.file(`${import.meta.dir}/../../src/docs/reference/rest.md`).text();
   const plain = (text: string): string => text.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---');
   expect(plain(document)).toBe(plain(withTable(document, routeTable())));

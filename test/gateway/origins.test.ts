@@ -1,4 +1,4 @@
-/** Browsers: for which pages they may speak, and what every answer tells them. */
+/** Browsers: which pages may use the server, and which headers every answer has. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.remove());
 
-/** A handshake by hand, since no WebSocket client lets an origin be chosen. @returns its status */
+/** A handshake by hand, because WebSocket clients do not let the origin be chosen. @returns its status */
 async function handshake(headers: Record<string, string>): Promise<number> {
   const response = await server.get('/v1/stream', {
     headers: {
@@ -52,7 +52,7 @@ test.each([
   expect(await handshake({ ...headers, authorization: `Bearer ${TRADE_KEY}` })).toBe(status);
 });
 
-describe('trading without a key, as the demo lets this machine', () => {
+describe('trading without a key, as the demo allows on this machine', () => {
   const enter = async (headers: Record<string, string>): Promise<number> => {
     const body = '{"symbol":"ACME","side":"buy","price":"100.00","quantity":"1"}';
     return (await server.get('/v1/orders', { method: 'POST', headers, body })).status;
@@ -63,11 +63,11 @@ describe('trading without a key, as the demo lets this machine', () => {
     [{ origin: LISTED }, 201],
     [{ origin: FOREIGN }, 401],
     [{ origin: 'null' }, 401],
-    // A name of its own for this machine's address.
+    // Another host name for the address of this machine.
     [{ host: 'evil.example' }, 400],
     [{ host: 'evil.example', origin: 'http://evil.example' }, 400],
     [{ host: '127.0.0.1.evil.example' }, 400],
-    // A proxy of this machine that passes the name on as it is asked for.
+    // A proxy on this machine that passes the host name on.
     [{ 'x-forwarded-for': '192.0.2.1' }, 401],
     [{ 'x-forwarded-host': 'localhost' }, 401],
     [{ forwarded: 'for=127.0.0.1' }, 401],
@@ -105,7 +105,7 @@ describe('CORS', () => {
   });
 });
 
-describe('a name that is not of this server', () => {
+describe('a host name that does not belong to this server', () => {
   const PATHS = [
     '/',
     '/docs',
@@ -164,7 +164,7 @@ describe('a name that is not of this server', () => {
   });
 
   test.each([
-    // On an address of others: by addresses, and by names that are listed.
+    // On a foreign address: allowed by address, and by listed names.
     [
       { isOpen: true, names: [] },
       { '192.0.2.1': true, '[2001:db8::1]:7': true, 'localhost': true, 'a.example': false },
@@ -173,7 +173,7 @@ describe('a name that is not of this server', () => {
       { isOpen: true, names: ['a.example'] },
       { 'a.example:7070': true, 'b.example': false },
     ],
-    // Where all need a key, a site that takes a name of its own gets nothing by it.
+    // Where all need a key, a site that uses its own host name gains nothing.
     [{ isOpen: false, names: [] }, { 'a.example': true }],
     [
       { isOpen: false, names: ['b.example'] },
@@ -190,7 +190,7 @@ describe('a name that is not of this server', () => {
   });
 });
 
-test('every answer tells a browser to keep to what it is', async () => {
+test('every answer has headers that restrict what a browser does with it', async () => {
   const page = await (await server.get('/')).text();
   const assets = [...page.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
   expect(assets.length).toBeGreaterThan(1);
@@ -230,14 +230,14 @@ test('every answer tells a browser to keep to what it is', async () => {
     ]);
     expect([...at, headers.get('referrer-policy')]).toEqual([...at, 'no-referrer']);
     expect([...at, headers.get('cross-origin-resource-policy')]).toEqual([...at, 'same-origin']);
-    // The page is kept, and asked for again each time; what never changes is kept for good.
+    // The page is cached but revalidated each time; files that never change are cached for ever.
     const kept = assets.includes(path)
       ? 'immutable'
       : ['/', '/docs'].includes(path)
         ? 'no-cache'
         : 'no-store';
     expect([...at, headers.get('cache-control')]).toEqual([...at, expect.stringContaining(kept)]);
-    // It would bind all other servers of this machine to TLS.
+    // It would force all other servers on this machine to use TLS.
     expect(headers.get('strict-transport-security')).toBeNull();
   }
 });

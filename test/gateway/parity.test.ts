@@ -1,4 +1,4 @@
-/** [W2] Both forms carry the same messages: one flow of events, read once a form, compared one by one. */
+/** [W2] Both forms carry the same messages: one flow of events is read in each form and compared message by message. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { join } from 'node:path';

@@ -37,7 +37,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[P11] the ack names the last place, and is there when REST has it', async () => {
+  test('[P11] the ack has the last seq, and REST has the events by then', async () => {
     const symbol = newSymbol();
     const client = await open(bearer(PUBLISH_KEY));
     const first = await client.publish(instrument(symbol), trade(symbol, '1.00', '1'));
@@ -65,7 +65,7 @@ describe.each(FORMS)('%s', (form) => {
     const symbol = newSymbol();
     const client = await open(bearer(PUBLISH_KEY));
     const { seq } = await client.publish(instrument(symbol));
-    // Whichever form: what both codecs let pass is refused by the market.
+    // In either form: what both codecs accept is refused by the market.
     const refused = await client.publish(trade(symbol, '1.00', '1'), make(symbol));
     expect(refused).toMatchObject({ type: 'error', code, field: `publish.events[1].${field}` });
     expect(refused['message']).toMatch(/^publish\.events\[1\]\./);
@@ -73,7 +73,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[N5] what is off the increment is refused by name', async () => {
+  test('[N5] a value that is off the increment is refused by name', async () => {
     const symbol = newSymbol();
     const client = await open(bearer(PUBLISH_KEY));
     const increments = { priceIncrement: '0.05', quantityIncrement: '0.010' };
@@ -104,7 +104,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[P5] a second source is refused until the first has gone', async () => {
+  test('[P5] a second source is refused until the first has disconnected', async () => {
     const symbol = newSymbol();
     const first = await open(bearer(PUBLISH_KEY));
     await first.publish(instrument(symbol), trade(symbol, '1.00', '1'));
@@ -137,10 +137,10 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[P4] nor where both wait behind what the same connection asked before', async () => {
+  test('[P4] this also holds when both wait behind earlier requests of the connection', async () => {
     const symbol = newSymbol();
     const client = await open(bearer(PUBLISH_KEY));
-    // So much is not done at once.
+    // This much is not executed at once.
     const pings = Array.from({ length: 300 }, (_, id) => ({ type: 'ping', id, time: '0' }));
     client.send(...pings);
     client.send({ type: 'publish', id: 601, events: [instrument(symbol)], continues: null });
@@ -155,7 +155,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[P4] a definition that was refused defines nothing', async () => {
+  test('[P4] a refused definition defines nothing', async () => {
     const symbol = newSymbol();
     const client = await open(bearer(PUBLISH_KEY));
     const wrong = instrument(symbol, { priceIncrement: '0' });
@@ -166,7 +166,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[P12] more than the server lets wait is refused whole, and can be sent again', async () => {
+  test('[P12] more than may wait is refused as a whole, and can be sent again', async () => {
     const small = await ServerProcess.start({
       config:
         '[limits]\nwaitingEventsMax = 10000\nframeBytesMax = 4194304\n[push]\nbacklogBytesMax = 16777216',
@@ -191,7 +191,7 @@ describe.each(FORMS)('%s', (form) => {
   });
 });
 
-test('[W16] in JSON, faults of fields have their whole path', async () => {
+test('[W16] in JSON, faults of fields have their full path', async () => {
   const client = await StreamClient.json(server.url, bearer(PUBLISH_KEY));
   await client.publish(instrument('PATHS'));
   for (const [event, code, field] of [

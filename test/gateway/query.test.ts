@@ -1,4 +1,4 @@
-/** Query strings: what a route does not take is refused by name, on every route; pages join by `next`. */
+/** Query strings: unknown parameters are refused by name, on every route; pages are continued by `next`. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -40,7 +40,7 @@ async function refusal(path: string, method = 'GET'): Promise<Refusal> {
   return { status: response.status, ...error };
 }
 
-describe('a parameter that the route does not take', () => {
+describe('a parameter that the route does not have', () => {
   test.each(OPERATIONS.map((o) => [`${o.method} ${o.path}`, o] as const))(
     '%s',
     async (title, { method, path, parameters }) => {
@@ -54,7 +54,7 @@ describe('a parameter that the route does not take', () => {
     },
   );
 
-  // What the complaint was about: the newest trades came as if they were of that time.
+  // The reported case: the newest trades were returned as if they were of that time.
   test.each([
     ['/v1/trades/ACME?from=1700000000000000000', 'from', 'it takes limit, next'],
     ['/v1/trades/ACME?Limit=1', 'Limit', 'the nearest known one is limit'],
@@ -75,7 +75,7 @@ describe('a parameter that the route does not take', () => {
     expect(refused.message).toContain(words);
   });
 
-  test('a long one is named in short; HEAD is as GET', async () => {
+  test('a long name is shortened in the message; HEAD behaves like GET', async () => {
     const name = '💥'.repeat(150);
     const refused = await refusal(`/v1/tick/ACME?${encodeURIComponent(name)}=1`);
     expect(refused.status).toBe(400);
@@ -86,7 +86,7 @@ describe('a parameter that the route does not take', () => {
     }
   });
 
-  test('is counted with its route', async () => {
+  test('is counted under its route', async () => {
     const metrics = await (await server.get('/metrics')).text();
     expect(metrics).toMatch(
       /rest_requests_total\{route="GET \/v1\/tick\/:symbol",status="400"\} [1-9]/,
@@ -94,7 +94,7 @@ describe('a parameter that the route does not take', () => {
   });
 });
 
-test('a question mark with nothing behind it asks for nothing; pages take what people give them', async () => {
+test('an empty query is accepted; the page ignores unknown parameters', async () => {
   for (const path of ['/v1/tick/ACME?', '/v1/trades/ACME?', '/?symbol=ACME', '/docs?x=1']) {
     expect([path, (await server.get(path, { headers })).status]).toEqual([path, 200]);
   }
@@ -111,7 +111,7 @@ test.each([
   expect(refused.message).toBe(`${field} is given twice; expected once`);
 });
 
-describe('times of another unit', () => {
+describe('times in another unit', () => {
   const at = (unit: bigint): string => (START / unit).toString();
   test.each([
     ['/v1/ticks/ACME', 'from'],
@@ -133,7 +133,7 @@ describe('times of another unit', () => {
     }
   });
 
-  test('the beginning of time, and a calendar, say what they mean', async () => {
+  test('the beginning of time, and a calendar date, have clear messages', async () => {
     for (const from of ['0', '1970-01-01T00:00:00Z', '1972-05-05T00:00:00Z']) {
       const answer = await json(`/v1/ticks/ACME?from=${from}`);
       expect(answer['ticks']).toHaveLength(7);
@@ -149,7 +149,7 @@ describe('times of another unit', () => {
   });
 });
 
-describe('pages join by next, whatever is asked for', () => {
+describe('pages are continued by next, for every list', () => {
   async function all(path: string, list: string): Promise<Record<string, unknown>[]> {
     const items: Record<string, unknown>[] = [];
     let next: string | null = '';
@@ -201,7 +201,7 @@ describe('pages join by next, whatever is asked for', () => {
   });
 });
 
-test('a query that is longer than any has to be is refused unread', async () => {
+test('an overlong query is refused without parsing it', async () => {
   const refused = await refusal(`/v1/trades/ACME?${'a&'.repeat(2_000)}`);
   expect(refused).toMatchObject({ status: 400, code: 'invalid-field', field: 'query' });
   const path = `/v1/${'/'.repeat(10_000)}`;

@@ -1,4 +1,4 @@
-/** Readiness: what it makes of what the stages tell, and of a feed that has gone silent. */
+/** Readiness: what follows from the reports of the stages, and from a feed that has gone silent. */
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -58,7 +58,7 @@ describe('readiness', () => {
     expect(await answered(refused)).toEqual([503, { ready: false, reasons: [TOLD] }]);
   });
 
-  test('all reasons are told, not the first', async () => {
+  test('all reasons are listed, not only the first', async () => {
     const response = readyResponse(readiness({ state: 'hole', reason: '' }, true, STALE));
     const [status, body] = await answered(response);
     const codes = (body as { reasons: { code: string }[] }).reasons.map(({ code }) => code);
@@ -76,7 +76,7 @@ describe('freshness', () => {
     instruments: Object.entries(own).map(([symbol, ms]) => ({ symbol, feedStaleMs: ms })),
   });
 
-  test('each has its bound or that of all; 0 is never; the longest silent come first', () => {
+  test('each feed has its own bound or the common one; 0 is never; the longest silent come first', () => {
     const t0 = clock.now();
     const feeds = [feed('A', t0), feed('B', t0.plus(seconds(-5))), feed('NEVER', null)];
     const fresh = new Freshness(() => feeds, clock, config(10_000));
@@ -100,7 +100,7 @@ describe('freshness', () => {
     expect(finished(fresh.figures())).toMatchObject({ stale: 0, silenceMsMax: 16_000 });
   });
 
-  test('an answer names so many, and counts all', () => {
+  test('an answer lists a bounded number, and counts all', () => {
     const feeds = Array.from({ length: 1_000 }, (_, i) => feed(`S${i}`, clock.now()));
     const fresh = new Freshness(() => feeds, clock, config(1));
     clock.advance(seconds(1));
@@ -110,7 +110,7 @@ describe('freshness', () => {
 });
 
 describe('a real server', () => {
-  test('what a source repeats is no sign of life; what is new is one', async () => {
+  test('repeated events of a source do not count as fresh, new ones do', async () => {
     const server = await ServerProcess.start({ config: '[market]\nfeedStaleMs = 250\n' });
     const say = async (seq: number): Promise<void> => {
       const event = trade('SAME', '1.00', '1', { seq, prevSeq: seq - 1 });
@@ -142,7 +142,7 @@ describe('a real server', () => {
     return (await answered(await server.get('/readyz'))) as [number, Record<string, unknown>];
   };
 
-  test('a feed that falls silent shows until it speaks again, and a bound of its own counts', async () => {
+  test('a silent feed is reported until it sends again, and its own bound counts', async () => {
     const server = await ServerProcess.start({
       config: `[market]\nfeedStaleMs = 300\nfeedStaleIs = "not-ready"\n
 [[instruments]]\nsymbol = "CALM"\nmarket = "feed"\npriceScale = 2\nquantityScale = 3\nfeedStaleMs = 0\n`,
@@ -172,7 +172,7 @@ describe('a real server', () => {
       expect((await server.get('/healthz')).status).toBe(200);
       const text = await (await server.get('/metrics')).text();
       expect(text).toMatch(/^tapedeck_stale_feed_instruments 1$/m);
-      // It is silent from its last word on, so each answer may be stale again; one of them is not.
+      // It is silent from its last message on, so each answer may be stale again; one of them is not.
       do {
         await say();
         [status, body] = await ready(server);
@@ -183,7 +183,7 @@ describe('a real server', () => {
     }
   });
 
-  test('by default no silence makes it unready, nor is it told', async () => {
+  test('by default silence neither makes it unready nor is reported', async () => {
     const server = await ServerProcess.start();
     await server.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
     await Bun.sleep(400);
@@ -191,7 +191,7 @@ describe('a real server', () => {
     await server.remove();
   });
 
-  test('whoever is answered at all is answered behind the recovery', async () => {
+  test('no request is answered before the recovery is complete', async () => {
     const first = await ServerProcess.start();
     const lines = tape(
       instrument('ACME'),

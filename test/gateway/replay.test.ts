@@ -1,4 +1,4 @@
-/** Replay over real sockets: the journal in the live format, at its times or as fast as it is read. */
+/** Replay over real sockets: the journal in the live format, at the original times or as fast as it can be read. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -22,7 +22,7 @@ async function given(...events: Record<string, unknown>[]): Promise<void> {
 const SECOND = 1_000_000_000n;
 const START = 1_700_000_000n * SECOND;
 
-/** A fed instrument with a book and some trades, a second apart; what a live reader got of it. */
+/** A feed instrument with a book and some trades, a second apart. @returns what a live reader received */
 async function recorded(
   trades: number,
 ): Promise<{ symbol: string; topics: string[]; live: Seen[] }> {
@@ -71,7 +71,7 @@ async function replay(client: StreamClient, request: Record<string, unknown>): P
 describe.each(FORMS)('%s', (form) => {
   const open = (): Promise<StreamClient> => StreamClient.open(server.url, form);
 
-  test('[R6] what was pushed comes again, message for message, in the order of places', async () => {
+  test('[R6] what was pushed is sent again, message by message, in the order of seq', async () => {
     const { symbol, topics, live } = await recorded(40);
     const client = await open();
     const played = await replay(client, { topics });
@@ -83,7 +83,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[R6] by place: a book opens with what it was before', async () => {
+  test('[R6] by seq: a book begins with its previous state', async () => {
     const { topics, live } = await recorded(20);
     const fromSeq = Number(live[30]!['seq']);
     const toSeq = Number(live[60]!['seq']);
@@ -102,7 +102,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[R6] by time: from the first record that is not before it to the last that is not behind', async () => {
+  test('[R6] by time: from the first record at or after the start to the last at or before the end', async () => {
     const { topics, live } = await recorded(10);
     const at = (m: Seen): bigint => BigInt(m['eventTime'] as string) - START;
     const client = await open();
@@ -127,7 +127,7 @@ describe.each(FORMS)('%s', (form) => {
       client.send({ type: 'replay', id, action, topics: [], ...NONE, ...more });
       return client.answer(id, from);
     };
-    // Ten times real time: some messages are there, and most are to come.
+    // At ten times real time some messages have been sent, and most are still to come.
     client.send({ type: 'replay', id: 1, action: 'start', topics, ...NONE, speed: 1000 });
     await client.find((m) => m.type === 'tick' && m['volume'] === '3.000');
     expect(await steer(2, 'pause')).toMatchObject({ type: 'ack' });
@@ -158,7 +158,7 @@ describe.each(FORMS)('%s', (form) => {
     client.send({ type: 'replay', id: 8, action: 'stop', topics: [], ...NONE });
     await client.answer(8, before);
     expect(client.seen.filter((m) => m['id'] === 6 && m.type === 'ack')).toHaveLength(1);
-    // The session is its own again.
+    // The session can subscribe again.
     expect((await client.subscribe(topics[0]!)).map((m) => m.type)).toEqual([
       'instrument',
       'tick',
@@ -167,7 +167,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('what is wrong is refused by name', async () => {
+  test('wrong fields are refused by name', async () => {
     const { topics } = await recorded(2);
     const client = await open();
     const refused = async (request: Record<string, unknown>): Promise<Seen> =>
@@ -203,7 +203,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('while one is under way there is no other, and no topic', async () => {
+  test('while one is open no other and no topic is accepted', async () => {
     const { topics } = await recorded(5);
     const client = await open();
     client.send({ type: 'replay', id: 1, action: 'start', topics, ...NONE, speed: 1 });

@@ -1,4 +1,4 @@
-/** Long answers over REST: in pieces as they are read, counted until then, and refused where there is no room. */
+/** Long answers over REST: sent in pieces as they are read, counted until then, and refused where there is no room. */
 
 import { expect, test } from 'bun:test';
 
@@ -15,7 +15,7 @@ function given() {
   return { account, ask };
 }
 
-test('an answer counts until it was read, or its client has gone', async () => {
+test('an answer counts until it was read, or its client has disconnected', async () => {
   const { account, ask } = given();
   const reply = (await ask()) as Response;
   expect([reply.status, account.ofKind.replies]).toEqual([201, LONG]);
@@ -26,7 +26,7 @@ test('an answer counts until it was read, or its client has gone', async () => {
   expect([account.ofKind.replies, account.clients]).toEqual([0, 0]);
 });
 
-test('one more than there is room for is refused; a short one never is', async () => {
+test('an answer beyond the limit is refused; a short one never is', async () => {
   const { account, ask } = given();
   expect(await ask()).toBeInstanceOf(Response);
   expect(await ask()).toMatchObject({ code: 'overloaded' });

@@ -1,4 +1,4 @@
-/** [P5] How long a source over REST may be silent: until then it holds what it feeds, and when it is gone. */
+/** [P5] How long a source over REST may be silent: until then it owns the instruments that it feeds. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -11,7 +11,7 @@ const SNAPSHOT = tape(
   book('CALM', 'snapshot', [['20.00', '4']], [['20.10', '6']]),
 );
 const DELTA = tape(book('CALM', 'delta', [['20.05', '3']], []));
-/** Two trades, the second off the increment: nothing is taken, and the code says which one is at fault. */
+/** Two trades, the second off the increment: nothing is accepted, and the code says which one is at fault. */
 const PROBE = tape(trade('CALM', '20.05', '1'), trade('CALM', '20.03', '1'));
 
 async function served(market: string, body: (server: ServerProcess) => Promise<void>) {
@@ -36,7 +36,7 @@ async function bids(server: ServerProcess): Promise<unknown> {
 }
 
 describe('a source over REST', () => {
-  test('goes on with its book however long it held nothing, while nobody else feeds it', async () => {
+  test('continues its book after any silence in which it owned nothing, if no other source fed it meanwhile', async () => {
     await served('requestsHoldMs = 1', async (server) => {
       await until(async () => (await refusal(server)) === 'off-increment');
       expect((await server.ingest(DELTA)).status).toBe(200);
@@ -48,7 +48,7 @@ describe('a source over REST', () => {
     });
   });
 
-  test('holds its instruments for a while, and has to wait once another has followed', async () => {
+  test('owns its instruments for a while, and must wait once another source has followed', async () => {
     await served('requestsHoldMs = 600000', async (server) => {
       expect(await refusal(server)).toBe('symbol-in-use');
     });
@@ -56,12 +56,12 @@ describe('a source over REST', () => {
       await until(async () => (await refusal(server)) === 'off-increment');
       const other = tape(trade('CALM', '20.05', '1'), book('CALM', 'delta', [['20.05', '1']], []));
       expect((await server.ingest(other, OTHER_PUBLISH_KEY)).status).toBe(200);
-      // The levels are not those of this source, which does not say where its numbers stand.
+      // The levels are not those of this source, which does not give its numbers.
       expect(await bids(server)).toMatchObject({ code: 'book-incomplete' });
     });
   });
 
-  test('is gone after the longest silence: what it fed is stale', async () => {
+  test('counts as gone after the longest silence: what it fed is stale', async () => {
     await served('requestsHoldMs = 1\nrequestsIdleMs = 2', async (server) => {
       const state = async (): Promise<unknown> =>
         (await server.json('/v1/instruments/CALM'))['state'];

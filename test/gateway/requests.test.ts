@@ -1,4 +1,4 @@
-/** Requests over REST: how many of a client in a second, and waiting at once; and that others are not held up. */
+/** Requests over REST: how many a client may send in a second and have waiting; others are not delayed. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { connect, type Socket } from 'node:net';
@@ -22,7 +22,7 @@ const LIMITS: RequestLimits & ShareLimits = {
   pastQueriesPerClientMax: 2,
 };
 
-/** Requests that come from the address that their header names. */
+/** Requests that come from the address in their header. */
 function make(limits: Partial<RequestLimits> = {}) {
   const clock = new ManualClock();
   const requests = new Requests(
@@ -40,8 +40,8 @@ function make(limits: Partial<RequestLimits> = {}) {
   return { clock, requests, from, admitted };
 }
 
-describe('of an address', () => {
-  test('a second holds so many; the next one is refused, those of another are not', async () => {
+describe('by address', () => {
+  test('a bounded number in a second; more are refused, those of another address are not', async () => {
     const { clock, requests, from, admitted } = make();
     expect(admitted('192.0.2.1', 10)).toBe(10);
     const refused = await requests.admit(from('192.0.2.1'));
@@ -53,21 +53,21 @@ describe('of an address', () => {
     expect(admitted('192.0.2.1', 10)).toBe(5);
   });
 
-  test('this machine has a bound of its own', () => {
+  test('this machine has its own limit', () => {
     const { admitted } = make({ localRequestsPerSecond: 30 });
     expect(admitted('127.0.0.1', 50)).toBe(30);
     expect(admitted('::1', 50)).toBe(30);
     expect(admitted('192.0.2.1', 50)).toBe(10);
   });
 
-  test('where the bound is high not each is looked at, and it holds about', () => {
+  test('with a high limit not every request is checked, and it holds approximately', () => {
     const { clock, admitted } = make({ requestsPerSecond: 10_000, localRequestsPerSecond: 1e6 });
     let passed = 0;
     for (let ms = 0; ms < 5_000; ms += 10) {
       passed += admitted('192.0.2.1', 1_000); // 100,000 a second
       clock.advance(10_000_000);
     }
-    expect(passed).toBeGreaterThan(59_000); // five seconds, and one at once
+    expect(passed).toBeGreaterThan(59_000); // five seconds, and one burst
     expect(passed).toBeLessThan(61_500);
     // The others do not pay for it.
     expect(admitted('192.0.2.2', 5_000)).toBe(5_000);
@@ -86,17 +86,17 @@ describe('of an address', () => {
   });
 });
 
-describe('that wait', () => {
+describe('waiting requests', () => {
   const never = (): Promise<string> => new Promise(() => {});
 
-  test('of one client, and of all', async () => {
+  test('of one client, and in total', async () => {
     const { requests, from } = make();
     const [one, other] = [from('192.0.2.1'), from('192.0.2.2')];
     const { promise, resolve } = Promise.withResolvers<string>();
     const first = requests.wait(one, null, () => promise);
     void requests.wait(one, null, never);
     expect(await requests.wait(one, null, () => 'x')).toMatchObject({ code: 'limit-reached' });
-    // A key counts for itself, wherever it comes from.
+    // A key counts for itself, from any address.
     expect(await requests.wait(one, 'desk', () => 'y')).toBe('y');
     void requests.wait(other, null, never);
     expect(await requests.wait(other, null, () => 'x')).toMatchObject({ code: 'overloaded' });
@@ -108,7 +108,7 @@ describe('that wait', () => {
     expect(await requests.wait(one, null, () => 'x')).toBe('x');
   });
 
-  test('questions about the past have a bound of their own', async () => {
+  test('requests for history have their own limit', async () => {
     const { requests, from } = make();
     const one = from('192.0.2.1');
     for (let i = 0; i < 2; i++) void requests.waitForPast(one, never);
@@ -118,7 +118,7 @@ describe('that wait', () => {
   });
 });
 
-describe('of a server', () => {
+describe('on a server', () => {
   const servers: ServerProcess[] = [];
   afterAll(async () => {
     for (const server of servers) await server.remove();
@@ -135,7 +135,7 @@ describe('of a server', () => {
   const all = async (count: number, ask: () => Promise<Response>): Promise<number[]> =>
     (await Promise.all(Array.from({ length: count }, ask))).map(({ status }) => status);
 
-  test('on every route, also where there is none', async () => {
+  test('on every route, also an unknown one', async () => {
     const server = await serverWith('localRequestsPerSecond = 20');
     for (const path of ['/v1/tick/ACME', '/v1/bars/ACME?interval=1m', '/nope', '/']) {
       const statuses = await all(60, () => server.get(path));
@@ -144,7 +144,7 @@ describe('of a server', () => {
     }
   });
 
-  test('of one key; another goes on', async () => {
+  test('by key; another key continues', async () => {
     const server = await serverWith('requestsPerSecond = 20', '[auth]\nrequireKey = true\n');
     const ask = (name: string) => () =>
       server.get('/v1/tick/ACME', { headers: { authorization: `Bearer ${testKey(name)}` } });
@@ -153,7 +153,7 @@ describe('of a server', () => {
     expect((await ask('rival')()).status).toBe(200);
   });
 
-  test('bodies that do not come take the places of their own key alone', async () => {
+  test('bodies that do not arrive take the slots of their own key only', async () => {
     const server = await serverWith('waitingRequestsPerClientMax = 3');
     const sockets: Socket[] = [];
     const hang = (): void => {
@@ -167,7 +167,7 @@ describe('of a server', () => {
     const lines = tape(trade('ACME', '1.00', '1'));
     let refused: Response;
     do {
-      hang(); // one of them may find the place taken by a request of ours that is under way
+      hang(); // one of our own requests may use that slot at this time
       refused = await server.ingest(lines);
     } while (refused.status === 200);
     expect(await refused.json()).toMatchObject({
@@ -181,10 +181,10 @@ describe('of a server', () => {
     await until(async () => (await server.ingest(lines)).status === 200);
   });
 
-  test('questions about the past, more than one client may have under way', async () => {
+  test('more requests for history than one client may have at once', async () => {
     const server = await serverWith('pastQueriesPerClientMax = 1');
     const ask = () => server.get('/v1/orderbook/ACME?at=1700000001000000000');
-    const statuses = await all(40, ask); // the first one has the thread started
+    const statuses = await all(40, ask); // the first one starts the thread
     expect(new Set(statuses)).toEqual(new Set([200, 429]));
     expect((await ask()).status).toBe(200);
   });

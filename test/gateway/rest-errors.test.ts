@@ -1,4 +1,4 @@
-/** REST against callers who are wrong or hostile: coded, worded errors, and the server lives on. */
+/** REST against faulty or hostile callers: errors have a code and a text, and the server keeps running. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
@@ -30,7 +30,7 @@ async function refusal(path: string, init: RequestInit = {}) {
   return { status: response.status, ...error };
 }
 
-/** Bytes straight to the port, since a client mends what it sends; everything that comes back. */
+/** Sends bytes directly to the port, because a client corrects what it sends. @returns everything received */
 function exchange(text: string): Promise<string> {
   const { port } = new URL(server.url);
   return new Promise((resolve) => {
@@ -103,7 +103,7 @@ test.each(['a b', '[::', 'x:99999999', ''])('a Host header that is none: %p', as
   );
 });
 
-test('a body that breaks off is no defect of the server, and not logged as one', async () => {
+test('a body that breaks off is no defect of the server, and is not logged as one', async () => {
   const own = await ServerProcess.start();
   const head = 'POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{"a"';
   await new Promise<void>((resolve) => {
@@ -148,7 +148,7 @@ describe('queries', () => {
     expect(refused).toMatchObject({ status: 400, code: 'invalid-field', field });
   });
 
-  test('what no route knows is refused, whatever it is called', async () => {
+  test('unknown parameters are refused, whatever their names', async () => {
     for (const name of ['__proto__[x]', 'constructor', 'toString', '__proto__', '%00', '💥']) {
       const refused = await refusal(`/v1/trades/ACME?limit=1&${name}=1`);
       const field = decodeURIComponent(name);
@@ -159,7 +159,7 @@ describe('queries', () => {
 
 describe('methods', () => {
   test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
-    '%s on routes that are read',
+    '%s on read-only routes',
     async (method) => {
       for (const path of ['/v1/tick/ACME', '/v1/instruments', '/healthz', '/v1/stream']) {
         const refused = await refusal(path, { method });
@@ -171,13 +171,13 @@ describe('methods', () => {
     },
   );
 
-  test('GET and HEAD on the one that is written', async () => {
+  test('GET and HEAD on the route that is written', async () => {
     expect(await refusal('/v1/ingest')).toMatchObject({ status: 405, code: 'method-not-allowed' });
     const head = await server.get('/v1/ingest', { method: 'HEAD' });
     expect([head.status, head.headers.get('allow')]).toEqual([405, 'POST']);
   });
 
-  test('HEAD has status and headers of GET, and no body', async () => {
+  test('HEAD has the status and headers of GET, and no body', async () => {
     const head = await server.get('/v1/tick/ACME', { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([200, '']);
     expect(head.headers.get('content-type')).toBe('application/json;charset=utf-8');
@@ -185,7 +185,7 @@ describe('methods', () => {
   });
 });
 
-describe('the stream without WebSocket', () => {
+describe('the stream route without WebSocket', () => {
   test('a plain request', async () => {
     expect(await refusal('/v1/stream')).toMatchObject({ status: 426, code: 'upgrade-required' });
   });

@@ -1,4 +1,4 @@
-/** REST against a real server: every route's body, to the last digit. */
+/** REST against a real server: the body of every route, to the last digit. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -10,7 +10,7 @@ const TIME = /^\d{19}$/;
 let server: ServerProcess;
 let epoch: number;
 
-/** Takes events in, one batch after the other. */
+/** Publishes events, one batch after the other. */
 async function given(...events: Record<string, unknown>[]): Promise<void> {
   const response = await server.ingest(tape(...events));
   expect(await response.text()).toContain(`"events":${events.length},"skipped":0`);
@@ -51,7 +51,7 @@ beforeAll(async () => {
 afterAll(() => server.remove());
 
 describe('instruments', () => {
-  test('all of them, in the order of their definition', async () => {
+  test('all of them, in the order of definition', async () => {
     const body = await server.json('/v1/instruments');
     expect(body).toMatchObject({ epoch, seq: expect.any(Number) });
     const list = body['instruments'] as Record<string, unknown>[];
@@ -90,7 +90,7 @@ describe('tick', () => {
     expect(body).toEqual({
       type: 'tick',
       symbol: 'ACME',
-      seq: 8, // behind the snapshot of the book
+      seq: 8, // after the snapshot of the book
       prevSeq: 6,
       eventTime: EVENT_TIME,
       receiveTime: expect.stringMatching(TIME),
@@ -108,7 +108,7 @@ describe('tick', () => {
     expect(text).toMatch(/"ageMs":\d+\}$/);
   });
 
-  test('L1 answers the second time, with the same state, and does not outlive a new tick', async () => {
+  test('L1 answers the second request with the same state, and expires with a new tick', async () => {
     await given(instrument('L1'), trade('L1', '1.00', '1'));
     const first = await server.json('/v1/tick/L1');
     const second = await server.json('/v1/tick/L1');
@@ -139,7 +139,7 @@ describe('tick', () => {
 });
 
 describe('order book', () => {
-  test('ten levels a side unless asked for more or fewer', async () => {
+  test('ten levels a side by default', async () => {
     const body = await server.json('/v1/orderbook/ACME');
     const bids = Array.from({ length: 12 }, (_, i) => [`${100 - i}.00`, `${i + 1}.500`]);
     const asks = [
@@ -214,7 +214,7 @@ describe('trades', () => {
     });
   });
 
-  test('pages join without gap or repetition, past what is kept in memory', async () => {
+  test('pages continue without gap or repetition, beyond what is kept in memory', async () => {
     await given(instrument('PAGES'));
     const all = Array.from({ length: 1_200 }, (_, i) => trade('PAGES', `${i}.00`, '1'));
     await given(...all);
@@ -236,7 +236,7 @@ describe('trades', () => {
   });
 });
 
-test('health, readiness and the front page', async () => {
+test('health, readiness and the page', async () => {
   expect(await server.json('/healthz')).toEqual({ status: 'ok' });
   expect(await server.json('/readyz')).toEqual({ ready: true });
   expect(await (await server.get('/')).text()).toContain('<title>Tapedeck</title>');

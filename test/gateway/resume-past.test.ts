@@ -1,4 +1,4 @@
-/** Resumes from a past life of the numbering: whole where the journal kept it, and else never. */
+/** Resumes from a past epoch: complete if the journal has it all, otherwise refused. */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -37,7 +37,7 @@ interface Position {
   readonly seq: number;
 }
 
-/** The newest place that a reader has been pushed, and the trades that it has. */
+/** The newest seq that a reader was sent, and the trades that it has. */
 async function read(server: ServerProcess, trades: number): Promise<Position> {
   const reader = await StreamClient.json(server.url);
   await reader.subscribe('trade:ACME');
@@ -76,7 +76,7 @@ async function resume(
   return seen;
 }
 
-/** Each topic's messages, one behind the other from the place on. @returns the number of trades */
+/** Checks that the messages of each topic form a chain from the position on. @returns the number of trades */
 function checkChains(seen: readonly Seen[], { seq }: Position): number {
   const ofTopics = seen.filter((m) => ['trade', 'tick', 'status'].includes(m.type));
   const places = ofTopics.map((m) => Number(m['seq']));
@@ -109,7 +109,7 @@ describe.each(deep(FORMS, 1))('[R2] %s', (form) => {
     await second.stop(signal);
     const third = await start(data, config);
     await say(third, 30);
-    // From two lives ago, and from one; the cut is anywhere, and nobody is told anything twice.
+    // From two epochs ago, and from one; the cut is anywhere, and no message is sent twice.
     const seen = await resume(third, form, position);
     expect(seen.filter((m) => m.type === 'reset' || m.type === 'gap')).toEqual([]);
     expect(checkChains(seen, position)).toBe(trades + 20 + 5 + 30);
@@ -119,7 +119,7 @@ describe.each(deep(FORMS, 1))('[R2] %s', (form) => {
     expect(seen.filter((m) => m.type === 'status' && m['reason'] === 'restart').length).toBe(2);
   });
 
-  test('[R2] [R3] [R5] what a crash took is a gap, and the rest comes: async', async () => {
+  test('[R2] [R3] [R5] what a crash lost is a gap, and the rest follows: async', async () => {
     const data = scratch.fresh();
     const first = await start(data, '[journal]\ndurability = "async"\n');
     await first.ingest(tape(instrument('ACME')));
@@ -130,7 +130,7 @@ describe.each(deep(FORMS, 1))('[R2] %s', (form) => {
     const pushed = await read(second, 10);
     await second.stop('SIGKILL');
     const third = await start(data, '');
-    await until(() => gapsOf(data).length === 1, 'the declared gap'); // or the crash took nothing
+    await until(() => gapsOf(data).length === 1, 'the declared gap'); // or the crash lost nothing
     const [{ from_seq: from, to_seq: to }] = gapsOf(data) as [{ from_seq: number; to_seq: number }];
     let server = third;
     const reasonOf = async (position: Position): Promise<unknown> => {
@@ -138,7 +138,7 @@ describe.each(deep(FORMS, 1))('[R2] %s', (form) => {
       expect(seen.filter((m) => m.type === 'trade' || m.type === 'gap')).toEqual([]);
       return seen.find((m) => m.type === 'reset')?.['reason'];
     };
-    /** The whole gap of each topic, wherever the reader stands, and behind it what was not lost. */
+    /** The whole gap of each topic, wherever the reader is, followed by what was not lost. */
     const checkGap = async (position: Position, trades: number): Promise<void> => {
       const seen = await resume(server, form, position);
       expect(seen.filter((m) => m.type === 'reset')).toEqual([]);
@@ -156,18 +156,18 @@ describe.each(deep(FORMS, 1))('[R2] %s', (form) => {
         (m) => 'prevSeq' in m && Number(m['seq']) >= from && Number(m['seq']) <= to,
       );
       expect(lost).toEqual([]);
-      // The last price is from before it until there is another.
+      // The last price is from before the gap until there is another.
       const tick = seen.findLast((m) => m.type === 'tick');
       expect(tick).toMatchObject(trades === 0 ? { last: lastKept } : { count: 1 });
     };
     const check = async (trades: number): Promise<void> => {
-      // This reader has what nobody else will ever have; those lack what nobody can be given.
+      // This reader has what no other can have; the others miss what nobody can send.
       await checkGap(pushed, trades);
       await checkGap({ epoch: pushed.epoch, seq: to }, trades);
       await checkGap({ epoch: pushed.epoch, seq: from }, trades);
       await checkGap({ epoch: pushed.epoch, seq: from - 1 }, trades);
       await checkGap(kept, trades);
-      // Cut off within the gap, and asking as of the present epoch.
+      // Cut off within the gap, and resuming as of the present epoch.
       const { epoch } = (await resume(server, form, kept))[0]!;
       await checkGap({ epoch: epoch as number, seq: from }, trades);
       expect(await reasonOf({ epoch: pushed.epoch, seq: to + 1 })).toBe('other-epoch');
@@ -178,10 +178,10 @@ describe.each(deep(FORMS, 1))('[R2] %s', (form) => {
     await say(third, 3);
     const now = await read(third, 1);
     expect(checkChains(await resume(third, form, now), now)).toBe(0);
-    // Nor does a later start forget it; and what came behind the gap is had from there, all of it.
+    // A later start still knows it; and everything after the gap can be resumed from there.
     const behind = await read(third, 5);
     await say(third, 20);
-    await third.stop('SIGKILL'); // no checkpoint: the next start reads what lies on both sides of the gap
+    await third.stop('SIGKILL'); // no checkpoint: the next start reads both sides of the gap
     server = await start(data, '');
     await check(3 + 1 + 5 + 20);
     const seen = await resume(server, form, behind);

@@ -1,4 +1,4 @@
-/** Resume over real sockets: what was missed comes, in order and once, then live; or a reset says why not. */
+/** Resume over real sockets: what was missed is sent in order and once, then live messages; or a reset says why not. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -19,7 +19,7 @@ async function given(...events: Record<string, unknown>[]): Promise<void> {
   if (response.status !== 200) throw new Error(await response.text());
 }
 
-/** A fed instrument with a book. */
+/** A feed instrument with a book. */
 async function market(): Promise<string> {
   const symbol = `R${++count}`;
   await given(
@@ -43,7 +43,7 @@ function ofTopics(seen: readonly Seen[]): Seen[] {
 describe.each(FORMS)('%s', (form) => {
   const open = (): Promise<StreamClient> => StreamClient.open(server.url, form);
 
-  test('[R2] everything behind the place, once and in order, then ack, then live', async () => {
+  test('[R2] everything after the position, once and in order, then ack, then live', async () => {
     const symbol = await market();
     const topics = [`tick:${symbol}`, `trade:${symbol}`, `book:${symbol}`];
     const whole = await open();
@@ -69,7 +69,7 @@ describe.each(FORMS)('%s', (form) => {
     await back.find((m) => m.type === 'tick' && m['last'] === '33.00');
     await back.settle();
     await whole.settle();
-    // What the one got in two parts is what the other got in one.
+    // What one reader got in two parts, the other got in one.
     const parts = [...ofTopics(cut.seen), ...ofTopics(back.seen)].filter(
       (m) => Number(m['prevSeq']) > 0,
     );
@@ -102,7 +102,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[R2] more than memory has comes out of the journal, and joins live', async () => {
+  test('[R2] what memory does not have comes from the journal, and continues live', async () => {
     const symbol = await market();
     const topics = [`tick:${symbol}`, `trade:${symbol}`, `book:${symbol}`];
     const whole = await open();
@@ -117,7 +117,7 @@ describe.each(FORMS)('%s', (form) => {
       await given(...Array.from({ length: 150 }, () => trade(symbol, '10.00', '0.001')));
       await say(symbol, n / 150);
     }
-    // The market goes on while the journal is read; what is asked behind it keeps its order.
+    // The market continues while the journal is read; requests after it keep their order.
     client.send(
       { type: 'resume', id: 4, epoch, seq, topics },
       { type: 'unsubscribe', id: 5, topics: [topics[2]!] },
@@ -149,7 +149,7 @@ describe.each(FORMS)('%s', (form) => {
     await Promise.all([client.close(), whole.close()]);
   });
 
-  test('[D9] bars and statistics come as they are, behind all else, and nothing is reset', async () => {
+  test('[D9] bars and statistics are sent in their present state, after all else, and nothing is reset', async () => {
     const symbol = await market();
     await say(symbol, 1);
     const client = await open();
@@ -166,7 +166,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('what is wrong is refused, and nothing is subscribed', async () => {
+  test('an invalid resume is refused, and nothing is subscribed', async () => {
     const client = await open();
     client.send({ type: 'resume', id: 6, epoch: 1, seq: 1, topics: ['trade:NOBODY'] });
     expect(await client.next('error')).toMatchObject({

@@ -1,6 +1,6 @@
 /**
- * Revocation: what a key asked for over a connection ends with the key, also where another was shown on it
- * since; what it asked for over REST is not answered any more.
+ * Revocation: what was requested with a key ends with the key, even if the connection has presented another one
+ * since; REST requests with it are no longer answered.
  */
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
@@ -70,7 +70,7 @@ async function open(key: string, form = FORMS[0]): Promise<StreamClient> {
   return client;
 }
 
-/** Shows another key, and waits until it is known. */
+/** Presents another key, and waits until it is known. */
 async function show(client: StreamClient, key: string): Promise<void> {
   client.send({ type: 'hello', version: 1, client: 'test', key });
   await client.settle();
@@ -79,7 +79,7 @@ async function show(client: StreamClient, key: string): Promise<void> {
 const PLAY = { type: 'replay', id: 900, action: 'start', from: null, to: null, toSeq: null };
 const ORDER = { symbol: 'DESK', side: 'buy', kind: 'limit', timeInForce: 'gtc', postOnly: false };
 
-/** What a key can have over a connection that outlasts the asking. */
+/** What a key can start on a connection that lasts longer than the request. */
 const ASKED: readonly [what: string, ask: (client: StreamClient) => Promise<unknown>][] = [
   ['subscribed', (client) => client.subscribe('trade:ACME')],
   ['subscribed for all symbols', (client) => client.subscribe('trade:*')],
@@ -94,7 +94,7 @@ const ASKED: readonly [what: string, ask: (client: StreamClient) => Promise<unkn
   [
     'replays',
     async (client) => {
-      // At a hundredth of real time, so that it is under way for longer than anybody waits.
+      // At a hundredth of real time, so that it is still running when the test ends.
       client.send({ ...PLAY, topics: ['trade:ACME'], fromSeq: 1, speed: 1 });
       client.send({ ...PLAY, id: 902, action: 'pause', topics: [], fromSeq: null, speed: null });
       await client.answer(902, 0);
@@ -119,7 +119,7 @@ const ASKED: readonly [what: string, ask: (client: StreamClient) => Promise<unkn
 
 describe.each(deep(FORMS, 1))('a connection, %s', (form) => {
   test.each(deep(ASKED, 4))(
-    'what a key %s ends with it, though another was shown since',
+    'what a key %s ends with it, even if another key was presented since',
     async (_, ask) => {
       const client = await open(testKey('goes'), form);
       const other = await open(testKey('stays'), form);
@@ -134,7 +134,7 @@ describe.each(deep(FORMS, 1))('a connection, %s', (form) => {
     },
   );
 
-  test('a key that asked for nothing takes nothing with it', async () => {
+  test('a key that requested nothing ends nothing', async () => {
     const client = await open(testKey('goes'), form);
     await show(client, testKey('stays'));
     await client.subscribe('trade:ACME');
@@ -142,7 +142,7 @@ describe.each(deep(FORMS, 1))('a connection, %s', (form) => {
     await until(async () => !(await isKnown('goes')));
     const other = await open(testKey('stays'), form);
     for (let i = 0; i < 3; i++) {
-      await Bun.sleep(500); // the sweeps behind the change
+      await Bun.sleep(500); // the sweeps after the change
       await other.settle();
     }
     await client.settle();
@@ -161,7 +161,7 @@ test.each([
   expect(await client.closed).toEqual(REVOKED);
 });
 
-test('a token that is over ends what it asked for, but not where it was made anew', async () => {
+test('an expired token ends what it requested, unless it was renewed', async () => {
   const [left, renewed] = [await open(await token(2)), await open(await token(2))];
   for (const client of [left, renewed]) await client.subscribe('trade:ACME');
   await show(left, testKey('stays'));
@@ -172,7 +172,7 @@ test('a token that is over ends what it asked for, but not where it was made ane
   expect(renewed.ended).toBeUndefined();
 });
 
-test('a connection takes a few other keys, then no more', async () => {
+test('a connection may present a few other keys, then no more', async () => {
   const client = await open(await token(600, { sub: 'u0' }));
   for (let i = 1; i < 9; i++) {
     await client.subscribe('trade:ACME');
@@ -184,7 +184,7 @@ test('a connection takes a few other keys, then no more', async () => {
   expect(await client.closed).toEqual({ code: 4020, reason: 'limit-reached' });
 });
 
-test('a body that comes behind the revocation has no effect', async () => {
+test('a body that arrives after the revocation has no effect', async () => {
   const body = JSON.stringify({ ...ORDER, price: '1.00', quantity: '0.001' });
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
   const chunks: string[] = [];
@@ -193,7 +193,7 @@ test('a body that comes behind the revocation has no effect', async () => {
   socket.write(
     `POST /v1/orders HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\nauthorization: Bearer ${testKey('goes')}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body.slice(0, 10)}`,
   );
-  await Bun.sleep(100); // the head is read, and the key with it
+  await Bun.sleep(100); // the head, and the key in it, has been read
   writeTestKeys(server.data, [STAYS]);
   await until(async () => !(await isKnown('goes')));
   socket.write(body.slice(10));
@@ -201,7 +201,7 @@ test('a body that comes behind the revocation has no effect', async () => {
   expect(chunks.join('')).toMatch(/^HTTP\/1.1 401 [^]*"unauthorized"/);
 });
 
-test('tokens end with the key that they were signed with', async () => {
+test('tokens end with the key that signed them', async () => {
   const file = scratch.write(SECRET, '.key');
   const config = `[auth]\nrequireKey = true\ntokenAlgorithm = "HS256"\ntokenKeyFile = "${file}"\n`;
   const other = await ServerProcess.start({ config, keys: [STAYS] });

@@ -1,6 +1,6 @@
 /**
- * Each role against each action, over REST and over WebSocket, on a server that asks for a key. The actions
- * are those of the document and of the protocol, so that a new one cannot be forgotten.
+ * Each role with each action, over REST and over WebSocket, on a server that requires a key. The actions are taken
+ * from the document and the protocol, so that a new one cannot be forgotten.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
@@ -23,7 +23,7 @@ const KEYS: readonly TestKey[] = [
   { name: 'some', roles: ['publish'], symbols: ['SO*', 'X'] },
   { name: 'over', roles: ['read', 'publish', 'trade', 'admin'], expiresAt: 1 },
 ];
-/** A good key when the server starts. */
+/** Valid when the server starts. */
 const REVOKED: TestKey = { name: 'revoked', roles: ['read', 'publish', 'trade', 'admin'] };
 const ROLE_OF: Record<string, string> = {
   reads: 'read',
@@ -48,18 +48,18 @@ beforeAll(async () => {
 });
 afterAll(() => server.remove());
 
-/** What an answer says of rights: the code that refuses, or `allowed`. */
+/** What an answer says about rights: the code that refuses, or `allowed`. */
 type Right = 'allowed' | 'unauthorized' | 'forbidden';
 
 function rightOf(code: unknown): Right {
   return code === 'unauthorized' || code === 'forbidden' ? code : 'allowed';
 }
 
-/** What each caller is to be told of an action that takes a role. */
+/** What each caller must be answered for an action that needs a role. */
 function expected(caller: string | null, role: string | null): Right {
   if (role === null || caller === 'all' || (caller !== null && ROLE_OF[caller] === role))
     return 'allowed';
-  // What it may publish is not what is published here, or it publishes nothing at all.
+  // It may not publish these symbols, or any.
   if (caller === 'some') return 'forbidden';
   return caller === null || caller === 'over' || caller === 'revoked'
     ? 'unauthorized'
@@ -130,7 +130,7 @@ describe('REST', () => {
     expect(rightOf(answer.error?.code)).toBe(right);
   });
 
-  test('each role has actions here, and each action a role that somebody has', () => {
+  test('each role has actions here, and each action a role that some caller has', () => {
     const roles = new Set(described.map(({ role }) => role));
     expect(roles).toEqual(new Set([null, 'read', 'publish', 'trade', 'admin']));
     for (const path of Object.keys(BODIES)) expect(OPERATIONS.map((o) => o.path)).toContain(path);
@@ -143,7 +143,7 @@ describe.each(FORMS)('WebSocket, %s', (form) => {
   const ACTIONS: readonly [role: string | null, message: Record<string, unknown>][] = [
     ['read', { type: 'subscribe', topics: ['trade:ACME'], intervalMs: null }],
     ['read', { type: 'resume', epoch: 1, seq: 1, topics: ['trade:ACME'] }],
-    // Who was not let subscribe has nothing to end.
+    // A caller that could not subscribe has nothing to unsubscribe.
     [null, { type: 'unsubscribe', topics: ['trade:ACME'] }],
     [
       'read',
@@ -164,16 +164,16 @@ describe.each(FORMS)('WebSocket, %s', (form) => {
     ['trade', { type: 'amend', ...target, price: '1.00', quantity: null }],
   ];
 
-  test('every message of a client that asks for something stands here', () => {
+  test('every request of a client is in the table', () => {
     const own: readonly MessageDef[] = Object.values(MESSAGES);
     const asking = own.filter(({ code, fields }) => code < 32 && 'id' in fields).map((m) => m.type);
     const here = new Set(ACTIONS.map(([, message]) => message['type']));
-    // A ping asks for nothing of the market.
+    // A ping requests nothing of the market.
     expect(new Set(asking)).toEqual(new Set([...here, 'ping']) as Set<never>);
   });
 
   test.each([...CALLERS])('%s', async (caller) => {
-    // Half of them show their key with the upgrade, half with hello.
+    // Half of them present their key with the upgrade, half with hello.
     const withHeader = form === FORMS[0];
     const headers: Record<string, string> =
       caller === null || !withHeader ? {} : { authorization: `Bearer ${testKey(caller)}` };
@@ -201,7 +201,7 @@ describe('symbols of a key', () => {
   const lines = (symbol: string): string => tape(instrument('SOL'), instrument(symbol));
   const refused = { code: 'forbidden', message: expect.stringContaining('may not publish NO') };
 
-  test('over REST all of a request is refused', async () => {
+  test('over REST the whole request is refused', async () => {
     const response = await server.ingest(lines('NO'), testKey('some'));
     expect(response.status).toBe(403);
     expect(await response.json()).toMatchObject({
@@ -214,7 +214,7 @@ describe('symbols of a key', () => {
     expect((await server.ingest(lines('X'), testKey('some'))).status).toBe(200);
   });
 
-  test.each(FORMS)('over WebSocket too: %s', async (form) => {
+  test.each(FORMS)('the same over WebSocket: %s', async (form) => {
     const headers = { authorization: `Bearer ${testKey('some')}` };
     const client = await StreamClient.open(server.url, form, headers);
     expect(await client.publish(instrument('SOX'), instrument('NO'))).toMatchObject({
@@ -226,7 +226,7 @@ describe('symbols of a key', () => {
   });
 });
 
-describe('keys that are none', () => {
+describe('invalid keys', () => {
   const good = testKey('all');
   const tampered = `${good.slice(0, -2)}${good.at(-2) === 'A' ? 'B' : 'A'}${good.at(-1)}`;
   const ROWS = [
@@ -257,7 +257,7 @@ describe('keys that are none', () => {
     expect(await client.closed).toEqual({ code: 4001, reason: 'unauthorized' });
   });
 
-  test('a key in the address is none', async () => {
+  test('a key in the URL does not count', async () => {
     const response = await server.get(`/v1/tick/ACME?key=${good}&authorization=Bearer%20${good}`);
     expect(response.status).toBe(401);
   });

@@ -1,6 +1,6 @@
 /**
- * A data directory that goes back in time behind a reader that resumes from the lowest of its positions:
- * by `newest` it is told, where `seq` alone would say that all is well.
+ * A data directory goes back in time behind a reader that resumes from the lowest of its positions: `newest`
+ * reveals it, where `seq` alone would look valid.
  */
 
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -40,7 +40,7 @@ interface Position {
   readonly newest: number;
 }
 
-/** A reader that met five busy trades behind its last quiet one, and then five that the copy has not. */
+/** A reader that received five busy trades after its last quiet one, and then five that the copy does not have. */
 async function goBack(): Promise<{ data: string; copy: string; position: Position }> {
   const data = scratch.fresh();
   const server = await start(data);
@@ -90,11 +90,11 @@ describe.each(deep(FORMS, 1))('[R2] [R3] %s', (form) => {
       const { copy, position } = await goBack();
       change(copy);
       const server = await start(copy);
-      // Other trades at the same seqs.
+      // Other trades with the same seqs.
       await say(server, 'BUSY', '11.00', '12.00', '13.00', '14.00', '15.00');
       const { told } = await resume(server, form, position);
       expect(told).toMatchObject([{ type: 'reset', reason: 'other-epoch', topics: TOPICS }]);
-      // A reader that met nothing of what is gone goes on.
+      // A reader that received nothing of what is gone continues.
       const { epoch, seq } = position;
       for (const newest of [seq, seq + 5]) {
         const { seen, told: nothing } = await resume(server, form, { epoch, seq, newest });
@@ -115,7 +115,7 @@ describe.each(deep(FORMS, 1))('[R2] [R3] %s', (form) => {
     },
   );
 
-  test('the journal went back and its head did not: a gap of all that it lacks', async () => {
+  test('the journal went back and its head file did not: a gap covers everything that is missing', async () => {
     const { data, copy, position } = await goBack();
     copyFileSync(join(data, 'head'), join(copy, 'head'));
     const server = await start(copy);
@@ -131,7 +131,7 @@ describe.each(deep(FORMS, 1))('[R2] [R3] %s', (form) => {
     expect(behind.map((m) => m['price'])).toEqual(['11.00']);
   });
 
-  test('a copy that is served beside the journal that it is of: no position of one is taken for the other', async () => {
+  test('a copy that is served beside the original journal: no position of one is accepted as that of the other', async () => {
     const { data, copy, position } = await goBack();
     const [own, fork] = [await start(data), await start(copy)];
     const positions: Position[] = [];
@@ -153,7 +153,7 @@ describe.each(deep(FORMS, 1))('[R2] [R3] %s', (form) => {
     expect(await tell(fork, positions[1]!)).toEqual([]);
   });
 
-  test('of the present epoch: above the newest is from the future, below seq is refused, nil is seq', async () => {
+  test('in the present epoch: above the newest is from the future, below seq is refused, nil equals seq', async () => {
     const server = await start(scratch.fresh());
     await server.ingest(tape(instrument('BUSY'), instrument('CALM')));
     await say(server, 'BUSY', '1.00', '2.00');

@@ -1,4 +1,4 @@
-/** A route that declares itself: what follows from the declaration, without a line about it elsewhere. */
+/** A route that declares itself: what follows from the declaration alone. */
 
 import { Type } from '@sinclair/typebox';
 import { describe, expect, test } from 'bun:test';
@@ -24,7 +24,7 @@ const { route } = routesOf<object>();
 
 const id = Type.Integer({ 'minimum': 1, 'x-field': 'thingId', 'x-expected': 'the id of a thing' });
 
-/** One file of a project that adds routes would have this, and nothing else. */
+/** A file of a project that adds routes needs only this. */
 const THINGS: RouteGroup<object> = {
   name: 'things',
   description: 'Made for this test',
@@ -139,7 +139,7 @@ const post = (body: string): RequestInit => ({
 });
 
 describe('parameters', () => {
-  test('arrive parsed, with their defaults', async () => {
+  test('are parsed, and have defaults', async () => {
     expect((await open.ask('/v1/things/ACME/7')).body).toEqual({
       symbol: 'ACME',
       id: 7,
@@ -185,7 +185,7 @@ describe('parameters', () => {
 });
 
 describe('a body', () => {
-  test('arrives parsed, and its answer is 201', async () => {
+  test('is parsed, and the answer is 201', async () => {
     const made = await open.ask('/v1/things', post('{"colour":"red","count":2}'));
     expect(made).toMatchObject({
       status: 201,
@@ -212,7 +212,7 @@ describe('a body', () => {
   });
 });
 
-test('the role is checked before anything else is said', async () => {
+test('the role is checked before anything else', async () => {
   const closed = appFor(['read']);
   for (const body of ['{"colour":"red"}', '{']) {
     const refused = await closed.ask('/v1/things?x=1', { method: 'POST', body });
@@ -222,7 +222,7 @@ test('the role is checked before anything else is said', async () => {
   expect(await nobody.ask('/v1/things/ACME/7?x=1')).toMatchObject({ status: 401 });
 });
 
-test('requests are counted by route; a defect is reported and answered as one', async () => {
+test('requests are counted by route; a defect is reported and answered as such', async () => {
   const own = appFor(['read']);
   await own.ask('/v1/things/ACME/7');
   await own.ask('/v1/things/ACME/7?x=1');
@@ -235,7 +235,7 @@ test('requests are counted by route; a defect is reported and answered as one', 
   expect(own.defects).toEqual([new Error('a defect')]);
 });
 
-test('the document describes it, and a group that was not added is not there', async () => {
+test('the document describes it, and omits a group that was not added', async () => {
   const { body } = await open.ask('/openapi.json');
   const { paths, components, tags } = body as {
     paths: Record<string, Record<string, Record<string, unknown>>>;

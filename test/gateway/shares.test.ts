@@ -1,4 +1,4 @@
-/** Shares: what one client may take of the loop, over all that it has, and whose turn it is. */
+/** Shares: how much of the loop one client may use in total, and whose turn is next. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -16,7 +16,7 @@ function make() {
   return { clock, shares: new Shares(LIMITS, clock) };
 }
 
-/** Work in pieces, each noted by its name. */
+/** Work in pieces, each recorded by its name. */
 class Job implements Waiting {
   readonly name: string;
   private readonly done: string[];
@@ -38,8 +38,8 @@ class Job implements Waiting {
   }
 }
 
-describe('a debt', () => {
-  test('is paid off evenly; until then nothing new is done', () => {
+describe('debt', () => {
+  test('is paid off evenly; until then no new work is done', () => {
     const { clock, shares } = make();
     const share = shares.ofKey('desk');
     expect(share.isFree).toBe(true);
@@ -49,23 +49,23 @@ describe('a debt', () => {
     expect(share.isFree).toBe(false);
     clock.advance(MS / 10);
     expect(share.isFree).toBe(true);
-    // It holds no more than three milliseconds' worth for later.
+    // At most three milliseconds' worth is saved up.
     clock.advance(1_000 * MS);
     share.spend(PER_MS * 3);
     expect(share.isFree).toBe(false);
   });
 
-  test('is of the client, not of those beside it', () => {
+  test('belongs to the client, not to other clients', () => {
     const { shares } = make();
     shares.ofKey('desk').spend(PER_MS * 1_000);
     expect(shares.ofKey('desk').isOver).toBe(true);
     expect(shares.ofKey('other').isOver).toBe(false);
-    // A name may look like an address.
+    // A key name may look like an address.
     shares.ofKey('192.0.2.1').spend(PER_MS * 1_000);
     expect(shares.ofStranger('192.0.2.1').isOver).toBe(false);
   });
 
-  test('a second of it, or of what waits, is too much', () => {
+  test('of more than a second, or as much waiting work, is too much', () => {
     const { clock, shares } = make();
     const share = shares.ofKey('desk');
     share.spend(PER_MS * 400);
@@ -78,7 +78,7 @@ describe('a debt', () => {
   });
 });
 
-test('those without a key leave room in each millisecond for those that have one', () => {
+test('clients without a key leave room in each millisecond for those with one', () => {
   const { clock, shares } = make();
   for (const address of ['192.0.2.1', '192.0.2.2']) shares.ofStranger(address).spend(140);
   expect(shares.ofStranger('192.0.2.3').isFree).toBe(false);
@@ -87,7 +87,7 @@ test('those without a key leave room in each millisecond for those that have one
   expect(shares.ofStranger('192.0.2.3').isFree).toBe(true);
 });
 
-test('a heavy piece of one keeps the others waiting for that millisecond alone', () => {
+test('a heavy piece of one client delays the others in that millisecond only', () => {
   const { clock, shares } = make();
   shares.ofKey('desk').spend(PER_MS * 500);
   expect(shares.ofKey('other').isFree).toBe(false);
@@ -96,7 +96,7 @@ test('a heavy piece of one keeps the others waiting for that millisecond alone',
   expect(shares.ofKey('desk').isFree).toBe(false);
 });
 
-test('what waits has its turn by client, and by connection of a client', async () => {
+test('waiting work is served by client, and by connection within a client', async () => {
   const shares = new Shares(LIMITS, new SystemClock());
   const done: string[] = [];
   const [busy, modest] = [shares.ofKey('busy'), shares.ofKey('modest')];
@@ -104,7 +104,7 @@ test('what waits has its turn by client, and by connection of a client', async (
   for (const job of heavy) busy.wait(job);
   modest.wait(new Job('m', 3, done));
   await until(() => done.includes('b19'));
-  // Twenty connections of one do not stand in front of another's.
+  // Twenty connections of one client do not come before another client.
   expect(done.indexOf('m')).toBeLessThan(20);
   expect(done.filter((name) => name === 'm').length).toBe(3);
   // Each connection had one piece before any had two.
@@ -112,7 +112,7 @@ test('what waits has its turn by client, and by connection of a client', async (
   expect(new Set(first).size).toBe(20);
 });
 
-test('a request waits for its turn, and is refused behind a second of others', async () => {
+test('a request waits for its turn, and is refused behind a second of other requests', async () => {
   const shares = new Shares(LIMITS, new SystemClock());
   const share = shares.ofKey('desk');
   expect(share.turn(1_000)).toBe(true);

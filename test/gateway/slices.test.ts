@@ -1,4 +1,4 @@
-/** Slices: in order, a little at a time, and nothing of a connection that has ended. */
+/** Slices: work in order and in small parts, and none for a connection that has ended. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -12,7 +12,7 @@ import { until } from '../support/until';
 const numbers = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => from + i);
 
-/** Of each item, in microseconds, of the hundred of a millisecond; three of those may be had at once. */
+/** The cost of each item in microseconds, of the hundred in a millisecond; three milliseconds may be used at once. */
 const COST = 6;
 
 function share() {
@@ -35,13 +35,13 @@ function sliced(costOf: (item: number) => number = () => COST) {
 }
 
 describe('slices', () => {
-  test('what is little is done at once', () => {
+  test('little work is done at once', () => {
     const { slices, handled } = sliced();
     slices.take(numbers(0, 20));
     expect(handled).toEqual(numbers(0, 20));
   });
 
-  test('what is much is done in order, and others come between', async () => {
+  test('much work is done in order, with other work in between', async () => {
     const { slices, handled, finished } = sliced();
     slices.take(numbers(0, 400));
     slices.take(numbers(400, 1_000));
@@ -54,7 +54,7 @@ describe('slices', () => {
     expect(between.filter((count) => count < 1_000).length).toBeGreaterThan(3);
   });
 
-  test('what costs nothing waits only behind what waits', async () => {
+  test('work without cost waits only behind waiting work', async () => {
     const { slices, handled, finished } = sliced((item) => (item < 500 ? 0 : COST));
     slices.take(numbers(0, 500));
     expect(handled.length).toBe(500);
@@ -64,7 +64,7 @@ describe('slices', () => {
     expect(handled.slice(-2)).toEqual([0, 1]);
   });
 
-  test('what waits is counted in bytes until it is done, or the connection ends', async () => {
+  test('waiting work is counted in bytes until it is done or the connection ends', async () => {
     const own = share();
     const handled: number[] = [];
     let held = 0;
@@ -82,7 +82,7 @@ describe('slices', () => {
     expect(held).toBe(0);
   });
 
-  test('what waits of a connection that ends is forgotten', async () => {
+  test('waiting work of a connection that ends is dropped', async () => {
     const handled: number[] = [];
     const own = share();
     const slices: Slices<number> = new Slices<number>(
@@ -100,8 +100,8 @@ describe('slices', () => {
   });
 });
 
-describe('whoever was closed for a flood', () => {
-  test('is known by the address, for some seconds', () => {
+describe('a client that was closed for a flood', () => {
+  test('is known by its address for some seconds', () => {
     const clock = new ManualClock();
     const connections = new Connections(clock);
     connections.noteFlood('10.0.0.1');
@@ -116,7 +116,7 @@ describe('whoever was closed for a flood', () => {
     expect(connections.hasFlooded('10.0.0.1')).toBe(false);
   });
 
-  test('has no new allowance when it comes back, and sooner enough of it', () => {
+  test('has no new allowance when it reconnects, and gets it back soon', () => {
     const limits = {
       messagesPerSecond: 1_000,
       bytesPerSecond: 100_000,
@@ -140,7 +140,7 @@ describe('whoever was closed for a flood', () => {
     source.suspect(true, 0);
     expect(source.frame(150_000, true, 0)).toMatchObject({ code: 'limit-reached' });
     expect(source.frame(90_000, true, 0)).toBeUndefined();
-    // Whoever shows its key only then is a suspect all the same.
+    // A client that presents its key only then is still suspected.
     const late = new Inbound(limits);
     late.suspect(false, 0);
     expect(late.frame(2_000_000, true, 0)).toMatchObject({ code: 'limit-reached' });
@@ -148,7 +148,7 @@ describe('whoever was closed for a flood', () => {
   });
 });
 
-test('topics count beside the message that names them', () => {
+test('topics count in addition to the message that names them', () => {
   const limits = { messagesPerSecond: 1_000 } as GatewayLimits;
   const inbound = new Inbound(limits);
   inbound.topics(900, 0);

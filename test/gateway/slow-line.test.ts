@@ -1,8 +1,8 @@
 /**
- * Slow lines before a real server: the states, resumes and replays of readers that take less than the
- * server has for them arrive whole, and no side calls the other dead meanwhile. The figures are those of
- * a line of 20 kB/s and a heartbeat of 5 s, scaled: what is sent takes nine heartbeats, and a client that
- * hears nothing for two and a half of them ends its connection.
+ * Slow connections to a real server: the states, resumes and replays of readers that are slower than the server
+ * arrive complete, and neither side considers the other dead meanwhile. The figures are those of a connection of 20
+ * kB/s and a heartbeat of 5 s, scaled down: sending takes nine heartbeats, and a client that receives nothing for
+ * two and a half of them ends its connection.
  */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -21,10 +21,10 @@ import { deep, testDeep } from '../support/tier';
 setDefaultTimeout(120_000);
 
 const BOOKS = deep(500, 250);
-/** Each makes a tick as well; twice this is still in memory. */
+/** Each also makes a tick; twice this number is still in memory. */
 const MISSED = 2_400;
 const LINES = deep(8, 3);
-/** So many bytes a second as a line takes of what the tests send, in nine heartbeats. */
+/** Bytes a second at which a connection needs nine heartbeats for what the tests send. */
 const PACE = { msgpack: 40_000, json: 140_000 } as const;
 const FORMS = ['msgpack', 'json'] as const;
 
@@ -62,7 +62,7 @@ async function traded(count: number): Promise<void> {
 }
 
 test.each(deep(FORMS, 1))(
-  '[S3] readers behind a line each get the state of all books (%s)',
+  '[S3] readers on slow connections each get the state of all books (%s)',
   async (form) => {
     const lines = await Promise.all(
       Array.from({ length: LINES }, () => SlowLine.to(server.url, { bytesPerSecond: PACE[form] })),
@@ -92,7 +92,7 @@ test.each(deep(FORMS, 1))(
   },
 );
 
-/** A reader that has the trades so far over a quick line, is cut off, misses some, and comes back over a slow one. */
+/** A reader that has the trades so far over a fast connection, is cut off, misses some, and resumes over a slow one. */
 async function comeBack(missed: number): Promise<void> {
   const line = await SlowLine.to(server.url);
   const client = await TapedeckClient.connect(line.url, { form: 'json' });
@@ -121,7 +121,7 @@ async function comeBack(missed: number): Promise<void> {
   line.close();
 }
 
-describe('[R2] the client, behind a line that became slow while it was away, misses nothing', () => {
+describe('[R2] the SDK misses nothing on a connection that became slow while it was disconnected', () => {
   test.each(
     deep(
       [
@@ -133,13 +133,13 @@ describe('[R2] the client, behind a line that became slow while it was away, mis
   )('out of %s', (_, missed) => comeBack(missed));
 });
 
-test.each(deep(FORMS, 1))('[R6] a replay over a slow line (%s)', async (form) => {
+test.each(deep(FORMS, 1))('[R6] a replay over a slow connection (%s)', async (form) => {
   const line = await SlowLine.to(server.url, { bytesPerSecond: PACE[form] / 2 });
   const client = await TapedeckClient.connect(line.url, { form });
   const items: Item[] = [];
   for await (const item of client.replay({ topics: ['book:*', 'status'] })) items.push(item);
   expect(items.filter(({ type }) => type === 'book')).toHaveLength(BOOKS);
-  expect(line.connections).toBe(2); // a replay has one of its own
+  expect(line.connections).toBe(2); // a replay has its own connection
   client.close();
   line.close();
 });

@@ -1,6 +1,6 @@
 /**
- * A reader that does not read. It is closed when its pong has not come for `push.pongMs`, what reached
- * it before is whole and in order, and neither the server's memory nor other readers notice.
+ * A reader that does not read. It is closed when its pong has not arrived within `push.pongMs`; what it received
+ * before is complete and in order; memory and other readers are not affected.
  */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.remove());
 
-/** A WebSocket by hand, because a ready-made one always reads; resolves when it is subscribed. */
+/** A hand-written WebSocket, because a ready-made one always reads; resolves when it is subscribed. */
 async function deafReader(): Promise<{
   socket: Socket;
   received: Buffer[];
@@ -60,7 +60,7 @@ async function memoryKib(): Promise<number> {
   return Number(/VmRSS:\s+(\d+)/.exec(status)![1]);
 }
 
-test('it is closed, has a whole beginning, and the others have everything', async () => {
+test('it is closed, has an unbroken beginning, and the others get everything', async () => {
   const deaf = await deafReader();
   const good = await StreamClient.open(server.url);
   await good.subscribe('trade:SLOW');
@@ -69,7 +69,7 @@ test('it is closed, has a whole beginning, and the others have everything', asyn
   const rounds = 50;
   for (let i = 0; i < rounds; i++) await server.ingest(lines);
   await good.find(() => good.seen.filter((m) => m.type === 'trade').length === rounds * 1_000);
-  // 50,000 trades are about 9 MB of text: had they been kept, it would show.
+  // 50,000 trades are about 9 MB of text: if they were kept, the memory would grow.
   expect((await memoryKib()) - before).toBeLessThan(80_000);
   await Bun.sleep(1_200);
   deaf.socket.resume();
@@ -90,12 +90,12 @@ test('it is closed, has a whole beginning, and the others have everything', asyn
   await good.close();
 }, 20_000);
 
-test('a reader that never reads does not keep the server from stopping', async () => {
+test('a reader that never reads does not prevent the server from stopping', async () => {
   const deaf = await deafReader();
   await server.ingest(tape(...Array.from({ length: 500 }, () => trade('SLOW', '1.00', '0.001'))));
   const { code, stderr } = await server.stop('SIGTERM');
   expect(code).toBe(0);
-  // Of the reader before it is told, and nothing else.
+  // About the reader before, and nothing else.
   for (const line of stderr.trim().split('\n')) expect(line).toContain('closed for being slow');
   deaf.socket.destroy();
 });

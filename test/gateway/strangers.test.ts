@@ -1,4 +1,4 @@
-/** Strangers: what somebody without a key, or without the role, may take of what others need. */
+/** Strangers: how much clients without a key, or without the role, may take from others. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { connect, type Socket } from 'node:net';
@@ -21,7 +21,7 @@ async function serverWith(limits: string): Promise<ServerProcess> {
   return server;
 }
 
-/** A raw connection: what it has been answered, and whether it has ended. */
+/** A raw connection: the answer so far, and whether it has ended. */
 function raw(server: ServerProcess) {
   const socket: Socket = connect(Number(new URL(server.url).port), '127.0.0.1');
   const seen = { text: '', isOver: false };
@@ -63,7 +63,7 @@ describe('a body', () => {
     ['/v1/tick/ACME', ADMIN_KEY, 405],
   ] as const;
   test.each(cases.flatMap((c) => heads.map((head) => [c[0], c[1], c[2], head] as const)))(
-    'POST %s with %s: %d, by its head alone (%s), and the connection ends',
+    'POST %s with %s: %d, decided by its head alone (%s), and the connection ends',
     async (path, key, status, head) => {
       const { socket, seen, received } = raw(server);
       const auth = key === null ? '' : `Authorization: Bearer ${key}\r\n`;
@@ -74,7 +74,7 @@ describe('a body', () => {
     },
   );
 
-  test('that is short is thrown away, and the connection goes on', async () => {
+  test('a short body is discarded, and the connection continues', async () => {
     const { socket, seen, received } = raw(server);
     socket.write(
       `POST /v1/ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n${' '.repeat(1_000)}`,
@@ -85,7 +85,7 @@ describe('a body', () => {
     socket.destroy();
   });
 
-  test('of those without the role takes no room from those that have it', async () => {
+  test('bodies of clients without the role take no room from those that have it', async () => {
     const held = Array.from({ length: 3 }, () => raw(server));
     for (const { socket } of held) {
       socket.write(
@@ -100,7 +100,7 @@ describe('a body', () => {
   });
 });
 
-test('sessions: those without a key leave some to those that show one', async () => {
+test('sessions: clients without a key leave some to clients that present one', async () => {
   const server = await serverWith('sessionsMax = 4\nsessionsForKeysPercent = 50');
   const bearer = { authorization: `Bearer ${TRADE_KEY}` };
   const strangers = [await StreamClient.open(server.url), await StreamClient.open(server.url)];
@@ -115,13 +115,13 @@ test('sessions: those without a key leave some to those that show one', async ()
   expect(await refused.json()).toMatchObject({ error: { code: 'overloaded' } });
   const holder = await StreamClient.open(server.url, undefined, bearer);
   await holder.settle();
-  // Who shows its key is no stranger any more, and makes room for another one.
+  // A client that presents its key is no stranger any more, and makes room for another.
   strangers[0]!.send({ type: 'hello', version: 1, client: 'test', key: TRADE_KEY });
   await strangers[0]!.settle();
   await (await StreamClient.open(server.url)).settle();
 });
 
-test('who is gone before the handshake is answered harms nobody', async () => {
+test('a client that disconnects before the handshake is answered does no harm', async () => {
   const server = await serverWith('sessionsMax = 1000');
   const other = await StreamClient.open(server.url);
   const port = Number(new URL(server.url).port);
@@ -142,7 +142,7 @@ test('who is gone before the handshake is answered harms nobody', async () => {
   await other.settle();
 });
 
-test('sessions count by the network of an address, and an IPv4 address in IPv6 as itself', () => {
+test('sessions are counted by the network of an address, and a mapped IPv4 address as IPv4', () => {
   const connections = new Connections(new ManualClock());
   const add = (name: string, address: string): void =>
     connections.add({ name, address, key: null } as OpenConnection);
@@ -154,7 +154,7 @@ test('sessions count by the network of an address, and an IPv4 address in IPv6 a
   expect(connections.ofAddress('192.0.2.1')).toBe(1);
   connections.delete('s2');
   expect(connections.ofAddress('2001:db8:1:2::9')).toBe(1);
-  // A flood, too: the next one need not come from the same of so many addresses.
+  // The same holds for a flood: the next one may come from another address of the network.
   connections.noteFlood('2001:db8:1:2::9');
   expect(connections.hasFlooded('2001:db8:1:2:1234::')).toBe(true);
   expect(connections.hasFlooded('2001:db8:1:3::1')).toBe(false);

@@ -1,4 +1,4 @@
-/** The stream on a real server, in both forms: what a reader is promised by § 1, § 3 and § 4. */
+/** The stream on a real server, in both forms: the promises to a reader in § 1, § 3 and § 4. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -32,7 +32,7 @@ const unlessHeartbeat = (m: Seen): boolean => m.type !== 'heartbeat';
 const kinds = (messages: Seen[]): string[] => messages.filter(unlessHeartbeat).map((m) => m.type);
 
 describe('the connection', () => {
-  test('[W1] of several subprotocols the first that is known; none is JSON', async () => {
+  test('[W1] the first known subprotocol of several is used; without one it is JSON', async () => {
     for (const [offered, chosen] of [
       [[SUBPROTOCOL_MSGPACK], SUBPROTOCOL_MSGPACK],
       [['mqtt', SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK], SUBPROTOCOL_JSON],
@@ -45,7 +45,7 @@ describe('the connection', () => {
     }
   });
 
-  test('[W1] one that is not known is refused before the connection opens', async () => {
+  test('[W1] an unknown subprotocol is refused before the connection opens', async () => {
     const client = StreamClient.start(server.url, ['mqtt']);
     expect((await client.closed).code).toBe(1006);
     expect(client.seen).toEqual([]);
@@ -56,10 +56,10 @@ describe.each(FORMS)('%s', (form) => {
   const open = (headers: Record<string, string> = {}): Promise<StreamClient> =>
     StreamClient.open(server.url, form, headers);
 
-  test('[W15] welcome comes at once and unasked, alone in its frame', async () => {
+  test('[W15] welcome is sent at once and unrequested, alone in its frame', async () => {
     const { epoch, seq } = await server.json('/v1/instruments');
     const client = await open();
-    // What a connection before leaves behind may be published in between.
+    // Late events of an earlier connection may be published in between.
     const after = (await server.json('/v1/instruments'))['seq'] as number;
     expect(client.seen[0]).toEqual({
       type: 'welcome',
@@ -76,7 +76,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[W15] hello without a key, and with a good one, is not answered', async () => {
+  test('[W15] hello without a key, or with a valid one, is not answered', async () => {
     const client = await open();
     client.send({ type: 'hello', version: 1, client: 'test', key: null });
     client.send({ type: 'hello', version: 1, client: 'test', key: PUBLISH_KEY });
@@ -85,7 +85,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[W15] a wrong key closes with 4001, told before', async () => {
+  test('[W15] a wrong key closes with 4001, after an error message', async () => {
     const client = await open();
     client.send({ type: 'hello', version: 1, client: 'test', key: 'wrong-key-wrong-key' });
     expect(await client.closed).toEqual({ code: 4001, reason: 'unauthorized' });
@@ -95,7 +95,7 @@ describe.each(FORMS)('%s', (form) => {
     ]);
   });
 
-  test('[W15] another version closes with 4000, and what stands behind it has no effect', async () => {
+  test('[W15] another version closes with 4000, and later messages of the frame have no effect', async () => {
     const client = await open();
     client.send(
       { type: 'hello', version: 2, client: 'test', key: null },
@@ -128,7 +128,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[W18] received is taken without an answer', async () => {
+  test('[W18] received is accepted without an answer', async () => {
     const client = await open();
     client.send({ type: 'received', seq: 5 });
     await client.settle();
@@ -136,7 +136,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[S3] [S4] [S5] definition, state, ack, then live, and the chain closes', async () => {
+  test('[S3] [S4] [S5] definition, state, ack, then live messages, and the chain is closed', async () => {
     const symbol = await givenBook();
     await given(trade(symbol, '1.01', '1'));
     const client = await open();
@@ -174,7 +174,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[S4] before anything was heard, a topic has no state', async () => {
+  test('[S4] before any event, a topic has no state', async () => {
     const symbol = `S${count++}`;
     await given(instrument(symbol));
     const client = await open();
@@ -183,7 +183,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[S4] [B2] a book that may not be trusted is told as incomplete, then healed', async () => {
+  test('[S4] [B2] a book without a complete state is sent as incomplete, then completed', async () => {
     const symbol = await givenBook();
     await given(book(symbol, 'incomplete', [], []));
     const client = await open();
@@ -204,7 +204,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[S7] subscribing again sends the state again and nothing twice', async () => {
+  test('[S7] subscribing again sends the state again and no message twice', async () => {
     const symbol = await givenBook();
     const client = await open();
     const first = await client.subscribe(`book:${symbol}`);
@@ -236,7 +236,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[S6] a definition comes to every session, whatever its topics', async () => {
+  test('[S6] a definition is sent to every session, whatever its topics', async () => {
     const client = await open();
     const symbol = `S${count++}`;
     await given(instrument(symbol));
@@ -246,7 +246,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[S8] behind the ack of unsubscribe nothing of the topic follows', async () => {
+  test('[S8] after the ack of unsubscribe no message of the topic follows', async () => {
     const symbol = await givenBook();
     const client = await open();
     await client.subscribe(`trade:${symbol}`, `book:${symbol}`);
@@ -261,7 +261,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[S8] one topic may be left from under a wildcard, and the wildcard as a whole', async () => {
+  test('[S8] one topic of a wildcard can be left, and the wildcard as a whole', async () => {
     const [left, kept] = [await givenBook(), await givenBook()];
     const client = await open();
     await client.subscribe('trade:*');
@@ -282,7 +282,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[S2] [S8] wholly or not at all', async () => {
+  test('[S2] [S8] a request takes effect wholly or not at all', async () => {
     const symbol = await givenBook();
     const client = await open();
     const refused = await client.subscribe(`trade:${symbol}`, 'trade:NOBODY');
@@ -301,7 +301,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('[T7] a heartbeat names the heads that moved, each once', async () => {
+  test('[T7] a heartbeat has the heads that moved, each once', async () => {
     const symbol = await givenBook();
     const client = await open();
     await client.subscribe(`trade:${symbol}`, `book:${symbol}`);
@@ -338,7 +338,7 @@ describe.each(FORMS)('%s', (form) => {
     await Promise.all([client.close(), late.close()]);
   });
 
-  test('[S9] at most one frame of a topic in an interval, each with the count that it stands for', async () => {
+  test('[S9] at most one frame of a topic in an interval, each with the count of messages that it replaces', async () => {
     const symbol = await givenBook();
     const client = await open();
     const intervalMs = 200;
@@ -368,7 +368,7 @@ describe.each(FORMS)('%s', (form) => {
     await client.close();
   });
 
-  test('two sessions do not see each other', async () => {
+  test('two sessions do not affect each other', async () => {
     const [a, b] = [await givenBook(), await givenBook()];
     const [one, two] = await Promise.all([open(), open({ authorization: `Bearer ${TRADE_KEY}` })]);
     await Promise.all([one.subscribe(`trade:${a}`), two.subscribe(`trade:${b}`)]);

@@ -1,7 +1,7 @@
 /**
- * A publisher behind a line that is lost without a word, before a real server: another session of its key takes
- * its symbols over at once, nobody else does, and events of both are never mixed. Without another it ends in the
- * stated time, and so do readers, whose state goes with them.
+ * A publisher whose connection is lost without notice, before a real server: another session of its key takes its
+ * symbols over at once, nobody else does, and events of the two are never mixed. Without another session it ends
+ * within the stated time, and so do readers, whose state is removed with them.
  */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -19,7 +19,7 @@ const bearer = (key: string): Record<string, string> => ({ authorization: `Beare
 
 let count = 0;
 
-/** A publisher behind a line of its own that feeds a symbol of its own. */
+/** A publisher on its own proxied connection that feeds its own symbol. */
 async function behindLine(server: ServerProcess) {
   const symbol = `L${count++}`;
   const line = await SlowLine.to(server.url);
@@ -37,17 +37,17 @@ async function sessionsOf(server: ServerProcess): Promise<number | undefined> {
 const prices = (reader: StreamClient): unknown[] =>
   reader.seen.filter(({ type }) => type === 'trade').map((m) => m['price']);
 
-describe('[P5] a holder that is asked', () => {
+describe('[P5] the owner of a symbol that is probed', () => {
   let server: ServerProcess;
   beforeAll(async () => {
-    // It does not end by itself while these tests run.
+    // It does not time out by itself while these tests run.
     server = await ServerProcess.start({
       config: '[push]\npongMs = 600000\n[market]\ntakeoverMs = 1500\n',
     });
   });
   afterAll(() => server.remove());
 
-  test('and gives no sign of life yields to its key: what waited enters in its order, and nothing of it after', async () => {
+  test('yields to its key if it does not react: its waiting events enter in order, and nothing after them', async () => {
     const { symbol, line, publisher } = await behindLine(server);
     const reader = await StreamClient.json(server.url);
     await reader.subscribe(`trade:${symbol}`, 'status');
@@ -66,7 +66,7 @@ describe('[P5] a holder that is asked', () => {
     const answers = await Promise.all([10, 11, 12].map((id) => next.answer(id, 0)));
     expect(answers.map(({ type }) => type)).toEqual(['ack', 'ack', 'ack']);
     line.isStalled = false;
-    // What was under way from the old one arrives now, behind its end, and is not taken.
+    // What was in flight from the old one arrives now, after its end, and is not accepted.
     expect(await publisher.closed).toMatchObject({ code: 4011, reason: 'unresponsive' });
     expect(publisher.seen.filter(({ id }) => id === 90)).toEqual([]);
     expect((await next.publish(trade(symbol, '6.00', '1'))).type).toBe('ack');
@@ -82,7 +82,7 @@ describe('[P5] a holder that is asked', () => {
     line.close();
   });
 
-  test('and has gone without a word does as well', async () => {
+  test('yields as well if it has disconnected without notice', async () => {
     const { symbol, line } = await behindLine(server);
     line.isLost = true;
     const next = await StreamClient.json(server.url, bearer(PUBLISH_KEY));
@@ -91,7 +91,7 @@ describe('[P5] a holder that is asked', () => {
     line.close();
   });
 
-  test('yields many symbols, of which each is free when the first of the next source comes', async () => {
+  test('yields many symbols; each is free when the first event of the next source arrives', async () => {
     const { symbol, line, publisher } = await behindLine(server);
     const symbols = Array.from({ length: 200 }, (_, i) => `${symbol}N${i}`);
     await publisher.publish(...symbols.flatMap((s) => [instrument(s), trade(s, '1.00', '1')]));
@@ -103,7 +103,7 @@ describe('[P5] a holder that is asked', () => {
     line.close();
   });
 
-  test('and lives keeps its symbols', async () => {
+  test('keeps its symbols if it reacts', async () => {
     const { symbol, line, publisher } = await behindLine(server);
     const next = await StreamClient.json(server.url, bearer(PUBLISH_KEY));
     for (let i = 0; i < 5; i++) {
@@ -113,14 +113,14 @@ describe('[P5] a holder that is asked', () => {
       });
     }
     expect((await publisher.publish(trade(symbol, '3.00', '1'))).type).toBe('ack');
-    // A line that is lost later is found out all the same.
+    // A connection that is lost later is noticed all the same.
     line.isLost = true;
     await until(async () => (await next.publish(trade(symbol, '4.00', '1'))).type === 'ack');
     await next.close();
     line.close();
   });
 
-  test('is asked by its own key alone', async () => {
+  test('is probed only for its own key', async () => {
     const { symbol, line } = await behindLine(server);
     line.isLost = true;
     const other = await StreamClient.json(server.url, bearer(OTHER_PUBLISH_KEY));
@@ -134,7 +134,7 @@ describe('[P5] a holder that is asked', () => {
   });
 });
 
-test('[W19] a quiet publisher and readers whose lines are lost end in the stated time', async () => {
+test('[W19] an idle publisher and readers whose connections are lost end within the stated time', async () => {
   const server = await ServerProcess.start({
     config: '[push]\npingMs = 200\npongMs = 1000\nheartbeatMs = 1000\n',
   });
@@ -146,7 +146,7 @@ test('[W19] a quiet publisher and readers whose lines are lost end in the stated
   line.isLost = true;
   await until(async () => (await sessionsOf(server)) === 1);
   expect((await other.publish(trade(symbol, '2.00', '1'))).type).toBe('ack');
-  expect(other.ended).toBeUndefined(); // who answers stays
+  expect(other.ended).toBeUndefined(); // a reader that answers stays
   await other.close();
   line.close();
   await server.remove();

@@ -1,4 +1,4 @@
-/** Takeovers: which holders yield, with sessions whose signs of life the test gives. */
+/** Takeovers: which owners yield, with sessions whose reactions the test controls. */
 
 import { expect, test } from 'bun:test';
 

@@ -1,4 +1,4 @@
-/** TLS: which versions and suites a real handshake comes to, and what an answer over it adds. */
+/** TLS: which versions and cipher suites a real handshake agrees on, and which header an answer over it has. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
@@ -41,7 +41,7 @@ afterAll(async () => {
   scratch.remove();
 });
 
-/** What openssl says of a handshake: the suite that it came to, or the alert that ended it. */
+/** What openssl reports of a handshake: the agreed suite, or the alert that ended it. */
 async function handshake(...args: string[]): Promise<string> {
   const child = Bun.spawn(
     [openssl!, 's_client', '-connect', `127.0.0.1:${port}`, '-brief', ...args],
@@ -64,7 +64,7 @@ describe.skipIf(!isReady)('a handshake', () => {
   });
 
   test.each([
-    // The key of the server decrypts what was recorded of these.
+    // With these suites the key of the server decrypts recorded traffic.
     [['-tls1_2', '-cipher', 'AES128-GCM-SHA256']],
     [['-tls1_2', '-cipher', 'AES256-GCM-SHA384']],
     [['-tls1_2', '-cipher', 'AES128-SHA']],
@@ -93,7 +93,7 @@ describe.skipIf(!isReady)('a handshake', () => {
   });
 });
 
-test.skipIf(!isReady)('every answer over TLS asks for TLS from now on', async () => {
+test.skipIf(!isReady)('every answer over TLS tells browsers to use TLS from now on', async () => {
   const authorization = `Bearer ${testKey('operator')}`;
   for (const path of [
     '/',

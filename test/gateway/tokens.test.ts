@@ -1,4 +1,4 @@
-/** JSON Web Tokens: which are taken, which are not, and what becomes of a connection whose token is over. */
+/** JSON Web Tokens: which are accepted, which are not, and what happens to a connection whose token expires. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { CompactSign, SignJWT } from 'jose';
@@ -43,7 +43,7 @@ interface Wish {
   readonly algorithm?: string;
   readonly key?: KeyObject | Uint8Array;
   readonly claims?: Record<string, unknown>;
-  /** From now on, in seconds; null: without an end. */
+  /** Lifetime in seconds from now; null: unlimited. */
   readonly seconds?: number | null;
   readonly issuer?: string;
   readonly audience?: string | string[];
@@ -66,7 +66,7 @@ async function sign(algorithm: string, wish: Wish = {}): Promise<string> {
   return token.sign(wish.key ?? own);
 }
 
-/** Of claims as text, which may say what JSON made of values does not. */
+/** Signs claims given as text, which may contain what JSON.stringify does not write. */
 async function signText(algorithm: string, claims: string): Promise<string> {
   return new CompactSign(bytes(claims))
     .setProtectedHeader({ alg: algorithm })
@@ -81,7 +81,7 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
   const instruments = (token: string): Promise<Response> =>
     servers.get(algorithm)!.get('/v1/instruments', { headers: bearer(token) });
 
-  test('a good one does what its roles say', async () => {
+  test('a valid one has the rights of its roles', async () => {
     const token = await sign(algorithm);
     expect((await instruments(token)).status).toBe(200);
     const trading = await servers.get(algorithm)!.get('/v1/orders', { headers: bearer(token) });
@@ -137,7 +137,7 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
       'signature',
     ],
     algorithm === 'EdDSA'
-      ? // The public key is known to all, and must not do as a secret.
+      ? // The public key is known to all, and must not be accepted as a secret.
         ['of another algorithm', { algorithm: 'HS256', key: bytes(PUBLIC_PEM) }, 'alg']
       : ['of another algorithm', { algorithm: 'HS512', key: bytes(SECRET.repeat(2)) }, 'alg'],
   ];
@@ -185,7 +185,7 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
     }
   });
 
-  test('an end or a beginning that is a number without an end is none', async () => {
+  test('an infinite number as exp or nbf is refused', async () => {
     for (const claim of [
       '"exp":1e999',
       '"exp":9999999999,"nbf":-1e999',
@@ -205,7 +205,7 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
     expect((await instruments(good)).status).toBe(200);
   });
 
-  test('a huge one is refused, by the server or before it; nobody else notices', async () => {
+  test('a huge one is refused, by the server or before it; other clients are not affected', async () => {
     const huge = (length: number): Promise<string> =>
       sign(algorithm, { claims: { more: 'x'.repeat(length), roles: ['root'] } });
     expect((await instruments(await huge(5_000))).status).toBe(401);
@@ -216,7 +216,7 @@ describe.each(['EdDSA', 'HS256'])('%s', (algorithm) => {
     expect((await instruments(await sign(algorithm))).status).toBe(200);
   });
 
-  test.each(FORMS)('what comes behind hello waits for its check: %s', async (form) => {
+  test.each(FORMS)('messages after hello wait for its check: %s', async (form) => {
     const token = await sign(algorithm);
     const client = await StreamClient.open(servers.get(algorithm)!.url, form);
     client.send(

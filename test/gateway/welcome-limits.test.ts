@@ -1,4 +1,4 @@
-/** [W15] What `welcome.limits` names is what the server holds to, also after a reload. */
+/** [W15] The limits in `welcome.limits` are those that the server enforces, also after a reload. */
 
 import { expect, test } from 'bun:test';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { StreamClient } from '../support/stream-client';
 import { ServerProcess } from '../support/tapedeck-process';
 
-/** Each setting unlike its default, and unlike every other, so that none can stand for another. */
+/** Each setting differs from its default and from every other, so that none can be confused with another. */
 const PUSH = {
   heartbeatMs: 4_001,
   pongMs: 20_002,
@@ -44,7 +44,7 @@ const OTHERS =
   section('market', { ...MARKET, sessionBoundary: 3_622 }) +
   section('cache', { memtableEventsMax: 6_023 });
 
-test('[W15] each limit is that of the settings, and a reload tells the connections behind it', async () => {
+test('[W15] each limit is that of the settings, and after a reload new connections get the new ones', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'tapedeck-limits-'));
   const file = join(directory, 'tapedeck.toml');
   writeFileSync(file, OTHERS + section('limits', LIMITS));
@@ -56,14 +56,14 @@ test('[W15] each limit is that of the settings, and a reload tells the connectio
     ...MARKET,
     memoryEventsMax: 6_023,
     sessionBoundarySeconds: 3_622,
-    // No settings: the bounds of the rules.
+    // Not settings: the bounds of the rules.
     frameMessagesMax: 10_000,
     errorsMax: 100,
     resumeEventsMax: 5_000,
     heldRequestsMax: 1_000,
   };
   expect(first.seen[0]!['limits']).toEqual(named);
-  // `playbacksMax` takes a restart, so what is told of it stays.
+  // `playbacksMax` needs a restart, so its announced value stays.
   const changed = { ...LIMITS, topicsMax: 5_110, ordersPerSecond: 1_114, playbacksMax: 28 };
   writeFileSync(file, OTHERS + section('limits', changed));
   process.kill(server.pid, 'SIGHUP');
