@@ -1,4 +1,4 @@
-/** The contract of Core, held against each core: the recorder, and a replica whose leader is a recorder. */
+/** The contract of Core, tested with each core: the recorder, and a replica whose leader is a recorder. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 
@@ -15,7 +15,7 @@ import { testConfig } from '../support/test-recorder';
 
 interface Subject {
   readonly core: Core;
-  /** Lets everything that was submitted take its turn. */
+  /** Lets everything that was submitted be processed. */
   readonly settle: () => void;
 }
 
@@ -86,7 +86,7 @@ for (const [name, open] of CORES) {
       expect(await core.closed).toBeUndefined();
     });
 
-    test('has the definitions, the newest state and the statistics of what it took', async () => {
+    test('has the definitions, the newest state and the statistics of what it accepted', async () => {
       const subject = open();
       const { core } = subject;
       expect([core.instruments.size, core.instruments.get(SYMBOL)]).toEqual([0, undefined]);
@@ -117,7 +117,7 @@ for (const [name, open] of CORES) {
       await core.closed;
     });
 
-    test('a source that goes is announced behind what it submitted; another may then feed', async () => {
+    test('a source that disconnects is announced after what it submitted; another may then feed', async () => {
       const subject = open();
       const { core, settle } = subject;
       submit(subject, [instrument(SYMBOL), trade({ seq: 0, prevSeq: 0 })]);

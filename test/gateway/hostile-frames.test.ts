@@ -168,17 +168,20 @@ describe('size [W10]', () => {
     await client.close();
   });
 
-  test.each([1, FRAME_BYTES_MAX])('%d bytes over the limit: an error, closing, and 1009', async (over) => {
-    for (const client of await Promise.all([json(), binary()])) {
-      const size = FRAME_BYTES_MAX + over;
-      client.raw(client.text ? ' '.repeat(size) : new Uint8Array(size));
-      expect(await client.closed).toEqual({ code: 1009, reason: 'frame-too-large' });
-      expect(client.seen.slice(1)).toMatchObject([
-        { type: 'error', code: 'frame-too-large' },
-        { type: 'closing', code: 1009, reconnect: false },
-      ]);
-    }
-  });
+  test.each([1, FRAME_BYTES_MAX])(
+    '%d bytes over the limit: an error, closing, and 1009',
+    async (over) => {
+      for (const client of await Promise.all([json(), binary()])) {
+        const size = FRAME_BYTES_MAX + over;
+        client.raw(client.text ? ' '.repeat(size) : new Uint8Array(size));
+        expect(await client.closed).toEqual({ code: 1009, reason: 'frame-too-large' });
+        expect(client.seen.slice(1)).toMatchObject([
+          { type: 'error', code: 'frame-too-large' },
+          { type: 'closing', code: 1009, reconnect: false },
+        ]);
+      }
+    },
+  );
 
   test('endless fragments: held up to the largest frame, then cut off', async () => {
     const large = await ServerProcess.start({
