@@ -61,13 +61,18 @@ interface PythonRecord {
   [name: string]: unknown;
 }
 
-async function python(...args: string[]): Promise<PythonRecord[]> {
+/** @param onOpen called when the reader has opened the ring, which it announces in its first line */
+async function python(args: string[], onOpen: () => void = () => {}): Promise<PythonRecord[]> {
   const child = Bun.spawn([PYTHON!, join(import.meta.dir, 'ring_reader.py'), ...args], {
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'inherit',
   });
-  const text = await new Response(child.stdout).text();
+  let text = '';
+  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    onOpen();
+  }
   expect(await child.exited).toBe(0);
   return text
     .trim()
@@ -80,8 +85,10 @@ describe('a recorded tape', () => {
     const path = rings.fresh();
     const server = await start(path);
     const inRing = itemsOf(ringItems(openRing(path)));
-    const inPython = PYTHON === null ? null : python(path);
+    const opened = Promise.withResolvers<void>();
+    const inPython = PYTHON === null ? null : python([path], opened.resolve);
     if (inPython === null) console.log('skipped: there is no python3 to read the ring');
+    else await Promise.race([opened.promise, inPython]);
     const pushed: Message[] = [];
     const onMessage = (message: Message): void => {
       if ('prevSeq' in message) pushed.push(message);
@@ -173,7 +180,7 @@ test('the latest values of a recorded market equal the state over REST', async (
   }
   expect([head, reader.missedTotal]).toEqual([seq, 0]);
   if (PYTHON !== null) {
-    const [state] = (await python(path, '--state')) as unknown as Record<string, unknown>[];
+    const [state] = (await python([path, '--state'])) as unknown as Record<string, unknown>[];
     expect(state).toMatchObject({
       symbol,
       book: { bids: book.bids, asks: book.asks },
