@@ -221,6 +221,16 @@ const queued = define(40, 'queued', 'A resume waits for its turn to be read from
   ahead: field.int(0, 0xffff_ffff, 'How many resumes of this client have waited longer'),
 });
 
+const epochMessage = define(
+  41,
+  'epoch',
+  'Another server continues the numbering; nothing is lost',
+  {
+    epoch,
+    seq: field.seq('The last `seq` of the epoch before it'),
+  },
+);
+
 // ── both ways: the market ─────────────────────────────────────────────────────────────────────
 
 const instrument = define(48, 'instrument', 'Definition of an instrument', {
@@ -355,6 +365,7 @@ export const MESSAGES = {
   heartbeat,
   closing,
   queued,
+  epoch: epochMessage,
   instrument,
   tick,
   trade,

@@ -36,7 +36,9 @@ export function createHub(ground: Ground, stages: HubStages): StreamHub<Session>
   const sessions = new Map<number, Session>();
   const takeovers = createTakeovers(ground, stages, sessions);
   return {
-    epoch: core.epoch,
+    get epoch() {
+      return broadcaster.subscriptions.epoch;
+    },
     server: `tapedeck/${VERSION}`,
     scalesOf: broadcaster.encoders.scalesOf,
     keys: access.keys,

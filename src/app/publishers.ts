@@ -31,6 +31,9 @@ export function topicsOf(broadcaster: Broadcaster): Publisher<Batch> {
       return lastSeq;
     },
     accept: (batch) => {
+      if (batch.epoch !== broadcaster.subscriptions.epoch) {
+        broadcaster.beginEpoch(batch.epoch, batch.firstSeq - 1);
+      }
       broadcaster.accept(batch);
       return 'taken';
     },

@@ -45,7 +45,9 @@ export function createReading(
     trades: (...of: Parameters<Tiers['trades']>) => tiers.trades(...of),
     ticks: (...of: Parameters<Tiers['ticks']>) => tiers.ticks(...of),
     past: pastSource(askL3, limits, clock),
-    epoch: core.epoch,
+    get epoch() {
+      return core.epoch;
+    },
     lastSeq: () => core.lastSeq,
   };
   return { tiers, queries: new Queries<MarketInstrument>(sources, clock, slices) };

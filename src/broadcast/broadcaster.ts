@@ -228,6 +228,12 @@ export class Broadcaster implements SessionHost {
     this.wakeForBars();
   }
 
+  /** Another leader continues the numbering behind a seq: what readers hold stays valid [T8]. */
+  beginEpoch(epoch: number, seq: number): void {
+    this.subscriptions.epoch = epoch;
+    this.announce([{ type: 'epoch', epoch, seq }]);
+  }
+
   /** Publishes new states of bars that had already ended. */
   revise(bars: readonly Bar[]): void {
     for (const bar of bars) {
@@ -371,19 +377,19 @@ export class Broadcaster implements SessionHost {
     counters.sent.messages += pending.length * readers.size;
   }
 
-  /** Sends the definitions of a batch to every session, before all other messages of the batch. */
-  private announce(definitions: readonly Instrument[]): void {
+  /** Sends messages, such as the definitions of a batch, to every session before all others of the batch. */
+  private announce(messages: readonly Message[]): void {
     const { own, binary, scalesOf } = this.encoders;
-    for (const frame of encodeTextFrames(definitions, scalesOf, FRAME_BYTES_MAX)) {
+    for (const frame of encodeTextFrames(messages, scalesOf, FRAME_BYTES_MAX)) {
       this.native.publish(INSTRUMENT_TOPIC.text, frame);
       own.add(frame.length, 0, this.textSessions);
       this.announcedBytes += frame.length;
     }
-    for (const frame of binary.encodeFrames(definitions, FRAME_BYTES_MAX)) {
+    for (const frame of binary.encodeFrames(messages, FRAME_BYTES_MAX)) {
       this.native.publish(INSTRUMENT_TOPIC.binary, frame);
       own.add(frame.length, 0, this.sessions.size - this.textSessions);
     }
-    own.messages += definitions.length * this.sessions.size;
+    own.messages += messages.length * this.sessions.size;
     if (this.announcedBytes <= MARKED_FRAMES * FRAME_BYTES_MAX) return;
     for (const session of this.sessions) session.took(this.announcedBytes);
     this.announcedBytes = 0;

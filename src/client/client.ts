@@ -351,6 +351,9 @@ export class TapedeckClient {
         this.serverClock = { roundTripMs, offsetMs };
         return;
       }
+      case 'epoch':
+        this.emitter.emit('epoch', { epoch: message.epoch, seq: message.seq });
+        break;
       case 'queued':
         this.emitter.emit('queued', { ahead: message.ahead });
         return;

@@ -28,6 +28,8 @@ export interface ClientEvents {
   'connected': { readonly epoch: number; readonly seq: number; readonly server: string };
   /** Disconnected. `retryInMs`: when the client tries again; undefined if it will not. */
   'disconnected': ConnectionEnd & { readonly retryInMs: number | undefined };
+  /** Another server continues the numbering behind `seq`; nothing is lost. */
+  'epoch': { readonly epoch: number; readonly seq: number };
   /** Everything missed between the two sequence numbers has arrived, without gap or repetition. */
   'resumed': { readonly from: number; readonly to: number };
   /** The state of topics was requested again; messages in between are not delivered. */

@@ -337,6 +337,8 @@ export class MarketReader {
     } else if (message.type === 'heartbeat') this.table.heartbeat(message);
     else if (message.type === 'gap') this.gap(message);
     else if (message.type === 'reset') this.reset(message);
+    // Everything held stays valid [T8]; in a crossing, the crossing leads to this epoch.
+    else if (message.type === 'epoch') this.table.epoch = message.epoch;
   }
 
   /** Requests the topics that broke in a frame with one request, after the frame. */

@@ -26,6 +26,7 @@ const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant('settle' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('cut' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('copy' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('takeover' as const) }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -114,6 +115,8 @@ async function run(rolling: RollingServer, bench: Bench, s: Step): Promise<void>
       return model.cutAll();
     case 'copy':
       return rolling.copy();
+    case 'takeover':
+      return rolling.takeOver();
     case 'back':
       rolling.goBack(s.back, s.shown, s.copy);
       rolling.cutAfter = s.cutAfter;
@@ -170,6 +173,33 @@ async function check(
   expect(bench.timers.count).toBe(0);
   return { crossings: rolling.crossings, told: bench.told };
 }
+
+test('[T8] another server takes over twice: what is held stays, and the next connection resumes it', async () => {
+  const model = new ModelServer(SYMBOLS);
+  const rolling = new RollingServer(model);
+  const bench = new Bench(model);
+  const client = await bench.connect();
+  const epochs: number[] = [];
+  client.on('epoch', ({ epoch }) => epochs.push(epoch));
+  const reader = client.subscribe(['trade:*'], { queueMax: 1_000 });
+  await reader.ready;
+  const application = new Application();
+  for (let i = 0; i < 3; i++) {
+    if (i > 0) rolling.takeOver();
+    for (const name of SYMBOLS) model.trade(name, ++values);
+    await settled();
+    model.cutAll();
+    model.trade('AAA', ++values);
+    await bench.timers.advance(2_000);
+  }
+  for (const item of await drain(reader)) application.take(item);
+  application.check(model.log);
+  expect(application.held.get('trade:AAA')?.size).toBe(6);
+  expect(epochs).toEqual([epochs[0]!, model.epoch]);
+  expect(bench.told.filter((what) => what === 'reset')).toEqual([]);
+  expect(bench.told.filter((what) => what === 'resumed')).toHaveLength(3);
+  client.close();
+});
 
 describe('[R8] cut off in the middle of a crossing', () => {
   const IDLE = Array.from({ length: 499 }, (_, i) => `trade:I${i}`);

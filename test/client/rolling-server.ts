@@ -63,7 +63,7 @@ export class RollingServer {
     if (head > seq) this.lost.push({ from: seq + 1, to: head });
     model.seq = head;
     this.lives = image.lives.filter(({ after }) => after < head && after <= seq);
-    model.epoch = (this.epochs++ * 48_271) % 2_147_483_647; // no order
+    model.epoch = this.nextEpoch();
     this.lives.push({ epoch: model.epoch, after: head });
     model.heads.clear();
     model.levels.clear();
@@ -72,6 +72,19 @@ export class RollingServer {
       if (message.type === 'book')
         model.levels.set(message.symbol, this.bookAt(message.symbol, seq)!);
     }
+  }
+
+  /** Another server continues the numbering; the connections stay. */
+  takeOver(): void {
+    const { model, lives } = this;
+    const { seq } = model;
+    model.epoch = this.nextEpoch();
+    lives.push({ epoch: model.epoch, after: seq });
+    for (const peer of model.peers) peer.wire.send([{ type: 'epoch', epoch: model.epoch, seq }]);
+  }
+
+  private nextEpoch(): number {
+    return (this.epochs++ * 48_271) % 2_147_483_647; // no order
   }
 
   private image(): Image {

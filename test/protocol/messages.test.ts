@@ -35,6 +35,7 @@ const SHAPES: Record<string, [code: number, fields: string]> = {
   heartbeat: [38, 'time seq heads'],
   closing: [39, 'code reason reconnect retryMs'],
   queued: [40, 'id ahead'],
+  epoch: [41, 'epoch seq'],
   instrument: [
     48,
     'symbol seq market priceScale quantityScale priceIncrement quantityIncrement previousClose rules',

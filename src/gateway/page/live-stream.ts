@@ -168,6 +168,7 @@ export class LiveStream {
     client.on('connected', () => this.connected());
     client.on('instrument', (definition) => this.events.instrument(definition));
     client.on('execution', (execution) => this.events.execution(execution));
+    client.on('epoch', ({ epoch }) => this.goOn(epoch));
     client.on('disconnected', ({ reason, code, retryInMs }) => {
       const why = KEY_ENDS.get(code);
       if (why === undefined) this.away(reason || `closed with ${code}`, retryInMs);
@@ -200,6 +201,13 @@ export class LiveStream {
     this.link = { state: 'live', epoch, server };
     this.events.link(this.link);
     void this.ping();
+  }
+
+  private goOn(epoch: number): void {
+    this.epoch = epoch;
+    if (this.link.state !== 'live') return;
+    this.link = { ...this.link, epoch };
+    this.events.link(this.link);
   }
 
   private away(reason: string, retryInMs: number | undefined): void {
