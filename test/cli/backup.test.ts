@@ -1,4 +1,4 @@
-/** src/journal/BACKUP.md, step by step as it is written, and what servers, readers and an operator see then. */
+/** src/journal/BACKUP.md, executed step by step, and what servers, readers and an operator see. */
 
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -36,7 +36,7 @@ function commands(heading: string): string {
 }
 
 interface Ran {
-  /** What its `verify` says. */
+  /** What its `verify` reports. */
   readonly verified: { readonly seqLast: number; readonly warnings?: { readonly code: string }[] };
   readonly stderr: string;
 }
@@ -79,7 +79,7 @@ async function start(durability = 'commit'): Promise<Running> {
 
 let tradeId = 0;
 
-/** Committed when this returns. */
+/** Trades are committed when this returns. */
 async function trades({ server, at }: Running, count: number): Promise<Position> {
   const lines = Array.from({ length: count }, () => {
     tradeId += 1;
@@ -92,7 +92,7 @@ async function trades({ server, at }: Running, count: number): Promise<Position>
   }
 }
 
-/** What a reader that was at a position is told when it resumes. */
+/** What a reader at a position is sent when it resumes. */
 async function resumed({ server }: Running, { epoch, seq }: Position): Promise<Seen[]> {
   const client = await StreamClient.json(server.url);
   client.send({ type: 'resume', id: 7, epoch, seq, topics: ['trade:ACME'] });
@@ -107,7 +107,7 @@ async function warnings({ server }: Running): Promise<string[]> {
   return (answer.warnings ?? []).map(({ code }) => code);
 }
 
-/** A server that was backed up while it ran and went on, and was then killed. */
+/** A server that was backed up while it ran, continued, and was then killed. */
 async function lost(durability = 'commit') {
   const first = await start(durability);
   await trades(first, 40);
@@ -130,7 +130,7 @@ async function end({ server }: Running): Promise<string> {
 
 describe.skipIf(!hasSqlite)('BACKUP.md', () => {
   test.each(['async', 'commit'])(
-    'the head is in place (%s): what is lost is declared',
+    'the head is in place (%s): losses are declared',
     async (durability) => {
       const { kept, behind } = await lost(durability);
       const { verified } = await run('Restore');
@@ -147,7 +147,7 @@ describe.skipIf(!hasSqlite)('BACKUP.md', () => {
     },
   );
 
-  test('the head of the backup: a reader above it starts anew, one below misses nothing', async () => {
+  test('the head of the backup: a reader above it starts again, one below misses nothing', async () => {
     const { kept, behind } = await lost();
     rmSync(join(data, 'head'));
     expect((await run('Restore')).verified.warnings).toBeUndefined();
@@ -160,7 +160,7 @@ describe.skipIf(!hasSqlite)('BACKUP.md', () => {
     await end(restored);
   });
 
-  test('without a head it is said: by verify, in the log and in readyz, until the next start', async () => {
+  test('a missing head is reported by verify, in the log and in readyz, until the next start', async () => {
     const { behind } = await lost();
     rmSync(join(data, 'head'));
     writeFileSync(join(folder, 'backup', 'head'), 'not one of ours');
@@ -181,7 +181,7 @@ describe.skipIf(!hasSqlite)('BACKUP.md', () => {
     await end(again);
   });
 
-  test('an import into a journal without a head says it, since the next start finds one', async () => {
+  test('an import into a journal without a head reports it, because the next start finds a head', async () => {
     const first = await start();
     await trades(first, 3);
     await end(first);
@@ -197,7 +197,7 @@ describe.skipIf(!hasSqlite)('BACKUP.md', () => {
     await end(restored);
   });
 
-  test('a head that is older than the journal is said to be so', async () => {
+  test('a head that is older than the journal is reported', async () => {
     const first = await start();
     await trades(first, 10);
     cpSync(join(data, 'head'), join(folder, 'older'));
@@ -212,7 +212,7 @@ describe.skipIf(!hasSqlite)('BACKUP.md', () => {
     await end(restored);
   });
 
-  test('a head from before the journal, of the same life (async): the wrong order is noticed', async () => {
+  test('a head from before the journal, in the same epoch (async): the wrong order is noticed', async () => {
     const first = await start('async');
     await trades(first, 10);
     cpSync(join(data, 'head'), join(folder, 'older'));
@@ -226,7 +226,7 @@ describe.skipIf(!hasSqlite)('BACKUP.md', () => {
   });
 
   test.each(['SIGTERM', 'SIGKILL'] as const)(
-    'a stopped server (%s): all of it comes back',
+    'a stopped server (%s): everything is restored',
     async (signal) => {
       const first = await start();
       const newest = await trades(first, 40);

@@ -1,4 +1,4 @@
-/** Completion: what may stand next, and that real shells complete it when Tab is pressed. */
+/** Completion: which words are offered, and that real shells complete them when Tab is pressed. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { Command } from 'commander';
@@ -27,7 +27,7 @@ async function offered(...words: string[]): Promise<string[]> {
   return [...found.words.map(({ word }) => word), ...(found.files ? ['(files)'] : [])];
 }
 
-describe('what may stand next', () => {
+describe('the words that are offered', () => {
   test.each([
     [['ver'], ['verify']],
     [
@@ -85,7 +85,7 @@ describe('what may stand next', () => {
     [['help', 'ta'], ['tail']],
     [['--v'], ['--version']],
     [['nonsense', ''], []],
-    [['complet'], ['completion']], // and not what the scripts ask
+    [['complet'], ['completion']], // and not the commands that the scripts call
   ])('%j: %j', async (words, expected) => {
     expect(await offered(...words)).toEqual(expected);
   });
@@ -99,7 +99,7 @@ describe('what may stand next', () => {
   }
   const all = paths(createProgram());
 
-  test.each(all)('every option of %p, and every word that it takes', async (path, command) => {
+  test.each(all)('every option of %p, and every word that it accepts', async (path, command) => {
     const flags = await offered(...path, '--');
     for (const { long, argChoices } of command.options) {
       expect(flags).toContain(long!);
@@ -116,7 +116,7 @@ describe('what may stand next', () => {
       expect(await offered(...path, '')).toContain(inner.name());
   });
 
-  test('whatever stands there, what is offered begins as what is typed', async () => {
+  test('everything offered begins with what was typed', async () => {
     const known = all.flatMap(([path, { options }]) =>
       path.concat(options.map(({ long }) => long!)),
     );
@@ -139,7 +139,7 @@ describe('in a shell', () => {
     server = await ServerProcess.start();
     const events = [instrument('ACME'), book('ACME', 'snapshot', [['9.99', '1']], [])];
     await server.ingest(tape(...events, trade('ACME', '10.00', '1'), instrument('BETA')));
-    // What the shell asks is the program; a call that is complete only says what it was given.
+    // The shell calls the real program for candidates; a complete call only prints its arguments.
     bin = scratch.fresh();
     mkdirSync(bin);
     const program = join(bin, 'tapedeck');
@@ -151,7 +151,7 @@ describe('in a shell', () => {
   });
   afterAll(() => server.remove());
 
-  /** What is typed up to Tab, and what the command then got; \`{url}\` and \`{data}\` are of the server. */
+  /** What is typed up to Tab, and what the command then received; \`{url}\` and \`{data}\` stand for the server. */
   const TYPED: readonly (readonly [typed: string, got: readonly string[]])[] = [
     ['ver', ['verify']],
     ['keys m', ['keys', 'make']],
@@ -173,7 +173,7 @@ describe('in a shell', () => {
     return text.replace('{url}', server.url).replace('{data}', server.data);
   }
 
-  /** A shell on a terminal, in which a person types lines up to Tab, and then Enter. */
+  /** A shell on a terminal, in which lines are typed up to Tab, and then Enter. */
   class Shell {
     private text = '';
     private seen = (): void => {};
@@ -194,7 +194,7 @@ describe('in a shell', () => {
       });
     }
 
-    /** Types it, and waits for what follows. */
+    /** Types the keys, and waits for matching output. */
     async type(keys: string, pattern: RegExp): Promise<string> {
       this.text = '';
       this.child.terminal!.write(keys);
@@ -206,7 +206,7 @@ describe('in a shell', () => {
       }
     }
 
-    /** What the command got for a line with Tab in it. */
+    /** What the command received for a line with Tab in it. */
     got(line: string): Promise<string> {
       return this.type(`tapedeck ${line}\r`, /GOT(<.*>)\r?\n/);
     }
@@ -224,7 +224,7 @@ describe('in a shell', () => {
       const expected = got.map((word) => `<${filled(word)}>`).join('');
       expect([line, await shell.got(`${filled(line)}\t`)]).toEqual([line, expected]);
     }
-    // A channel goes on: no space follows it.
+    // A channel is not complete: no space follows it.
     expect(await shell.got(`tail --url ${server.url} tr\tAC\t`)).toEndWith('<trade:ACME>');
     await shell.end();
   }
@@ -248,7 +248,7 @@ describe('in a shell', () => {
   });
 
   test.skipIf(Bun.which('fish') === null)('fish', async () => {
-    // It tells what it would offer.
+    // It prints what it would offer.
     const asked = TYPED.map(
       ([line]) => `complete -C ${JSON.stringify(`tapedeck ${filled(line)}`)}; echo =next=`,
     );
@@ -263,7 +263,7 @@ describe('in a shell', () => {
     }
   });
 
-  test('where no server answers and no journal is, nothing is offered, and nothing is said', async () => {
+  test('without a server or a journal nothing is offered or printed', async () => {
     for (const words of [
       ['book', '--url', 'http://127.0.0.1:1', ''],
       ['export', '--data', scratch.fresh(), '--symbol', ''],

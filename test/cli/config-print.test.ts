@@ -1,4 +1,4 @@
-/** What `config print` prints is a file of settings that is sound, and means the same. */
+/** The output of `config print` is a valid settings file with the same meaning. */
 
 import { afterAll, expect, test } from 'bun:test';
 import type { TSchema } from '@sinclair/typebox';
@@ -15,11 +15,11 @@ import { Scratch, tapedeck } from '../support/tapedeck-process';
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
 
-/** Settings that are held against others keep their defaults; every other one may have any value. */
+/** Settings that are related to others keep their defaults; every other one may have any value. */
 const RELATED = new Set(
   RELATIONS.flatMap(({ setting, formula }) => `${setting} ${formula}`.match(/[a-z]+\.[A-Za-z]+/g)!),
 );
-/** What is held against something besides the schema. */
+/** Settings that have rules besides the schema. */
 const SPECIAL: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'ipc.ring.slots': fc.integer({ min: 6, max: 24 }).map((bits) => 2 ** bits),
   'server.tlsCertificate': fc.constant('a "certificate".pem'),
@@ -35,7 +35,7 @@ const SPECIAL: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'instruments.timeAheadMs': fc.integer({ min: 0, max: 10_000 }),
 };
 
-/** Some of what a schema allows, given in any order, as people write a file. */
+/** Some settings that a schema allows, in any order, as people write a file. */
 function given(schema: TSchema, path: string): fc.Arbitrary<unknown> {
   const special = SPECIAL[path];
   if (special !== undefined) return special;
@@ -75,7 +75,7 @@ function givenTable(schema: TSchema, path: string): fc.Arbitrary<unknown> {
     .map((entries) => Object.fromEntries(entries));
 }
 
-/** What goes with one of these. */
+/** Settings that must be given together with one of these. */
 function together(path: string, names: readonly string[]): string[] {
   const isTls = path === 'server' && names.some((name) => name.startsWith('tls'));
   return isTls ? ['tlsCertificate', 'tlsKey'] : [];
@@ -89,7 +89,7 @@ function loaded(text: string): Loaded {
 
 const RUNS = 400;
 
-test(`what is printed loads as the same settings, of ${RUNS} random ones`, () => {
+test(`printed settings load as the same settings, for ${RUNS} random ones`, () => {
   fc.assert(
     fc.property(given(ConfigSchema, ''), (settings) => {
       const first = loaded(stringify(settings));

@@ -1,4 +1,4 @@
-/** `tapedeck config`, and SIGHUP: settings are checked, printed, and taken on by a server that runs. */
+/** `tapedeck config`, and SIGHUP: settings are checked, printed, and applied to a running server. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { generateKeyPairSync } from 'node:crypto';
@@ -17,7 +17,7 @@ afterAll(() => scratch.remove());
 const VENUE = '[[instruments]]\nsymbol = "ACME"\npriceScale = 2\nquantityScale = 3\n';
 
 describe('config print', () => {
-  test('gives every setting with where it came from', async () => {
+  test('prints every setting with its origin', async () => {
     const file = scratch.write(
       `[server]\nport = 1\nhost = "127.0.0.2"\n[push]\nlagMs = 90\n${VENUE}`,
       '.toml',
@@ -39,7 +39,7 @@ describe('config print', () => {
     });
   });
 
-  test('is a file of settings itself, with the same meaning', async () => {
+  test('prints a settings file with the same meaning', async () => {
     const text = `[server]\norigins = ["https://a.example"]\n[journal.retention]\nhours = 5\n${VENUE}${VENUE.replace('ACME', 'BETA')}`;
     const file = scratch.write(text, '.toml');
     const { stdout } = await tapedeck(['config', 'print', '--config', file]);
@@ -106,7 +106,7 @@ describe('files that the settings name', () => {
 describe('SIGHUP', () => {
   const LOUD = '[log]\nlevel = "info"\n';
 
-  test('limits and instruments are taken on, and no session is dropped', async () => {
+  test('limits and instruments are applied, and no session is closed', async () => {
     const file = scratch.write(`${LOUD}[limits]\nsessionsMax = 2\n${VENUE}`, '.toml');
     const server = await ServerProcess.start({ args: ['--config', file] });
     const reader = await StreamClient.open(server.url);
@@ -120,7 +120,7 @@ describe('SIGHUP', () => {
     expect(
       await reader.find((m) => m.type === 'instrument' && m['symbol'] === 'BETA'),
     ).toBeDefined();
-    // There is room for two more now, who are told the limits of now.
+    // There is room for two more now, which are sent the new limits.
     const [second, third] = [
       await StreamClient.open(server.url),
       await StreamClient.json(server.url),
@@ -165,7 +165,7 @@ describe('SIGHUP', () => {
   });
 });
 
-test('the table of limits in the documents is that of the settings', async () => {
+test('the table of limits in the documents equals the settings', async () => {
   const config = check({});
   if (config instanceof StartFault) throw new Error(config.message);
   const readme = await Bun.file(`${import.meta.dir}/../../src/docs/reference/settings.md`).text();

@@ -1,4 +1,7 @@
-/** One price altered in a closed block: a real server gives it to nobody, says so to each, and warns once. */
+/**
+ * One price altered in a closed block: a real server gives it to nobody, declares it to each reader, and warns
+ * once.
+ */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, expect, test } from 'bun:test';
@@ -20,7 +23,7 @@ const CONFIG = '[journal]\ndurability = "commit"\n[cache]\nmemtableEventsMax = 1
 const TRADES = 3_000;
 const WRONG = '987654.00';
 
-/** @returns first and last place of its block */
+/** @returns first and last seq of its block */
 function alter(data: string): { from: number; to: number } {
   const db = new Database(join(data, 'journal.sqlite'));
   const { first_id, last_id } = db
@@ -49,7 +52,7 @@ function expectUnserved(seen: unknown): void {
   expect(JSON.stringify(seen)).not.toContain(WRONG);
 }
 
-test('history, replay and resume declare it; the log and the metrics have it', async () => {
+test('history, replay and resume declare it; the log and the metrics report it', async () => {
   const data = scratch.fresh();
   const first = await ServerProcess.start({ data, config: CONFIG });
   expect((await first.ingest(tape(instrument('ACME')))).status).toBe(200);

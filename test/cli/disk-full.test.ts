@@ -1,4 +1,4 @@
-/** A disk that is full, on a real small file system, and that has room again: what each durability does. */
+/** A full disk, on a real small file system, that later has room again: what each durability does. */
 
 import { afterAll, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -11,14 +11,14 @@ import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 import { until } from '../support/until';
 
 const DISK_BYTES = 6_000_000;
-/** What somebody else has put there, and takes away later. */
+/** A file of somebody else, which is removed later. */
 const FILLER_BYTES = 4_000_000;
 
 const scratch = new Scratch();
 const mounted: string[] = [];
 const servers: ServerProcess[] = [];
 
-/** A small file system; undefined where this user may not make one. */
+/** A small file system; undefined where this user may not create one. */
 function smallDisk(): string | undefined {
   const path = scratch.fresh();
   mkdirSync(path);
@@ -46,7 +46,7 @@ afterAll(async () => {
   scratch.remove();
 });
 
-/** A server on a disk that is nearly full already. */
+/** Starts a server on a disk that is nearly full. */
 async function start(disk: string, durability: string): Promise<ServerProcess> {
   writeFileSync(join(disk, 'filler'), new Uint8Array(FILLER_BYTES).fill(1));
   const config = `[journal]\ndurability = "${durability}"\nqueueBytesMax = 262144\n`;
@@ -75,7 +75,7 @@ async function metric(server: ServerProcess, name: string): Promise<number> {
   return Number(new RegExp(`^tapedeck_${name} (\\S+)$`, 'm').exec(text)?.[1]);
 }
 
-/** A copy of what is on the disk, where there is room. */
+/** A copy of the contents of the disk, where there is room. */
 function moved(disk: string): string {
   const room = scratch.fresh();
   cpSync(disk, room, { recursive: true });
@@ -87,7 +87,7 @@ async function volume(server: ServerProcess): Promise<number> {
 }
 
 test.skipIf(isSkipped)(
-  'async: the push goes on; what does not fit is counted, declared, and bridged by a checkpoint',
+  'async: publishing continues; what does not fit is counted, declared, and bridged by a checkpoint',
   async () => {
     const disk = disks[0]!;
     const server = await start(disk, 'async');
@@ -107,7 +107,7 @@ test.skipIf(isSkipped)(
       await say();
       return (await metric(server, 'journal_hole_records_total')) > 0;
     }, 'records are given up');
-    // Readers have all of it, one behind the other.
+    // Readers get everything, in order.
     await reader.find(
       (m) => m.type === 'trade' && m['tradeId'] !== undefined && Number(m['seq']) > 0,
     );
@@ -119,7 +119,7 @@ test.skipIf(isSkipped)(
     const pushed = reader.seen.filter((m) => m.type === 'trade');
     for (let i = 1; i < pushed.length; i++)
       expect(pushed[i]!['prevSeq']).toBe(pushed[i - 1]!['seq']);
-    // A moment of which it is not known what is missing is not guessed at.
+    // Data that may be incomplete is not returned.
     expect(await metric(server, 'journal_failures_total')).toBeGreaterThan(0);
     expect(await metric(server, 'journal_lag_seconds')).toBeGreaterThan(0);
     expect(await metric(server, 'journal_lag_records')).toBeGreaterThanOrEqual(
@@ -151,13 +151,13 @@ test.skipIf(isSkipped)(
     expect([verified.code, verified.stderr]).toEqual([0, '']);
     const again = await ServerProcess.start({ data: room });
     servers.push(again);
-    expect(await volume(again)).toBe(rounds * ROUND); // the state behind the gap is that of all of it
+    expect(await volume(again)).toBe(rounds * ROUND); // the state after the gap includes everything
   },
   60_000,
 );
 
 test.skipIf(isSkipped)(
-  'commit: nothing is taken that cannot be kept, and nothing that was taken is lost',
+  'commit: nothing is accepted that cannot be kept, and nothing that was accepted is lost',
   async () => {
     const disk = disks[1]!;
     const server = await start(disk, 'commit');

@@ -1,6 +1,6 @@
 /**
- * The single executable, built once and run as it would be elsewhere: copied away from the sources, with
- * nothing in its environment. What it does is tested from the sources; here, that it does it all.
+ * The single executable, built once and run as it would be elsewhere: copied away from the sources, with an empty
+ * environment. Other tests run the sources; this one checks that the executable can do everything too.
  */
 
 import { Database } from 'bun:sqlite';
@@ -29,7 +29,7 @@ import { until } from '../support/until';
 
 setDefaultTimeout(60_000);
 const NOBODY = 65_534;
-/** So many records that `verify` starts its threads and the WAL is moved by one. */
+/** Enough records that `verify` starts its threads and the WAL is moved by its thread. */
 const TRADES = 110_000;
 
 const scratch = new Scratch();
@@ -70,7 +70,7 @@ describe('serve', () => {
     await server.remove();
   });
 
-  test('has the pages with all that they name, compressed and small, and the document of the API', async () => {
+  test('has the pages with all their files, compressed and small, and the document of the API', async () => {
     const server = await serve();
     const headers = { 'accept-encoding': 'br' };
     for (const path of ['/', '/docs', '/docs/guide/getting-started']) {
@@ -93,13 +93,13 @@ describe('serve', () => {
     await server.remove();
   });
 
-  /** The sources too, whose threads are files: elsewhere the tests start the executable. */
+  /** The sources as well, whose threads are files: elsewhere the tests start the executable. */
   const PROGRAMS = [
     ['the executable', command],
     ['the sources', SOURCES],
   ] as const;
   test.each(PROGRAMS)(
-    '%s is killed, and comes back with all; asks and plays the past; stops in order',
+    '%s is killed and restarts with everything; it answers history and replays; it stops in order',
     async (_, command) => {
       const killed = await serve({ command });
       await killed.ingest(tape(instrument('ACME'), trade('ACME', '1.00', '1')));
@@ -146,7 +146,7 @@ describe('serve', () => {
     await server.remove();
   });
 
-  test('without iceoryx2 it says where the library would be, and goes on', async () => {
+  test('without iceoryx2 it says where the library would be, and continues', async () => {
     const server = await serve({ config: '[ipc.iceoryx2]\nenabled = true' });
     const { code, stderr } = await server.stop();
     expect(code).toBe(0);
@@ -176,7 +176,7 @@ describe('the other commands', () => {
     expect(missing).toEqual([]);
   });
 
-  test('tail and book read a server, by a key that was made here', async () => {
+  test('tail and book read a server, with a key made by the executable', async () => {
     const data = scratch.fresh();
     const make = ['keys', 'make', 'desk', '--role', 'read', 'publish', '--data', data];
     const key = (await run(make)).stdout.trim();
@@ -212,8 +212,8 @@ describe('the other commands', () => {
   });
 });
 
-describe('where it is put', () => {
-  test('it takes nothing from the folder that it is started in', async () => {
+describe('in any folder', () => {
+  test('it reads nothing from the folder in which it is started', async () => {
     const cwd = scratch.fresh();
     mkdirSync(cwd);
     writeFileSync(join(cwd, '.env'), 'TAPEDECK_PORT=1\n');
@@ -227,7 +227,7 @@ describe('where it is put', () => {
   const cannot = setpriv === null || process.getuid?.() !== 0;
   if (cannot) console.warn('skipped: as another user, which takes root and setpriv');
 
-  test.skipIf(cannot)('another user without a home runs it', async () => {
+  test.skipIf(cannot)('another user without a home directory can run it', async () => {
     const data = scratch.fresh();
     mkdirSync(data);
     chownSync(data, NOBODY, NOBODY);

@@ -1,4 +1,4 @@
-/** Exit codes: that the documents have each, and a defect one of its own, however it comes about. */
+/** Exit codes: the documents list each, and a defect has its own, whatever causes it. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
@@ -10,10 +10,10 @@ const scratch = new Scratch();
 afterAll(() => scratch.remove());
 
 const ROOT = join(import.meta.dir, '../..');
-/** Those that no fault has: done, an unsound journal, a defect, a second signal. */
+/** Codes without a fault: success, an unsound journal, a defect, a second signal. */
 const OTHERS = [0, 1, 70, 130];
 
-test('the document of commands has each, and no other', async () => {
+test('the document of commands lists each, and no other', async () => {
   const readme = await Bun.file(join(ROOT, 'src/docs/reference/commands.md')).text();
   const table = readme.slice(readme.indexOf('| exit code |'));
   const rows = table.slice(0, table.indexOf('\n\n')).matchAll(/^\| (\d+) +\|/gm);
@@ -22,7 +22,7 @@ test('the document of commands has each, and no other', async () => {
   expect(told).toEqual([...own].sort((a, b) => a - b));
 });
 
-/** Code that does this as soon as a server runs, which is when it minds signals. */
+/** Code that does this as soon as a server runs, which is when it handles signals. */
 function whenServing(what: string): string {
   return `const look = setInterval(() => {
     if (process.listenerCount('SIGTERM') === 0) return;

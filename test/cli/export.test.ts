@@ -1,4 +1,4 @@
-/** `tapedeck export`: exact lines, ranges that stand for themselves, and tapes that read back. */
+/** `tapedeck export`: exact lines, ranges that are complete by themselves, and tapes that can be imported. */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
@@ -51,7 +51,7 @@ const of = (kind: string, ...more: string[]): Promise<string> =>
 const T = '17000000001234';
 const DEFINITION = `{"type":"instrument","symbol":"ACME","seq":1,"market":"feed","priceScale":2,"quantityScale":3,"priceIncrement":"0.01","quantityIncrement":"0.001","previousClose":"99.00","rules":null}\n`;
 
-describe('to the letter', () => {
+describe('exact output', () => {
   test('trades in ndjson and csv', async () => {
     const lines = (await of('trade')).split('\n');
     expect(`${lines[0]}\n`).toBe(DEFINITION);
@@ -89,7 +89,7 @@ describe('to the letter', () => {
     expect(at(2).toString()).toStartWith(T);
   });
 
-  test('ticks, quotes, states: every record of the kind', async () => {
+  test('ticks, quotes, statuses: every record of the kind', async () => {
     const db = new Database(join(data, 'journal.sqlite'), { readonly: true });
     for (const [kind, code] of [
       ['tick', 2],
@@ -125,7 +125,7 @@ describe('to the letter', () => {
     ]);
   });
 
-  test('orders: what there is to them, and nothing else', async () => {
+  test('orders: all their fields, and nothing else', async () => {
     const symbol = 'ACME';
     const csv = await run(
       '--data',
@@ -153,7 +153,7 @@ describe('to the letter', () => {
 });
 
 describe('a range', () => {
-  test('begins with its first moment and ends before its last', async () => {
+  test('begins with its first time and ends before its last', async () => {
     const times = async (...range: string[]): Promise<unknown[]> =>
       (await of('trade', ...range))
         .split('\n')
@@ -188,8 +188,8 @@ describe('a range', () => {
   });
 });
 
-describe('what was exported reads back', () => {
-  /** The newest book and all trades of a journal, places aside. */
+describe('exported files can be imported', () => {
+  /** The newest book and all trades of a journal, without seqs. */
   async function stateOf(directory: string, symbol: string): Promise<unknown> {
     const db = new Database(join(directory, 'journal.sqlite'), { readonly: true });
     const trades = db
@@ -226,7 +226,7 @@ describe('what was exported reads back', () => {
   });
 });
 
-describe('what it refuses', () => {
+describe('refusals', () => {
   test.each([
     [['--kind', 'bars'], '--kind is "bars"; expected one of tick, trade, bbo, book'],
     [['--kind', 'constructor'], '--kind is "constructor"; expected one of'],
@@ -243,7 +243,7 @@ describe('what it refuses', () => {
     expect(stderr).toContain('[bad-usage]');
   });
 
-  test('a file that is there, and a place that is none', async () => {
+  test('a file that exists, and a directory that does not', async () => {
     const journal = join(data, 'journal.sqlite');
     const before = Bun.hash(readFileSync(journal));
     const usual = ['export', '--data', data, '--kind', 'trade', '--symbol', 'ACME', '--output'];
@@ -258,7 +258,7 @@ describe('what it refuses', () => {
     expect(Bun.hash(readFileSync(journal))).toBe(before);
   });
 
-  test('no journal; of a block that is not what was written nothing is given, and it is said', async () => {
+  test('no journal; a damaged block: nothing of it is exported, and the damage is reported', async () => {
     const none = await tapedeck([
       'export',
       '--data',
@@ -302,7 +302,7 @@ describe('where records are missing', () => {
   const holed = scratch.fresh();
   let gap: { from: number; to: number };
 
-  /** Thirty moments, of which the middle is not in the journal. */
+  /** Thirty times, of which the middle is not in the journal. */
   beforeAll(async () => {
     const { recorder } = record(
       holed,
@@ -345,7 +345,7 @@ describe('where records are missing', () => {
       .slice(0, -1)
       .map((line) => JSON.parse(line) as Record<string, unknown>);
 
-  test('ndjson has a line for them, and the whole book behind it', async () => {
+  test('ndjson has a line for them, followed by the whole book', async () => {
     const { from, to } = gap;
     const told = { type: 'gap', from, to, count: to - from + 1, reason: 'not-journaled' };
     for (const kind of ['trade', 'tick', 'bbo', 'book', 'snapshot', 'status'] as const) {
@@ -359,7 +359,7 @@ describe('where records are missing', () => {
     }
   });
 
-  test('it is a tape all the same', async () => {
+  test('the file is still a valid tape', async () => {
     for (const kind of ['trade', 'book']) {
       const tape = scratch.fresh('.ndjson');
       await run('--data', holed, '--kind', kind, '--symbol', 'ACME', '--output', tape);
@@ -400,7 +400,7 @@ describe('where records are missing', () => {
     expect(stdout).not.toContain('gap');
   });
 
-  test('outside the range they are not told', async () => {
+  test('gaps outside the range are not reported', async () => {
     const types = async (...range: string[]): Promise<Set<unknown>> =>
       new Set((await lines('--kind', 'trade', ...range)).map(({ type }) => type));
     expect(await types('--to', at(5).toString())).toEqual(new Set(['instrument', 'trade']));
@@ -411,11 +411,11 @@ describe('where records are missing', () => {
   });
 });
 
-describe('a stretch of many blocks', () => {
+describe('a range of many blocks', () => {
   const long = scratch.fresh();
   const N = 6_000;
 
-  /** Two instruments by turns, so that every block has both; the first redefined in the middle. */
+  /** Two instruments alternate, so that every block has both; the first is redefined in the middle. */
   beforeAll(() => {
     const { recorder } = record(long, { snapshotEveryMs: 1 }, { clock: new ManualClock(at(0)) });
     const submit = (events: Parameters<typeof recorder.sequencer.submit>[1], n: number): void => {
@@ -456,7 +456,7 @@ describe('a stretch of many blocks', () => {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
 
   test.each(['trade', 'tick', 'bbo', 'book', 'snapshot'])(
-    'of %s is what the whole has of that time',
+    'of %s equals that part of the whole export',
     async (kind) => {
       const all = await lines('--kind', kind);
       const time = (e: Record<string, unknown>): bigint => BigInt((e['eventTime'] as string) ?? 0);
@@ -494,7 +494,7 @@ describe('a stretch of many blocks', () => {
   );
 });
 
-test('a reader that has seen enough ends it quietly', async () => {
+test('closing the output ends it quietly', async () => {
   const child = spawnTapedeck(['export', '--data', venues, '--kind', 'order', '--symbol', 'ACME']);
   await child.stdout.cancel();
   expect([await child.exited, await new Response(child.stderr).text()]).toEqual([0, '']);

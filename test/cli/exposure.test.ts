@@ -1,4 +1,4 @@
-/** A server that others can reach: without keys, or without TLS, it starts only when told so in words. */
+/** A server that others can reach: without keys, or without TLS, it starts only if that is set explicitly. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 
@@ -16,7 +16,7 @@ import {
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
 
-/** A certificate of its own, by the tool at hand; undefined where there is none. */
+/** A certificate made with an installed tool; undefined where there is none. */
 function certificate(): string | undefined {
   const openssl = Bun.which('openssl');
   if (openssl === null) return undefined;
@@ -72,7 +72,7 @@ describe.each([
     }
   });
 
-  test.skipIf(isSkipped)('starts when it is told so', async () => {
+  test.skipIf(isSkipped)('starts if it is set explicitly', async () => {
     const server = await ServerProcess.start({
       config: `[server]\ninsecure = "${lack}"\n${tls}`,
       data: dataWith(hasKeys),
@@ -84,7 +84,7 @@ describe.each([
     expect(protocol).toBe(hasTls ? 'https:' : 'http:');
     const url = `${protocol}//127.0.0.1:${port}`;
     expect((await fetch(`${url}/v1/instruments`, init)).status).toBe(hasKeys ? 401 : 200);
-    // Whoever can reach it may read at the most.
+    // Others may at most read.
     const order = await fetch(`${url}/v1/orders`, { ...init, method: 'POST', body: '{}' });
     expect(order.status).toBe(401);
     await server.remove();
@@ -92,7 +92,7 @@ describe.each([
 });
 
 test.skipIf(TLS === undefined)(
-  'with keys and TLS it starts, and asks everybody for a key',
+  'with keys and TLS it starts, and requires a key of everyone',
   async () => {
     const server = await ServerProcess.start({
       config: `[server]\n${TLS}`,
@@ -113,7 +113,7 @@ test.skipIf(TLS === undefined)(
   },
 );
 
-test('the demo lets nobody else trade: its roles are of this machine', async () => {
+test('the demo lets nobody else trade: its roles are for this machine', async () => {
   const server = await ServerProcess.start({
     config: '[server]\ninsecure = "without-tls"',
     args: ['--demo', '--host', '0.0.0.0'],
@@ -125,7 +125,7 @@ test('the demo lets nobody else trade: its roles are of this machine', async () 
   await server.remove();
 });
 
-test('auth.requireKey asks readers of this machine for one, also on the command line', async () => {
+test('auth.requireKey makes readers on this machine need a key, also on the command line', async () => {
   const server = await ServerProcess.start({
     config: '[auth]\nrequireKey = true',
     keys: [{ name: 'reader', roles: ['read'] }],
@@ -136,7 +136,7 @@ test('auth.requireKey asks readers of this machine for one, also on the command 
   expect(await book('--key', ADMIN_KEY)).toMatchObject({
     stderr: expect.stringContaining('forbidden'),
   });
-  // It has no book yet, which only a reader is told.
+  // It has no book yet, which is reported to a reader with a key.
   expect(await book('--key', testKey('reader'))).toMatchObject({
     stderr: expect.stringContaining('no-data'),
   });

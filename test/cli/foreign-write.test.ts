@@ -1,4 +1,4 @@
-/** Somebody else writes into the journal of a running server: it notices, and mixes no numbers. */
+/** Another process writes into the journal of a running server: the server notices, and mixes no numbers. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -10,7 +10,7 @@ import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
 
-/** A connection that looks at no lock but SQLite's. */
+/** A connection that ignores every lock except those of SQLite. */
 function connect(data: string): Database {
   const db = new Database(join(data, 'journal.sqlite'));
   db.run('PRAGMA busy_timeout = 5000');
@@ -38,10 +38,10 @@ describe.each(['async', 'commit'])('%s', (durability) => {
     return server;
   }
 
-  test('records of another writer end it, with the cause by name', async () => {
+  test('records of another writer end it, with the name of the cause', async () => {
     const server = await start();
     const db = connect(server.data);
-    // As another server would: a record behind the newest.
+    // Like another server: a record after the newest.
     const { id } = db.query('SELECT max(id) AS id FROM record').get() as { id: number };
     db.run('CREATE TEMP TABLE other AS SELECT * FROM record WHERE id = ?', [id]);
     db.run('UPDATE other SET id = id + 1');
@@ -49,7 +49,7 @@ describe.each(['async', 'commit'])('%s', (durability) => {
     db.close();
     const taken = newestId(server.data);
     expect(taken).toBe(id + 1);
-    await server.ingest(say(2)).catch(() => undefined); // `commit` has no answer to it
+    await server.ingest(say(2)).catch(() => undefined); // with `commit` there is no answer
     const { code, stderr } = await server.ended();
     expect(code).toBe(75);
     expect(stderr).toContain('"code":"journal-taken"');
@@ -58,7 +58,7 @@ describe.each(['async', 'commit'])('%s', (durability) => {
     await server.remove();
   });
 
-  test('readers, backups and whoever moves the WAL do not', async () => {
+  test('readers, backups and moving the WAL do not', async () => {
     const server = await start();
     const path = join(server.data, 'journal.sqlite');
     const copy = scratch.fresh('.sqlite');

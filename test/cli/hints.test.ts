@@ -1,4 +1,4 @@
-/** Hints of the command line name its own options and commands, not what a program over REST would do. */
+/** Hints of the command line name its own options and commands, not those of REST. */
 
 import { expect, test } from 'bun:test';
 
@@ -13,7 +13,7 @@ test.each(Object.keys(ERRORS))('%s', (code) => {
   );
 });
 
-test('of a code that this command does not know, what the server said', () => {
+test('for an unknown code, the text of the server', () => {
   expect(hintOf('of-tomorrow', 'Do this.')).toBe('Do this.');
   expect(hintOf('of-tomorrow', null)).toBe('The server refused it.');
   expect(hintOf('constructor', null)).toBe('The server refused it.');

@@ -1,4 +1,4 @@
-/** What `import` makes of every line: nothing is lost, doubled or changed in silence. */
+/** What `import` does with every line: nothing is lost, doubled or changed silently. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -29,8 +29,8 @@ const tradesOf = (data: string, symbol: string): unknown[] =>
     .filter((e) => e['type'] === 'trade')
     .map((e) => [e['tradeId'], e['price'], e['eventTime']]);
 
-describe('a fault that stops', () => {
-  test('leaves nothing behind it in, and the mended file brings all of it once', async () => {
+describe('a fault that stops the import', () => {
+  test('imports nothing after it, and the corrected file brings everything once', async () => {
     const lines = Array.from({ length: 20 }, (_, i) => numbered('STOP', i + 1, `${i + 1}.00`));
     const whole = tape(instrument('STOP', { priceIncrement: '0.25' }), ...lines);
     const bad = whole.replace('"5.00"', '"5.01"');
@@ -50,7 +50,7 @@ describe('a fault that stops', () => {
     }
   });
 
-  test('anywhere, of several symbols: the mended file makes of it what it makes alone', async () => {
+  test('at any line, with several symbols: the corrected file gives the same result as it does alone', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.tuple(fc.constantFrom('ONE', 'TWO'), fc.integer({ min: 1, max: 3 })), {
@@ -106,7 +106,7 @@ describe('numbers', () => {
     );
   const DAY_MS = 86_400_000;
 
-  test('days in another order, numbers that begin anew, files again: each trade once', async () => {
+  test('days in another order, numbers that begin again, repeated files: each trade once', async () => {
     const first = day(1_000, 50, 0, '10.00');
     const second = day(2_000, 50, DAY_MS, '20.00');
     const third = day(1, 50, 2 * DAY_MS, '30.00');
@@ -127,19 +127,19 @@ describe('numbers', () => {
     }
   });
 
-  test('a recording in parts: what follows what is there goes on, and what misses in it is reported', async () => {
+  test('a recording in parts: the next part continues, and what is missing is reported', async () => {
     const data = scratch.fresh();
     const parts = [day(1, 30, 0, '1.00'), day(31, 30, 30, '2.00'), day(71, 30, 70, '3.00')];
     expect((await importInto(data, parts)).summary).toMatchObject({ taken: 93, repeated: 0 });
     const status = exported(data, 'status', 'DAYS').filter((e) => e['reason'] === 'trades-missed');
     expect(status).toMatchObject([{ missed: 10 }]);
-    // The part before it once more, with a day longer.
+    // The previous part again, with one more day.
     const longer = day(71, 60, 70, '3.00');
     expect((await importInto(data, [longer])).summary).toMatchObject({ taken: 31, repeated: 30 });
     expect(pricesOf(data, 'DAYS')).toHaveLength(120);
   });
 
-  test('--continue leaves it to the numbers alone', async () => {
+  test('with --continue only the numbers decide', async () => {
     const data = scratch.fresh();
     await importInto(data, [day(100, 40, 0, '1.00')]);
     const { summary } = await importInto(data, [day(120, 40, 0, '9.00')], { continue: true });
@@ -151,7 +151,7 @@ describe('numbers', () => {
 });
 
 describe('other decimals', () => {
-  test('are converted exactly, or refused: never recorded as something else', async () => {
+  test('are converted exactly or refused, never recorded as another value', async () => {
     const data = scratch.fresh();
     await importInto(data, [write(instrument('DEC'), trade('DEC', '10.05', '1', at(0)))]);
     const file = write(
@@ -176,7 +176,7 @@ describe('other decimals', () => {
     });
   });
 
-  test('a Binance capture is read by those that the symbol has', async () => {
+  test('a Binance capture is read with those of the symbol', async () => {
     const data = scratch.fresh();
     await importInto(data, [write(instrument('ETHUSDT'), trade('ETHUSDT', '1.00', '1', at(0)))]);
     const file = scratch.write(
@@ -187,7 +187,7 @@ describe('other decimals', () => {
   });
 });
 
-describe('the account', () => {
+describe('the summary', () => {
   const good = (i: number): Json => numbered('ACC', i + 1, '1.25', i);
   const kinds: readonly ((i: number) => string)[] = [
     (i) => JSON.stringify(good(i)),
@@ -213,7 +213,7 @@ describe('the account', () => {
     () => '\u0000\uFFFD',
   ];
 
-  test('every line has one outcome, whatever stands in it', async () => {
+  test('every line has one outcome, whatever it contains', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.nat(kinds.length - 1), { minLength: 1, maxLength: 60 }),
@@ -241,7 +241,7 @@ describe('the account', () => {
     );
   }, 120_000);
 
-  test('a book that never came to be is said loudly', async () => {
+  test('a book that never became complete is reported clearly', async () => {
     const delta = (seq: number): Json =>
       book('LOST', 'delta', [['1.00', '1']], [], { seq, prevSeq: seq - 1, ...at(seq) });
     const file = write(instrument('LOST'), delta(5), delta(6));
@@ -288,7 +288,7 @@ describe('the account', () => {
 });
 
 describe('exports merged by seq', () => {
-  /** Places of their own, which another journal has others of, and the checksums of batches. */
+  /** Without seqs, which another journal has others of, and without checksums of batches. */
   const told = (line: Json): Json => ({ ...line, seq: 0, prevSeq: 0, crc: null });
 
   async function comesBack(file: string, symbol: string): Promise<void> {
@@ -308,7 +308,7 @@ describe('exports merged by seq', () => {
     }
   }
 
-  test('come back as they went out: a quote that is ahead of the levels', async () => {
+  test('are imported as they were exported: a quote that is ahead of the levels', async () => {
     const quote = {
       type: 'bbo',
       symbol: 'QUO',
@@ -329,7 +329,7 @@ describe('exports merged by seq', () => {
     await comesBack(file, 'QUO');
   });
 
-  test('and any market: quotes, levels and trades as they come', async () => {
+  test('and so is any market: quotes, levels and trades in their order', async () => {
     const price = fc.integer({ min: 90, max: 110 }).map((n) => (n / 100).toFixed(2));
     const move = fc.record({
       kind: fc.constantFrom('quote', 'delta', 'delta', 'trade', 'snapshot', 'incomplete', 'gap'),

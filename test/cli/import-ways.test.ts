@@ -1,4 +1,4 @@
-/** The ways in which recordings come: pipes, compressed, several at once, to a server that is running. */
+/** The ways to import recordings: pipes, compressed files, several at once, to a running server. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
@@ -82,7 +82,7 @@ describe('from a pipe', () => {
   });
 });
 
-test('zstd, and gzip with padding behind it, which is noted', async () => {
+test('zstd, and gzip with padding after it, which is reported', async () => {
   const text = tape(instrument('ZIP'), numbered('ZIP', 1));
   const zstd = scratch.write(zstdCompressSync(text), '.zst');
   const data = scratch.fresh();
@@ -110,7 +110,7 @@ test('the summary of an import that stops is one JSON object too', async () => {
 });
 
 describe('into a server', () => {
-  test('a fault that stops leaves nothing behind it in, and the mended file brings the rest', async () => {
+  test('imports nothing after a fault that stops it, and the corrected file brings the rest', async () => {
     const lines = Array.from({ length: 2_500 }, (_, i) => numbered('HALT', i + 1, `${i + 1}.00`));
     const whole = tape(instrument('HALT', { priceIncrement: '0.25' }), ...lines);
     const stopped = await online(scratch.write(whole.replace('"1300.00"', '"1300.01"')));
@@ -126,7 +126,7 @@ describe('into a server', () => {
     expect(JSON.parse(again.stdout)).toMatchObject({ taken: 1, repeated: 2_500 });
   });
 
-  test('another day, whose numbers begin anew, is taken', async () => {
+  test('another day, whose numbers begin again, is accepted', async () => {
     const day = (from: number, price: string): string =>
       scratch.write(
         tape(
@@ -161,7 +161,7 @@ describe('into a server', () => {
         trade('OWN', '1.2501', '1'),
         trade('OWN', '1.5000', '1'),
       ),
-    ); // one has no place
+    ); // one does not fit the decimals
     const refused = await online(finer, '--on-fault', 'skip');
     expect(refused.stderr).toContain('price is "1.2501"; expected no more than 2 decimals');
     expect(refused.stdout).toStartWith(
@@ -170,7 +170,7 @@ describe('into a server', () => {
     expect(await pricesOf('OWN')).toEqual(['1.25', '1.50']);
   });
 
-  test('what `tail` writes of it comes back as it was', async () => {
+  test('the output of `tail` can be imported unchanged', async () => {
     await online(
       scratch.write(
         tape(
@@ -235,7 +235,7 @@ describe('into a server', () => {
         data,
       ]),
     ).toMatchObject({ code: 0, stderr: '' });
-    // That a source has gone is said by marks, which are of their time.
+    // Marks say that a source has disconnected, and hold only for their time.
     const saysNothing = ({ bids, asks }: Json): boolean =>
       `${bids as string}${asks as string}` === '';
     const told = (line: Json): Json => ({ ...line, seq: 0, prevSeq: 0, crc: null, mark: null });

@@ -31,7 +31,7 @@ const offline = (file: string, ...more: string[]) =>
 const online = (file: string, ...more: string[]) =>
   tapedeck(['import', file, '--to', server.url, '--key', PUBLISH_KEY, ...more]);
 
-describe('files that are no recordings are exit code 65', () => {
+describe('files that are no recordings give exit code 65', () => {
   test.each([
     ['missing', () => '/nowhere.ndjson', '[unreadable-recording]'],
     ['a directory', () => TAPES, 'it is a directory'],
@@ -56,7 +56,7 @@ describe('files that are no recordings are exit code 65', () => {
     }
   });
 
-  test('a truncated gzip: what came before the break is there', async () => {
+  test('a truncated gzip: everything before the break is imported', async () => {
     const lines = tape(
       instrument('CUT'),
       ...Array.from({ length: 5_000 }, (_, i) => trade('CUT', `${i % 977}.${(i % 90) + 10}`, '1')),
@@ -85,7 +85,7 @@ describe('a damaged line', () => {
     }
   });
 
-  test('is skipped and counted when asked', async () => {
+  test('is skipped and counted on request', async () => {
     const { code, stdout, stderr } = await offline(file, '--on-fault', 'skip');
     expect(code).toBe(0);
     expect(stdout).toContain(' 0 skipped, 9 refused\n');
@@ -94,7 +94,7 @@ describe('a damaged line', () => {
     for (const line of lines) expect(line).toMatch(/damaged\.ndjson:\d+: .+ \[[a-z-]+\]$/);
   });
 
-  test('also one that only the market refuses', async () => {
+  test('the same for one that only the market refuses', async () => {
     const lines = tape(
       instrument('STEPS', { priceIncrement: '0.05' }),
       trade('STEPS', '1.05', '1'),
@@ -144,7 +144,7 @@ describe('into a server', () => {
     await source.close();
   });
 
-  test('messages stay below the frame that the server takes, whatever the lines hold', async () => {
+  test('messages are smaller than the largest frame of the server, whatever the lines contain', async () => {
     const levels = (from: number, count: number): Levels =>
       Array.from({ length: count }, (_, i) => [`${from + i}.00`, `${i + 1}.123`]);
     const lines = tape(
@@ -162,7 +162,7 @@ describe('into a server', () => {
     expect(await online(path, '--on-fault', 'skip')).toMatchObject({ code: 0, stderr: '' });
   });
 
-  test('paced by its own times', async () => {
+  test('paced by the recorded times', async () => {
     const at = (ms: number) => ({
       receiveTime: `${1_700_000_000_000 + ms}000000`,
       eventTime: `${1_700_000_000_000 + ms}000000`,
@@ -181,7 +181,7 @@ describe('into a server', () => {
   });
 });
 
-test('settings that would do nothing are refused', async () => {
+test('settings without an effect are refused', async () => {
   const file = join(TAPES, 'gap.ndjson');
   const keyed = await offline(file, '--key', PUBLISH_KEY);
   expect([keyed.code, keyed.stdout]).toEqual([64, '']);
@@ -204,7 +204,7 @@ test('several files, gzip and plain, in the order given', async () => {
   await served.remove();
 });
 
-test('the format may be given instead of looked for', async () => {
+test('the format may be given instead of being detected', async () => {
   const file = join(TAPES, 'binance-mini.txt');
   expect((await offline(file, '--format', 'binance')).code).toBe(0);
   expect(readFileSync(file, 'utf8').length).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-/** Where the commands find a key: on the line, in a file, by the input, in the environment. */
+/** Where the commands find a key: on the command line, in a file, on standard input, in the environment. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 
@@ -31,7 +31,7 @@ afterAll(async () => {
   scratch.remove();
 });
 
-/** Without a tick the server lets it read, and has none. */
+/** The server accepts the key, and has no tick. */
 const LET_IN = expect.stringContaining('(no-data)');
 const book = (...more: string[]): string[] => ['book', 'ACME', '--url', server.url, ...more];
 const pour = (...more: string[]): string[] => ['import', recording, '--to', server.url, ...more];
@@ -45,7 +45,7 @@ async function withInput(args: string[], input: string): Promise<{ code: number;
   return { code: await child.exited, stderr: await new Response(child.stderr).text() };
 }
 
-test('out of a file, with or without a line feed; the line wins over the environment', async () => {
+test('from a file, with or without a line feed; the command line takes precedence over the environment', async () => {
   for (const content of [READER, `${READER}\n`, ` ${READER}\r\n`]) {
     const { stderr } = await tapedeck(book('--key-file', scratch.write(content)));
     expect(stderr).toEqual(LET_IN);
@@ -59,7 +59,7 @@ test('out of a file, with or without a line feed; the line wins over the environ
   expect((await tapedeck(book())).stderr).toContain('(unauthorized)');
 });
 
-test('out of the environment and by the input', async () => {
+test('from the environment and from standard input', async () => {
   expect((await tapedeck(book(), { env: { TAPEDECK_KEY: READER } })).stderr).toEqual(LET_IN);
   expect((await withInput(book('--key-file', '-'), `${READER}\n`)).stderr).toEqual(LET_IN);
 });
@@ -75,14 +75,14 @@ test('for import and tail too', async () => {
   expect((await tapedeck(tail, { env: { TAPEDECK_KEY: READER } })).stderr).toContain(
     '(unknown-symbol)',
   );
-  // Into a journal there is nobody to show it to.
+  // An import into a journal presents it to nobody.
   const offline = await tapedeck(['import', recording, '--data', scratch.fresh()], {
     env: { TAPEDECK_KEY: PUBLISH_KEY },
   });
   expect(offline.code).toBe(0);
 });
 
-test('what is no key is told without showing what is there', async () => {
+test('an invalid key is reported without its text', async () => {
   const absent = scratch.fresh();
   for (const [file, words] of [
     [absent, `${absent} cannot be read`],

@@ -1,4 +1,4 @@
-/** `tapedeck keys`, and what a running server makes of it. */
+/** `tapedeck keys`, and what a running server does with its changes. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ async function keys(...args: string[]): Promise<{ code: number; stdout: string; 
 }
 
 describe('the file', () => {
-  test('holds no key, and nobody else may read it', async () => {
+  test('has no key in it, and nobody else may read it', async () => {
     const data = scratch.fresh();
     const made = await keys('make', 'desk', '--role', 'read', 'trade', '--data', data);
     expect(made).toMatchObject({ code: 0, stderr: '' });
@@ -28,7 +28,7 @@ describe('the file', () => {
     const text = readFileSync(path, 'utf8');
     expect(text).not.toContain(key.slice(16));
     expect(existsSync(`${path}.new`)).toBe(false);
-    // The same wish gives another key, and another salt.
+    // The same options give another key, and another salt.
     await keys('make', 'desk-2', '--role', 'read', 'trade', '--data', data);
     const [a, b] = (JSON.parse(readFileSync(path, 'utf8')) as { keys: Record<string, string>[] })
       .keys;
@@ -36,7 +36,7 @@ describe('the file', () => {
     expect(a!['hash']).not.toBe(b!['hash']);
   });
 
-  test('is listed without what would let anybody in', async () => {
+  test('is listed without anything secret', async () => {
     const data = scratch.fresh();
     const made = await keys(
       'make',
@@ -92,7 +92,7 @@ describe('the file', () => {
     expect(JSON.parse((await keys('list', '--json', '--data', data)).stdout)).toHaveLength(1);
   });
 
-  test('that is damaged, or that another command is changing, is left alone', async () => {
+  test('is not changed if it is damaged, or another command is changing it', async () => {
     const data = scratch.fresh();
     await keys('make', 'a', '--data', data);
     const path = join(data, 'keys.json');
@@ -117,7 +117,7 @@ describe('the file', () => {
 });
 
 describe('a running server', () => {
-  test('takes a new key on, and closes the sessions of one that is revoked', async () => {
+  test('accepts a new key, and closes the sessions of a revoked one', async () => {
     const server = await ServerProcess.start({ config: '[auth]\nrequireKey = true' });
     await server.ingest(tape(instrument('ACME')));
     const { data } = server;

@@ -1,4 +1,4 @@
-/** What a server says of its start and of its end, and that nobody need listen to it. */
+/** What a server logs at its start and its end, and that it does not depend on readers of its output. */
 
 import { afterAll, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
@@ -20,7 +20,7 @@ function linesOf(stderr: string): Record<string, unknown>[] {
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-test('a start and an orderly stop are a line each', async () => {
+test('a start and an orderly stop are one log line each', async () => {
   const server = await ServerProcess.start({ logLevel: 'info', args: ['--demo'] });
   const reader = await StreamClient.open(server.url);
   const { stderr } = await server.stop('SIGTERM');
@@ -58,7 +58,7 @@ test.each([
   const loaded = loadSettings({ config: scratch.write(text, '.toml') }, {});
   if (loaded instanceof StartFault) throw new Error(loaded.message);
   expect(demoSettings(loaded).journal.retention).toEqual(retention);
-  expect(loaded.config.journal.retention.bytes).toBe(0); // of a server that is no demo
+  expect(loaded.config.journal.retention.bytes).toBe(0); // of a server without the demo
 });
 
 test.skipIf(!existsSync(FULL)).each([

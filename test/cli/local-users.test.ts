@@ -1,7 +1,7 @@
 /**
- * Local users: what a server writes is for its user alone, whatever the mask of the process; and nothing
- * that another user can change is trusted. As root another user is made of this one; else that part is
- * left out, and said so.
+ * Local users: files that a server writes are for its user alone, whatever the umask; and nothing that another user
+ * can change is trusted. As root this test starts processes of another user; otherwise that part is left out, and
+ * reported as such.
  */
 
 import { afterAll, afterEach, describe, expect, test } from 'bun:test';
@@ -35,7 +35,7 @@ const scratch = new Scratch();
 const setpriv = Bun.which('setpriv');
 const isRoot = process.getuid?.() === 0 && setpriv !== null;
 if (!isRoot) console.warn('skipped: other users, which takes root and setpriv');
-/** Where other users can look too. */
+/** A directory that other users can read too. */
 const open = mkdtempSync('/var/tmp/tapedeck-users-');
 chmodSync(open, 0o755);
 afterAll(() => {
@@ -59,7 +59,7 @@ function modes(directory: string): Record<string, string> {
 }
 
 test.each([0, 0o022])(
-  'with a mask of %d all is for its owner alone, also what lay open before',
+  'with a umask of %d all files are for their owner alone, also those that were open before',
   async (umask) => {
     mask = process.umask(umask);
     const data = join(scratch.fresh(), 'made');
@@ -83,7 +83,7 @@ test.each([0, 0o022])(
     expect(new Set(Object.values(all))).toEqual(new Set(['600']));
     expect(modeOf(data)).toBe('700');
     await written.stop('SIGKILL');
-    // As a server of before left them.
+    // As an older server left them.
     for (const name of ['journal.sqlite', 'journal.sqlite-wal', 'lock.sqlite'])
       chmodSync(join(data, name), 0o644);
     const again = await ServerProcess.start({ args: ['--data', data], keys: null });
@@ -92,7 +92,7 @@ test.each([0, 0o022])(
   },
 );
 
-test('a journal that is set aside and what goes on of it are for their owner alone', async () => {
+test('a journal that is set aside and its successor are for their owner alone', async () => {
   mask = process.umask(0);
   const data = scratch.fresh();
   const first = await ServerProcess.start({ args: ['--data', data], keys: null });
@@ -108,7 +108,7 @@ test('a journal that is set aside and what goes on of it are for their owner alo
   await second.stop('SIGKILL');
 });
 
-test('a data directory that all can write is refused, with what to do', async () => {
+test('a data directory that everyone can write is refused, with advice', async () => {
   const data = scratch.fresh();
   mkdirSync(data);
   for (const mode of [0o777, 0o1777, 0o702]) {
@@ -120,7 +120,7 @@ test('a data directory that all can write is refused, with what to do', async ()
   }
 });
 
-test('keys that others can write are warned of, at the start and when they are read anew', async () => {
+test('keys that others can write cause a warning, at the start and when they are read again', async () => {
   const data = scratch.fresh();
   writeTestKeys(data, [{ name: 'feed', roles: ['publish'] }]);
   const keys = join(data, 'keys.json');
@@ -145,7 +145,7 @@ describe.skipIf(!isRoot)('as another user', () => {
   const program = join(open, 'tapedeck');
   const asNobody = [setpriv!, `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
 
-  test('is made ready: a program that others may run too', () => {
+  test('preparation: a program that others may run too', () => {
     placeExecutable(program);
     for (const name of readdirSync(open)) chmodSync(join(open, name), 0o755);
   });
@@ -154,7 +154,7 @@ describe.skipIf(!isRoot)('as another user', () => {
     tapedeck(args, { command: [...asNobody, program], cwd: '/', env: {} });
 
   test.each(['directory', 'keys.json', 'journal.sqlite', 'link'])(
-    'a %s of somebody else is refused',
+    'a %s of another user is refused',
     async (what) => {
       const data = mkdtempSync(join(open, 'data-'));
       const other = join(open, `file-${what}`);
@@ -177,7 +177,7 @@ describe.skipIf(!isRoot)('as another user', () => {
     },
   );
 
-  test('what a server of root writes cannot be read', async () => {
+  test('files that a server of root writes cannot be read', async () => {
     const data = join(open, 'of-root');
     const server = await ServerProcess.start({ args: ['--data', data], keys: null });
     const read = await asOther(['verify', '--data', data]);

@@ -1,4 +1,4 @@
-/** Standard output that takes no more: a reader that has seen enough, and a disk that is full. */
+/** Standard output that accepts no more: a closed pipe, and a full disk. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
@@ -47,7 +47,7 @@ const COMMANDS: readonly (readonly [name: string, args: () => readonly string[]]
   ['replay', () => ['replay', 'fixtures/tapes/gap.ndjson', '--data', scratch.fresh()]],
 ];
 
-/** Its exit code and its standard error, with standard output as this piece of bash has it. */
+/** Its exit code and its standard error, with standard output redirected by this piece of bash. */
 async function run(output: '| true' | `> ${string}`, args: readonly string[]) {
   const script = `"$@" ${output}; exit "\${PIPESTATUS[0]}"`;
   const child = Bun.spawn(['bash', '-c', script, 'bash', ...PROGRAM, ...args], {
@@ -58,14 +58,14 @@ async function run(output: '| true' | `> ${string}`, args: readonly string[]) {
   return { stderr: await new Response(child.stderr).text(), code: await child.exited };
 }
 
-describe('a reader that has seen enough ends the command quietly', () => {
+describe('a closed pipe ends the command quietly', () => {
   test.each(COMMANDS)('%s', async (_, args) => {
     const { stderr, code } = await run('| true', args());
     expect([code, stderr]).toEqual([0, '']);
   });
 });
 
-describe.skipIf(!hasFull)('a disk that is full is told', () => {
+describe.skipIf(!hasFull)('a full disk is reported', () => {
   test.each(COMMANDS)('%s', async (_, args) => {
     const { stderr, code } = await run(`> ${FULL}`, args());
     expect(stderr).toStartWith('tapedeck: standard output cannot be written: ENOSPC');
@@ -74,7 +74,7 @@ describe.skipIf(!hasFull)('a disk that is full is told', () => {
   });
 });
 
-describe('a key that nobody could read', () => {
+describe('a key that could not be printed', () => {
   test.each(['| true', `> ${FULL}`] as const)('is revoked (%s)', async (output) => {
     if (output !== '| true' && !hasFull) return;
     const { stderr, code } = await run(output, ['keys', 'make', 'lost', '--data', data]);
@@ -86,7 +86,7 @@ describe('a key that nobody could read', () => {
   });
 });
 
-test.skipIf(!hasFull)('errors that cannot be told keep their exit code', async () => {
+test.skipIf(!hasFull)('errors that cannot be printed keep their exit code', async () => {
   expect((await run(`> ${FULL} 2>&1`, ['keys', 'lost'])).code).toBe(64);
   expect((await run(`> ${FULL} 2>&1`, ['verify', '--data', scratch.fresh()])).code).toBe(66);
 });

@@ -1,6 +1,6 @@
 /**
- * A recorded market goes in, a live book comes out: `replay` into a directory that is then served,
- * and into a running server that a reader follows, against an oracle that shares nothing with either.
+ * A recorded market becomes a live book: `replay` into a directory that is then served, and into a running server
+ * that a reader follows, compared with an oracle that shares nothing with either.
  */
 
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -20,7 +20,7 @@ const scratch = new Scratch();
 afterAll(() => scratch.remove());
 tellIfAbsent();
 
-/** What a reader holds who checks everything: chain of each topic, checksum of each book batch. */
+/** A reader that checks everything: the chain of each topic, the checksum of each book batch. */
 class StrictReader {
   readonly book = new LocalBook();
   readonly newest = new Map<string, Message>();
@@ -28,7 +28,7 @@ class StrictReader {
   checksums = 0;
   private readonly heads = new Map<string, number>();
 
-  /** @throws Error where the stream breaks a promise */
+  /** @throws Error where the stream breaks a rule */
   take(message: Message): void {
     const topic = topicOf(message);
     if (topic === undefined || !('prevSeq' in message)) return;
@@ -114,7 +114,7 @@ describe.skipIf(!captureIsThere)('346 s of a real market', () => {
       await connection.subscribe(['book:*', 'tick:*', 'trade:*', 'bbo:*', 'status']);
       const args = ['replay', CAPTURE, '--to', server.url, '--key', PUBLISH_KEY];
       expect(await tapedeck(args)).toMatchObject({ code: 0, stderr: '' });
-      // The answer to a request comes behind all that was pushed before it.
+      // The answer to a request arrives after everything that was pushed before it.
       await connection.unsubscribe(['trade:*']);
       expect(faults).toEqual([]);
       expect(reader.counts.get('trade')).toBe(oracle.trades.length);
@@ -141,7 +141,7 @@ describe.skipIf(!captureIsThere)('346 s of a real market', () => {
     }
   }, 30_000);
 
-  test('killed in the middle of it: what was acknowledged is there, and the book is not garbage', async () => {
+  test('killed in the middle: what was acknowledged is there, and the book is consistent', async () => {
     const server = await ServerProcess.start();
     const reader = new StrictReader();
     const connection = await Connection.connect(server.url, {
@@ -189,7 +189,7 @@ function expectedOf(name: string): Outcome {
   return JSON.parse(readFileSync(file, 'utf8')) as Outcome;
 }
 
-/** REST of a server that took the tape in, against what the tape says must come out. */
+/** Compares REST of a server that imported the tape with the expected outcome. */
 async function expectOutcome(server: ServerProcess, outcome: Outcome): Promise<void> {
   for (const [symbol, book] of Object.entries(outcome.books)) {
     const answer = await server.json(`/v1/orderbook/${symbol}`);

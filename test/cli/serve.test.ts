@@ -11,11 +11,11 @@ import { Scratch, ServerProcess, spawnTapedeck, tapedeck } from '../support/tape
 
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
-/** Of a server that may be reached from elsewhere, which without keys is refused. */
+/** For a server that can be reached from elsewhere, which is refused without keys. */
 const OPEN = scratch.write('[server]\ninsecure = "without-keys-and-tls"\n', '.toml');
 const ROOT = join(import.meta.dir, '../..');
 
-/** A call that must not start a server. */
+/** Runs a command that must not start a server. */
 async function refused(args: readonly string[], env: Record<string, string> = {}) {
   const all = ['serve', '--port', '0', ...args];
   const result = await tapedeck(
@@ -85,7 +85,7 @@ describe('signals', () => {
     const after = await again.json('/v1/tick/ACME');
     expect({ ...after, epoch: 0, ageMs: 0, source: '' }).toEqual<Record<string, unknown>>({
       ...before,
-      state: 'recovered', // nobody feeds it yet
+      state: 'recovered', // no source feeds it yet
       mark: 'recovered',
       epoch: 0,
       ageMs: 0,
@@ -97,8 +97,8 @@ describe('signals', () => {
   });
 });
 
-describe('what keeps it from starting', () => {
-  test('a port in use, also under another address', async () => {
+describe('what prevents a start', () => {
+  test('a port in use, also by another address', async () => {
     const server = await ServerProcess.start();
     const { port } = new URL(server.url);
     for (const host of ['127.0.0.1', '0.0.0.0']) {
@@ -122,7 +122,7 @@ describe('what keeps it from starting', () => {
     await server.remove();
   });
 
-  test('a data directory that cannot be one', async () => {
+  test('an invalid data directory', async () => {
     const file = scratch.write('a file');
     for (const path of [file, join(file, 'below'), '/proc/tapedeck', '/dev/null/x']) {
       const { code, stderr } = await refused(['--data', path]);
@@ -131,7 +131,7 @@ describe('what keeps it from starting', () => {
     }
   });
 
-  test('a journal that is none, or is of another program', async () => {
+  test('a file that is no journal, or belongs to another program', async () => {
     const garbage = scratch.fresh();
     mkdirSync(garbage);
     await Bun.write(join(garbage, 'journal.sqlite'), 'this is no database at all, not even nearly');
@@ -158,7 +158,7 @@ describe('what keeps it from starting', () => {
     }
   });
 
-  test('settings that are wrong, wherever they come from', async () => {
+  test('invalid settings, from any source', async () => {
     const file = scratch.write('[server]\nprot = 1\n', '.toml');
     for (const [args, env, words] of [
       [
@@ -178,7 +178,7 @@ describe('what keeps it from starting', () => {
   });
 });
 
-test('of instruments of which one may not be, none is defined', async () => {
+test('if one instrument is invalid, none is defined', async () => {
   const good = '[[instruments]]\nsymbol = "GOOD"\npriceScale = 2\nquantityScale = 0\n';
   const bad = good.replace('GOOD', 'BAD').concat('priceMin = "2.00"\npriceMax = "1.00"\n');
   const data = scratch.fresh();
@@ -188,13 +188,13 @@ test('of instruments of which one may not be, none is defined', async () => {
   expect(lastEpoch(data)).toEqual({ clean: 1, seq: 0 });
 });
 
-test('--rate without the demo would do nothing, and is refused', async () => {
+test('--rate without the demo has no effect, and is refused', async () => {
   const { code, stderr } = await refused(['--rate', '100']);
   expect(code).toBe(64);
   expect(stderr).toContain('--rate is of the demo');
 });
 
-test('a demo over settings that name its symbols otherwise', async () => {
+test('a demo over settings that define its symbols differently', async () => {
   const named = (symbol: string, market: string): string =>
     `[[instruments]]\nsymbol = "${symbol}"\nmarket = "${market}"\npriceScale = 2\nquantityScale = 0\n`;
   const config = named('BTC-USD', 'feed') + named('ACME', 'venue');
@@ -206,7 +206,7 @@ test('a demo over settings that name its symbols otherwise', async () => {
   await server.remove();
 });
 
-test('settings: flags over environment over file', async () => {
+test('settings: flags take precedence over the environment, and that over the file', async () => {
   const [fromFile, fromEnv, fromFlag] = [scratch.fresh(), scratch.fresh(), scratch.fresh()];
   const file = scratch.write(`[server]\nport = 1\n[journal]\ndirectory = "${fromFile}"\n`, '.toml');
   const env = {

@@ -1,6 +1,6 @@
 /**
- * A server that is stopped and started again, with readers on it: each is told, has everything that was
- * acknowledged, is closed, and comes back by itself. And how long that may take, and who can cut it short.
+ * A server with readers is stopped and restarted: each reader is notified, has everything that was acknowledged, is
+ * closed, and reconnects by itself. Also how long that may take, and who can shorten it.
  */
 
 import { Database } from 'bun:sqlite';
@@ -17,7 +17,7 @@ import { until } from '../support/until';
 
 const READERS = 20;
 
-/** A reader with everything that it is told, in order. */
+/** A reader that records everything, in order. */
 class Reader {
   readonly items: Item[] = [];
   readonly ends: { reason: string; retryInMs: number | undefined }[] = [];
@@ -54,7 +54,7 @@ function isClean(data: string): unknown {
   return (row as { clean: number }).clean;
 }
 
-test('readers are told, have all, wait a time of their own, and come back to the next server', async () => {
+test('readers are notified, have everything, wait a time of their own, and reconnect to the next server', async () => {
   const server = await ServerProcess.start();
   await server.ingest(tape(instrument('ACME')));
   const readers = await Promise.all(
@@ -71,7 +71,7 @@ test('readers are told, have all, wait a time of their own, and come back to the
   await until(() => readers.every(({ ends }) => ends.length > 0), 'the end');
   for (const { ends, items } of readers) {
     expect(ends[0]).toMatchObject({ reason: 'going-away' });
-    // At least what the server asked for, and at most that and the client's own.
+    // At least what the server asked for, and at most that plus the wait of the client.
     expect(ends[0]!.retryInMs).toBeWithin(250, 2_251);
     expect(items.map(({ type }) => type)).toEqual(Array.from({ length: 3_000 }, () => 'trade'));
   }
@@ -85,7 +85,7 @@ test('readers are told, have all, wait a time of their own, and come back to the
   await again.ingest(trades(500));
   await until(() => readers.every((r) => r.trades === 3_500), 'all have what follows');
   for (const { items, client } of readers) {
-    // What the journal kept of the life before is of one numbering with what follows: each goes on.
+    // The journal has the previous epoch, so every topic continues.
     expect(items.filter(({ type }) => type !== 'trade')).toEqual([]);
     client.close();
   }
@@ -93,7 +93,7 @@ test('readers are told, have all, wait a time of their own, and come back to the
   await server.remove();
 }, 60_000);
 
-test('one that is behind gets what waits for it before it is closed', async () => {
+test('a reader that is behind is sent what waits for it before it is closed', async () => {
   const server = await ServerProcess.start({
     config: '[server]\ndrainMs = 60000\n[push]\nlagMs = 20\noutboxBytesMax = 2000000',
   });
@@ -129,7 +129,7 @@ test('one that is behind gets what waits for it before it is closed', async () =
   await server.remove();
 }, 60_000);
 
-/** A server that has one reader which never reads, and so never has all. */
+/** A server with one reader that never reads, and so never has everything. */
 async function withDeafReader(drainMs: number) {
   const server = await ServerProcess.start({ config: `[server]\ndrainMs = ${drainMs}` });
   await server.ingest(tape(instrument('ACME')));
@@ -140,7 +140,7 @@ async function withDeafReader(drainMs: number) {
   return { server, deaf };
 }
 
-test('a reader that never reads holds it up for server.drainMs and no more', async () => {
+test('a reader that never reads delays it for server.drainMs and no more', async () => {
   const { server, deaf } = await withDeafReader(300);
   expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
   expect(isClean(server.data)).toBe(1);
@@ -149,12 +149,12 @@ test('a reader that never reads holds it up for server.drainMs and no more', asy
 });
 
 test.each(['SIGINT', 'SIGTERM'] as const)(
-  'SIGINT again does not wait: 130, after %s',
+  'a second SIGINT does not wait: 130, after %s',
   async (first) => {
     const { server, deaf } = await withDeafReader(600_000);
     await server.ingest(trades(10));
     process.kill(server.pid, first);
-    // While it waits it takes no connections.
+    // While it waits it accepts no connections.
     const isOpen = (): Promise<boolean> =>
       fetch(server.url, { keepalive: false }).then(
         () => true,

@@ -45,7 +45,7 @@ afterAll(async () => {
   scratch.remove();
 });
 
-/** Lines of standard output until there are so many, or the end. */
+/** Lines of standard output until there are this many, or the end. */
 async function linesOf(child: ReturnType<typeof spawnTapedeck>, count: number): Promise<string[]> {
   const reader = child.stdout.getReader();
   let text = '';
@@ -72,7 +72,7 @@ describe('book', () => {
     ]);
   });
 
-  test('[B9] once: says that the source is gone, or of a restart', async () => {
+  test('[B9] once: says that the source is gone, or that the server restarted', async () => {
     const own = await ServerProcess.start();
     const source = await TapedeckClient.connect(own.url, { key: PUBLISH_KEY });
     const events = [
@@ -113,7 +113,7 @@ describe('book', () => {
 });
 
 describe('tail', () => {
-  test('a line a message, for people', async () => {
+  test('one line for each message, for people', async () => {
     const child = spawnTapedeck(['tail', 'trade:ACME', 'book:ACME', '--url', server.url]);
     const [definition, snapshot] = await linesOf(child, 2);
     expect(definition).toContain('instrument ACME #1 market="feed"');
@@ -129,7 +129,7 @@ describe('tail', () => {
     expect(await child.exited).toBe(0);
   });
 
-  test('what --json prints, replay reads back into the same market', async () => {
+  test('replay reads the output of --json back into the same market', async () => {
     const symbols = ['ONE', 'TWO'];
     const child = spawnTapedeck([
       'tail',
@@ -182,7 +182,7 @@ describe('tail', () => {
     await again.remove();
   });
 
-  test('also of venues, whose market is fed when it is played back', async () => {
+  test('also that of venues, whose market becomes a feed in the replay', async () => {
     const demo = await ServerProcess.start({ args: ['--demo', '--rate', '2000'] });
     const topics = ['tick:*', 'trade:*', 'bbo:*', 'book:*', 'status'];
     const child = spawnTapedeck(['tail', '--json', ...topics, '--url', demo.url]);
@@ -197,7 +197,7 @@ describe('tail', () => {
     expect(replayed.stdout).toContain(' 0 refused');
   });
 
-  test('ends in peace when nobody reads it any more', async () => {
+  test('ends without an error when its output is closed', async () => {
     const args = ['tail', 'trade:*', '--url', server.url];
     const command = `"$@" | head -n 1; echo "\${PIPESTATUS[0]}"`;
     const shell = Bun.spawn(['bash', '-c', command, 'bash', ...PROGRAM, ...args], {
@@ -243,14 +243,14 @@ describe('tail', () => {
     expect(stderr).toMatch(/\n {2}The nearest is ACME\. It has ACME, EMPTY/);
   });
 
-  test('of a server without instruments there is no nearest', async () => {
+  test('without instruments no similar symbol is suggested', async () => {
     const bare = await ServerProcess.start();
     const { stderr } = await tapedeck(['tail', 'trade:ACME', '--url', bare.url]);
     expect(stderr).toContain('The server has no instrument yet.');
     await bare.remove();
   });
 
-  test('says so when the server goes', async () => {
+  test('says so when the server ends', async () => {
     const short = await ServerProcess.start();
     await short.ingest(tape(instrument('ACME')));
     const child = spawnTapedeck(['tail', 'trade:ACME', '--url', short.url]);
@@ -263,7 +263,7 @@ describe('tail', () => {
     await short.remove();
   });
 
-  test('the key of a publisher is not needed to read', () => {
+  test('reading does not need the key of a publisher', () => {
     expect(PUBLISH_KEY.length).toBeGreaterThan(15);
   });
 });

@@ -1,4 +1,4 @@
-/** The live views, on a terminal of their own; and that a pipe gets plain lines. */
+/** The live views on a terminal; a pipe gets plain lines. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
@@ -14,7 +14,7 @@ import { PUBLISH_KEY, ServerProcess, tapedeck } from '../support/tapedeck-proces
 setDefaultTimeout(60_000);
 const CTRL_C = '\u0003';
 const ESCAPE = '\u001b';
-/** Colours and bold; not the ways of the cursor. */
+/** Colours and bold; no cursor movements. */
 const COLOUR = new RegExp(`${ESCAPE}\\[[\\d;]*m`);
 
 let server: ServerProcess;
@@ -30,7 +30,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.remove());
 
-/** The command line on a terminal, of 80 × 24 unless it is lower. */
+/** The command line on a terminal, of 80 × 24 by default. */
 class Terminal {
   text = '';
   readonly child: ReturnType<typeof Bun.spawn>;
@@ -81,7 +81,7 @@ describe('book', () => {
     expect(await terminal.interrupt()).toBe(0);
   });
 
-  test('is redrawn in place as it changes, until Ctrl-C, and gives the cursor back', async () => {
+  test('is redrawn in place until Ctrl-C, and restores the cursor', async () => {
     const terminal = new Terminal(['book', 'ACME', '--url', server.url]);
     await terminal.until('12.500');
     await server.ingest(
@@ -99,7 +99,7 @@ describe('book', () => {
     );
   });
 
-  test('without colours when NO_COLOR is set', async () => {
+  test('has no colours when NO_COLOR is set', async () => {
     const terminal = new Terminal(['book', 'ACME', '--url', server.url], { NO_COLOR: '1' });
     await terminal.until('12.500');
     expect(await terminal.interrupt()).toBe(0);
@@ -107,7 +107,7 @@ describe('book', () => {
   });
 
   test.each([2, 3, 4, 5, 6, 8, 11, 24])(
-    'shows both sides around the spread on %d lines',
+    'displays both sides around the spread on %d lines',
     async (rows) => {
       const levels = (best: number, step: number): [string, string][] =>
         Array.from({ length: 10 }, (_, i) => [(best + step * i).toFixed(2), '1']);
@@ -130,7 +130,7 @@ describe('book', () => {
       const bids = prices.filter((price) => price.startsWith('bid'));
       expect(Math.abs(asks.length - bids.length)).toBeLessThan(2);
       expect([asks.at(-1), bids[0]]).toEqual(['ask 21.00', 'bid 20.00']);
-      // What there is room for is shown.
+      // It uses all available lines.
       expect(lines.length).toBe(Math.min(rows - 1, 22));
     },
   );
@@ -141,13 +141,13 @@ describe('book', () => {
     await terminal.until('ms old');
   });
 
-  test('an unknown symbol is refused as in a pipe', async () => {
+  test('refuses an unknown symbol as in a pipe', async () => {
     const terminal = new Terminal(['book', 'NOBODY', '--url', server.url]);
     expect(await terminal.child.exited).toBe(77);
     await terminal.until('(unknown-symbol)');
   });
 
-  test('says that the server is away, and goes on when it is back', async () => {
+  test('says that the server is away, and continues when it is back', async () => {
     const short = await ServerProcess.start();
     await short.ingest(
       tape(instrument('ACME'), book('ACME', 'snapshot', [['1.00', '3']], [], { seq: 1 })),
@@ -169,7 +169,7 @@ describe('book', () => {
 });
 
 describe('tail', () => {
-  test('shows messages above a line that counts them', async () => {
+  test('displays messages above a line that counts them', async () => {
     const terminal = new Terminal(['tail', 'trade:ACME', '--url', server.url]);
     await terminal.until('Ctrl-C ends');
     await terminal.until('instrument ACME');
@@ -180,7 +180,7 @@ describe('tail', () => {
     expect(terminal.text).toMatch(new RegExp(`${ESCAPE}\\[32m[\\d:.]+ trade ACME`));
   });
 
-  test('what is too quick to show is counted', async () => {
+  test('counts messages that are too fast to display', async () => {
     const terminal = new Terminal(['tail', 'trade:ACME', '--url', server.url]);
     await terminal.until('instrument ACME');
     const many = Array.from({ length: 200 }, () => trade('ACME', '10.00', '1'));
@@ -190,7 +190,7 @@ describe('tail', () => {
   });
 });
 
-test('of two sides the room is shared, and a short side leaves its own to the other', () => {
+test('both sides share the room, and a short side leaves its room to the other', () => {
   const side = fc.integer({ min: 0, max: 12 }).map((length) => Array.from({ length }, (_, i) => i));
   fc.assert(
     fc.property(side, side, fc.integer({ min: 2, max: 24 }), (asks, bids, most) => {
@@ -206,7 +206,7 @@ test('of two sides the room is shared, and a short side leaves its own to the ot
   );
 });
 
-test('a pipe gets no sign of a terminal', async () => {
+test('a pipe gets no control sequences', async () => {
   const { stdout } = await tapedeck(['book', 'ACME', '--url', server.url], {
     env: { TERM: 'xterm' },
   });

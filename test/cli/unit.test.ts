@@ -1,6 +1,6 @@
 /**
- * The unit of systemd: that it calls the program rightly, waits as long as that needs, and tries again
- * only what may succeed; and that systemd's own tools find nothing wrong with it. It is not run here.
+ * The systemd unit: it calls the program correctly, gives it enough time to stop, and retries only what may
+ * succeed; systemd's own tools find no fault. It is not run here.
  */
 
 import { afterAll, expect, test } from 'bun:test';
@@ -21,7 +21,7 @@ const ANALYZE = Bun.which('systemd-analyze');
 if (ANALYZE === null)
   console.warn('skipped: what systemd says of the unit, since systemd-analyze is not there');
 
-/** In tenths of the level that systemd tells, of which 10.0 is the worst. */
+/** In tenths of the exposure level of systemd; 10.0 is the worst. */
 const EXPOSURE_MAX = 20;
 
 function setting(name: string): string {
@@ -30,7 +30,7 @@ function setting(name: string): string {
   return found[1]!;
 }
 
-test('calls "serve" with options that it has', () => {
+test('calls "serve" with options that exist', () => {
   const [path, command, ...options] = setting('ExecStart').split(' ');
   expect([path, command]).toEqual(['/usr/local/bin/tapedeck', 'serve']);
   const known = serveCommand().options.map(({ long }) => long);
@@ -38,13 +38,13 @@ test('calls "serve" with options that it has', () => {
     expect(known).toContain(option);
 });
 
-test('gives it time to drain, and files for its sessions', () => {
+test('gives it time to drain, and descriptors for its sessions', () => {
   const config = check({}) as Config;
   expect(Number(setting('TimeoutStopSec')) * 1_000).toBeGreaterThan(2 * config.server.drainMs);
   expect(Number(setting('LimitNOFILE'))).toBeGreaterThan(2 * config.limits.sessionsMax);
 });
 
-test('does not try again what would fail again', () => {
+test('does not retry what would fail again', () => {
   const futile = [
     'bad-usage',
     'bad-config',
@@ -63,8 +63,8 @@ test('does not try again what would fail again', () => {
   }
 });
 
-test.skipIf(ANALYZE === null)('systemd finds nothing wrong, and little exposed', () => {
-  // A program must be there; which one is not looked at.
+test.skipIf(ANALYZE === null)('systemd finds no fault, and little exposure', () => {
+  // A program must exist; it is not checked which one.
   const unit = join(scratch.path, 'tapedeck.service');
   writeFileSync(unit, text.replace('/usr/local/bin/tapedeck', process.execPath));
   const verified = Bun.spawnSync([ANALYZE!, 'verify', unit]);

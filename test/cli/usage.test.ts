@@ -1,4 +1,4 @@
-/** The command line: help, exit codes, and errors that say what to do. */
+/** The command line: help, exit codes, and errors that give advice. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 
@@ -55,11 +55,11 @@ describe('help', () => {
   });
 });
 
-test('completion for another shell is refused', async () => {
+test('completion for an unknown shell is refused', async () => {
   expect(await tapedeck(['completion', 'csh'])).toMatchObject({ code: 64, stdout: '' });
 });
 
-describe('a mistake in the call is exit code 64', () => {
+describe('a mistake in the call gives exit code 64', () => {
   test.each([
     [[], 'Usage: tapedeck'],
     [['nonsense'], "unknown command 'nonsense'"],
@@ -105,7 +105,7 @@ describe('no server', () => {
     );
   });
 
-  test('something else than a Tapedeck answers', async () => {
+  test('a server that is not Tapedeck answers', async () => {
     const other = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response('hello') });
     try {
       const url = other.url.href;

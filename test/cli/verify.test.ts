@@ -1,4 +1,4 @@
-/** `tapedeck verify`: journals of real servers, however they ended, and what it says of bad ones. */
+/** `tapedeck verify`: journals of real servers, however they ended, and what it reports for bad ones. */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -57,16 +57,16 @@ test('a busy venue: while it runs, killed, started again, ended in order', async
   await Promise.all([first.remove(), second.remove()]);
 });
 
-describe('what it says', () => {
-  test('of no journal', async () => {
+describe('what it reports', () => {
+  test('without a journal', async () => {
     const data = scratch.fresh();
     const { code, stdout, stderr } = await tapedeck(['verify', '--data', data]);
     expect([code, stdout]).toEqual([66, '']);
     expect(stderr).toContain(`there is no journal in ${data} [no-journal]`);
-    expect(() => readdirSync(data)).toThrow(); // nor is it made
+    expect(() => readdirSync(data)).toThrow(); // and creates none
   });
 
-  test('of the first fault: its record, and what is wrong with it', async () => {
+  test('the first fault: its record, and what is wrong with it', async () => {
     const data = scratch.fresh();
     const tape = join(import.meta.dir, '../../fixtures/tapes/two-instruments.ndjson');
     expect((await tapedeck(['replay', tape, '--data', data])).code).toBe(0);
@@ -79,7 +79,7 @@ describe('what it says', () => {
     expect(stderr).toMatch(new RegExp(`record ${seq} \\(tick \\S+\\): volume is 7; expected \\d+`));
   });
 
-  test('of a file that is no database', async () => {
+  test('a file that is no database', async () => {
     const data = scratch.fresh();
     mkdirSync(data);
     writeFileSync(join(data, 'journal.sqlite'), 'hello '.repeat(1000));

@@ -1,6 +1,6 @@
 /**
- * Bars to a client of a real server that comes and goes: the end of each bar comes to the application once,
- * as history has it, whatever was cut off, ended or killed in between.
+ * Bars for a client of a real server that stops and restarts: the end of each bar is delivered to the application
+ * once and equals history, whatever was cut, ended or killed in between.
  */
 
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
@@ -40,7 +40,7 @@ async function start(data: string, port: number): Promise<ServerProcess> {
   return server;
 }
 
-/** A client whose connection can be held shut. */
+/** A client whose connection can be held closed. */
 class Follower {
   readonly items: Item[] = [];
   client!: TapedeckClient;
@@ -123,7 +123,7 @@ function said(bar: Bar): string {
   return [bar.openTime.toString(), ...prices, scaled(bar.volume, 3), bar.trades].join(' ');
 }
 
-test('[D8] [R2] each end of a bar comes once and is what history has, over cuts, restarts and kills', async () => {
+test('[D8] [R2] each end of a bar is delivered once and equals history, over cuts, restarts and kills', async () => {
   const random = new Prng(readSeed());
   const data = scratch.fresh();
   const port = await freePort();
@@ -152,7 +152,7 @@ test('[D8] [R2] each end of a bar comes once and is what history has, over cuts,
   await market.run(server, 40);
   for (const interval of ['1s', '1m']) {
     const expected = (await history(server, interval)).slice(0, -1);
-    // Those that had ended before it came are not its own.
+    // Bars that ended before it connected are not expected.
     const own = () => items.filter((m): m is Bar => m.type === 'bar' && m.interval === interval);
     await until(() => {
       const newest = new Map(own().map((bar) => [bar.openTime.toString(), bar]));

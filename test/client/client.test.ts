@@ -1,4 +1,4 @@
-/** The client against a model server in this process: subscribing, mending, orders. */
+/** The client against a model server in this process: subscribing, recovering, orders. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -8,7 +8,7 @@ import { Bench, brief, briefs, drain, requests } from './support';
 import { settled } from './wires';
 
 describe('subscriptions', () => {
-  test('[S4] [S5] state first, then what happens; `*` and single topics alike', async () => {
+  test('[S4] [S5] state first, then live messages; for `*` and single topics alike', async () => {
     const bench = new Bench();
     const { model } = bench;
     model.tick('AAA');
@@ -32,7 +32,7 @@ describe('subscriptions', () => {
     client.close();
   });
 
-  test('[S7] a topic is asked for once and left when the last consumer goes', async () => {
+  test('[S7] a topic is subscribed once, and left when its last consumer closes', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -54,7 +54,7 @@ describe('subscriptions', () => {
     client.close();
   });
 
-  test('[S8] leaving a `*` does not lose the single topics of others', async () => {
+  test('[S8] leaving a `*` does not end single topics of other consumers', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -74,7 +74,7 @@ describe('subscriptions', () => {
     client.close();
   });
 
-  test('what is refused fails its own subscription only', async () => {
+  test('a refusal fails its own subscription only', async () => {
     const bench = new Bench();
     bench.model.answer = (peer, m) => {
       if (m.type !== 'subscribe' || !m.topics.includes('trade:NONE')) return false;
@@ -95,7 +95,7 @@ describe('subscriptions', () => {
     client.close();
   });
 
-  test('close ends every iteration; a loop that is left closes its subscription', async () => {
+  test('close ends every iteration; leaving a loop closes its subscription', async () => {
     const bench = new Bench();
     const client = await bench.connect();
     const one = client.subscribe(['trade:AAA']);
@@ -117,8 +117,8 @@ describe('subscriptions', () => {
   });
 });
 
-describe('mending', () => {
-  test('[T5] a break that nobody announced: resumed, and the consumer sees no gap', async () => {
+describe('recovering', () => {
+  test('[T5] an undeclared break: resumed, and the consumer sees no gap', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -135,7 +135,7 @@ describe('mending', () => {
   });
 
   test.each(['not-supported', 'too-old'] as const)(
-    '[R3] a break where resume is answered %s: a reset says what was not told',
+    '[R3] a break where resume is answered %s: a reset declares what was not sent',
     async (answer) => {
       const bench = new Bench();
       const { model } = bench;
@@ -160,7 +160,7 @@ describe('mending', () => {
     },
   );
 
-  test('[T7] a head in a heartbeat shows what a quiet topic lost', async () => {
+  test('[T7] a head in a heartbeat reveals what a quiet topic lost', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -174,7 +174,7 @@ describe('mending', () => {
     client.close();
   });
 
-  test('[B7] a book that does not prove is subscribed to again, once in a while', async () => {
+  test('[B7] a book whose checksum fails is subscribed again, at most once in a while', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -204,7 +204,7 @@ describe('mending', () => {
     client.close();
   });
 
-  test('[R5] an announced gap is an item; a book behind one is taken anew', async () => {
+  test('[R5] a declared gap is an item; a book after one is requested again', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -233,7 +233,7 @@ describe('mending', () => {
     client.close();
   });
 
-  test('[R4] an unasked reset: told, then its state, and the chain goes on', async () => {
+  test('[R4] an unrequested reset is delivered, then the state, and the chain continues', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -260,7 +260,7 @@ describe('mending', () => {
   });
 });
 
-test('[W18] received: at most once a second, with what every consumer has taken', async () => {
+test('[W18] received: at most once a second, up to what every consumer has read', async () => {
   const bench = new Bench();
   const { model } = bench;
   const client = await bench.connect();

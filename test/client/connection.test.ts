@@ -1,4 +1,4 @@
-/** The SDK's connection: against a real server, and against servers that misbehave. */
+/** The connection of the SDK: against a real server, and against servers that misbehave. */
 
 import type { Server, ServerWebSocket } from 'bun';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
@@ -32,7 +32,7 @@ describe('a real server', () => {
   });
   afterAll(() => server.remove());
 
-  test('requests settle with their answers, messages come in order', async () => {
+  test('requests settle with their answers, messages arrive in order', async () => {
     const seen: Message[] = [];
     const connection = await Connection.connect(server.url, {
       key: PUBLISH_KEY,
@@ -74,7 +74,7 @@ describe('a real server', () => {
     connection.close();
   });
 
-  test('a wrong key: what is asked afterwards fails with the reason', async () => {
+  test('a wrong key: later requests fail with the reason', async () => {
     const ended = Promise.withResolvers<ConnectionEnd>();
     const connection = await Connection.connect(server.url, {
       key: 'wrong-key-wrong-key',
@@ -90,7 +90,7 @@ describe('a real server', () => {
     expect((await failure(connection.subscribe(['trade:ACME']))).code).toBe('unauthorized');
   });
 
-  test('the own end is told once, and is no reason to come back', async () => {
+  test('closing by the client is reported once, and does not reconnect', async () => {
     const ends: ConnectionEnd[] = [];
     const ended = Promise.withResolvers<void>();
     const connection = await Connection.connect(server.url, {
@@ -143,7 +143,7 @@ describe('a server that misbehaves', () => {
 
   const welcome = (socket: Socket): void => void socket.send(encoder.encode([WELCOME]));
 
-  /** Connects, waits for the end, and gives it with what an open request was told. */
+  /** Connects and waits for the end. @returns the end, and the error of an open request */
   async function ending(url: string): Promise<{ end: ConnectionEnd; error: TapedeckError }> {
     const ended = Promise.withResolvers<ConnectionEnd>();
     const connection = await Connection.connect(url, { onClose: ended.resolve });
@@ -184,7 +184,7 @@ describe('a server that misbehaves', () => {
     expect(end.code).toBe(4000);
   });
 
-  test('[W8] a message of a later version is passed over', async () => {
+  test('[W8] a message of a later version is ignored', async () => {
     const url = serve(welcome, (socket) => {
       socket.send(Uint8Array.of(0x92, 0x92, 0x7e, 0x01, 0x93, 0x21, 0x01, 0x05));
     });
@@ -201,7 +201,7 @@ describe('a server that misbehaves', () => {
     },
   );
 
-  test('[E6] any other end is worth coming back, and closing overrules the code', async () => {
+  test('[E6] after any other end it reconnects, and a closing message takes precedence over the code', async () => {
     const cut = await ending(serve(welcome, (socket) => socket.terminate()));
     expect(cut.end.reconnect).toBe(true);
     expect(cut.error.code).toBe('connection-failed');
@@ -216,7 +216,7 @@ describe('a server that misbehaves', () => {
     expect(told.end).toEqual({ code: 4011, reason: 'unresponsive', reconnect: false, retryMs: 0 });
   });
 
-  test('what comes in the frame of the welcome is not lost', async () => {
+  test('messages in the frame of the welcome are not lost', async () => {
     const definition = asMessage(instrument('EARLY'));
     const url = serve((socket) => void socket.send(encoder.encode([WELCOME, definition])));
     const seen: Message[] = [];

@@ -1,6 +1,6 @@
 /**
- * The client behind a crash of a real server with the durability `async`: what the journal has comes,
- * what it lacks is declared, nothing comes twice, and what a reader holds is the market that goes on.
+ * The client after a crash of a real server with the durability `async`: it gets what the journal has, what is
+ * missing is declared, nothing is repeated, and what a reader holds equals the market that continues.
  */
 
 import { Database } from 'bun:sqlite';
@@ -29,7 +29,7 @@ afterAll(async () => {
 
 const CHANNELS = ['tick', 'trade', 'bbo', 'book'] as const;
 const TOPICS = [...CHANNELS.map((channel) => `${channel}:*`), 'status'];
-/** So long nothing is committed but by the test's waiting for it. */
+/** For this long nothing is committed unless the test waits for it. */
 const CONFIG =
   '[journal]\ndurability = "async"\ncommitEveryMs = 3000\n[cache]\nmemtableEventsMax = 1000\n';
 
@@ -43,7 +43,7 @@ async function start(data: string, port: number): Promise<ServerProcess> {
   return server;
 }
 
-/** A source of one instrument whose book and last price say how far it has come. */
+/** A source of one instrument whose book and last price reveal how far it is. */
 class Market {
   /** Trades so far. */
   count = 0;
@@ -58,7 +58,7 @@ class Market {
     await this.snapshot(server);
   }
 
-  /** As a source does that begins anew. */
+  /** As a source does that begins again. */
   async snapshot(server: ServerProcess): Promise<void> {
     const bids = Array.from({ length: 8 }, (_, i) => [`${50 - i}.00`, '1.000'] as const);
     await this.send(server, [book(this.symbol, 'snapshot', bids, [['60.00', '1.000']])]);
@@ -81,7 +81,7 @@ class Market {
   }
 }
 
-/** A reader of everything, whose connection can be held shut. */
+/** A reader of everything, whose connection can be held closed. */
 class Follower {
   readonly items: Item[] = [];
   client!: TapedeckClient;
@@ -187,7 +187,7 @@ function lossOf(data: string): Loss | undefined {
   }
 }
 
-/** What a reader was told of one topic is what the journal has of it, and the loss. */
+/** What a reader received of one topic equals what the journal has of it, and the loss. */
 function checkTopic(
   follower: Follower,
   topic: string,
@@ -200,7 +200,7 @@ function checkTopic(
   expect(gaps.map(({ from, to, count, reason }) => ({ from, to, count, reason }))).toEqual(
     losses.map(({ from, to }) => ({ from, to, count: to - from + 1, reason: 'not-journaled' })),
   );
-  // A book that is told whole, and a state from before the loss, say again what is so.
+  // A repeated whole book, and a state from before the loss, say what is already known.
   const told: TopicMessage[] = [];
   let behind = 0;
   for (const item of follower.items) {
@@ -240,8 +240,8 @@ async function checkStates(follower: Follower, server: ServerProcess): Promise<v
       topicOf(a as TopicMessage)! < topicOf(b as TopicMessage)! ? -1 : 1,
     );
   };
-  // A book that was told whole stands at the end of the gap; that it is from before the restart, who goes
-  // on is told by `status`.
+  // A book that was sent whole has the end of the gap as its seq; `status` tells a reader that continues that it is
+  // from before the restart.
   const place = (m: Item): object => ({ ...m, seq: 0, prevSeq: 0, mark: null });
   const [own, theirs] = [await stateOf(follower.client), await stateOf(fresh)];
   expect(own.map(place)).toEqual(theirs.map(place));
@@ -276,7 +276,7 @@ describe('[R2] [R5] a server that was killed, with async', () => {
       await live.has(busy);
       const known = live.newest;
       await until(() => newestRecord(data) >= known, 'a commit');
-      // What is told now is in no transaction for a while. Both instruments change, one never again.
+      // What is sent now is in no transaction for a while. Both instruments change, one of them never again.
       await busy.run(server, 60);
       if (crash === 0) await still.run(server, 5);
       await live.has(busy);
@@ -301,7 +301,7 @@ describe('[R2] [R5] a server that was killed, with async', () => {
     await away.reached(Math.max(...all.map(({ seq }) => seq)));
     checkAll(live, all, losses);
     checkAll(away, all, losses);
-    // The one held messages of each loss, and the other none.
+    // One held messages of each loss, and the other none.
     const isLost = ({ seq }: TopicMessage): boolean =>
       losses.some(({ from, to }) => from <= seq && seq <= to);
     const lostTo = (f: Follower): number =>

@@ -1,11 +1,11 @@
-/** A TCP proxy that cuts every connection a while after it was made, as a bad network does. */
+/** A TCP proxy that cuts every connection some time after it was made, as a bad network does. */
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 import type { Prng } from '../../src/base/prng';
 
 export class CuttingProxy {
-  /** While it is set, connections live so long, in ms: at least, at most. */
+  /** While it is set, connections last this long, in ms: at least, at most. */
   lifeMs: readonly [number, number] | null = null;
   cuts = 0;
   private readonly server: Server;
@@ -44,7 +44,7 @@ export class CuttingProxy {
     return `http://127.0.0.1:${(this.server.address() as { port: number }).port}`;
   }
 
-  /** Without a word, in the middle of whatever is under way. */
+  /** Cuts all connections without notice, in the middle of what is in flight. */
   cutAll(): void {
     for (const pair of this.pairs) this.cut(pair);
   }

@@ -1,4 +1,4 @@
-/** [D9] Bars and statistics in the client: whole states, of which each that says something new comes once. */
+/** [D9] Bars and statistics in the client: whole states, of which each new one is delivered once. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -56,21 +56,21 @@ function chain(topic = 'bar:A:1s', last = 0): TopicChain {
 }
 
 describe('bars', () => {
-  test('only a prevSeq above the last says that messages are missing', () => {
+  test('only a prevSeq above the last means that messages are missing', () => {
     const c = chain();
     expect(c.take(bar(1, 5, 0, 1, false))).toBe('taken');
     expect(c.take(bar(1, 5, 5, 1, true))).toBe('taken');
     expect(c.take(bar(2, 9, 3, 1, false))).toBe('taken');
-    expect(c.take(bar(0, 7, 9, 3, true))).toBe('taken'); // a revision, at its own place
+    expect(c.take(bar(0, 7, 9, 3, true))).toBe('taken'); // a revision, at its own seq
     expect(c.last).toBe(9);
     expect(c.take(bar(2, 12, 11, 2, false))).toBe('broken');
     expect(c.take(bar(2, 12, 11, 2, false))).toBe('dropped');
-    // What a resume answers.
+    // An answer to a resume.
     expect(c.take(bar(1, 11, 0, 4, true))).toBe('taken');
     expect(c.take(bar(2, 12, 11, 2, false))).toBe('taken');
   });
 
-  test('a state that is older than the held one, or says nothing new, does not come again', () => {
+  test('a state that is older than the held one, or has nothing new, is not delivered', () => {
     const c = chain();
     c.take(bar(1, 5, 0, 1, false));
     c.take(bar(1, 8, 5, 2, true));
@@ -83,7 +83,7 @@ describe('bars', () => {
     expect(c.take(bar(1, 12, 12, 3, true))).toBe('taken');
   });
 
-  test('the end that comes behind a reset, before its state is over, is not taken for a repetition', () => {
+  test('the end of a bar that follows a reset, before its state is complete, does not count as a repetition', () => {
     const c = chain('bar:A:1s', 3);
     c.reset(10);
     expect(c.take(bar(1, 7, 0, 2, false))).toBe('taken');
@@ -91,7 +91,7 @@ describe('bars', () => {
     expect(c.take(bar(1, 7, 7, 2, true))).toBe('repeated');
   });
 
-  test('[R5] what a crash took is void, whatever its place; what was before it stays', () => {
+  test('[R5] what a crash lost is invalid, whatever its seq; what was before it stays', () => {
     const c = chain();
     c.take(bar(1, 5, 0, 1, true));
     c.take(bar(2, 9, 5, 4, true));
@@ -112,7 +112,7 @@ describe('bars', () => {
     expect(c.last).toBe(14);
   });
 
-  test('of many that are revised the newest stays the state', () => {
+  test('of many revised bars the newest stays the state', () => {
     const random = new Prng(readSeed());
     const c = chain();
     c.take(bar(100_000, 5, 0, 1, false));

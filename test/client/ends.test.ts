@@ -1,4 +1,4 @@
-/** How iterations and promises of the client end: before they began, meanwhile, and with the client. */
+/** How iterations and promises of the client end: before they began, in between, and with the client. */
 
 import { afterEach, describe, expect, test } from 'bun:test';
 
@@ -13,7 +13,7 @@ import { Bench } from './support';
 import { ModelServer, type Peer } from './model-server';
 import { settled } from './wires';
 
-/** A server that answers a replay only when it is let. */
+/** A server that answers a replay only when the test says so. */
 class PlayingServer extends ModelServer {
   readonly plays: { readonly peer: Peer; readonly message: Message }[] = [];
 
@@ -93,7 +93,7 @@ describe('a replay that is not open yet', () => {
     expect(bench.timers.count).toBeLessThanOrEqual(timers);
   });
 
-  test.each(ENDS)('%s gives up a server that does not answer', async (_, end) => {
+  test.each(ENDS)('%s gives up on a server that does not answer', async (_, end) => {
     const silent = silentWire();
     const bench = begin();
     const client = await bench.connect();
@@ -114,8 +114,8 @@ describe('a replay that is not open yet', () => {
   });
 });
 
-describe('a replay that plays', () => {
-  test('ends with the client, and its connection with it', async () => {
+describe('a running replay', () => {
+  test('ends with the client, and so does its connection', async () => {
     const server = model();
     const bench = begin(server);
     const client = await bench.connect();
@@ -130,7 +130,7 @@ describe('a replay that plays', () => {
     expect(bench.timers.count).toBe(0);
   });
 
-  test('fails with a client that cannot go on', async () => {
+  test('fails with a client that cannot reconnect', async () => {
     const server = model();
     const bench = begin(server);
     const client = await bench.connect({ reconnect: false });
@@ -143,7 +143,7 @@ describe('a replay that plays', () => {
     expect(server.peers.size).toBe(0);
   });
 
-  test('every call of next settles, in order', async () => {
+  test('settles every call of next, in order', async () => {
     const server = model();
     const bench = begin(server);
     const client = await bench.connect();
@@ -170,7 +170,7 @@ describe('a subscription', () => {
     expect(await next).toEqual(DONE);
   });
 
-  test('return while there is no connection: nothing is asked for on the next', async () => {
+  test('return while disconnected: the topic is not requested on the next connection', async () => {
     const server = model();
     const bench = begin(server);
     const client = await bench.connect();
@@ -194,7 +194,7 @@ describe('a subscription', () => {
 });
 
 describe('a closed client', () => {
-  test('rejects what is under way and what waits, each with a code', async () => {
+  test('rejects open and waiting requests, each with a code', async () => {
     const server = model();
     const bench = begin(server);
     const client = await bench.connect();
@@ -214,7 +214,7 @@ describe('a closed client', () => {
     expect(bench.timers.count).toBe(0);
   });
 
-  test('that is connecting again gives that up at once', async () => {
+  test('that is reconnecting gives that up at once', async () => {
     const silent = silentWire();
     const server = model();
     const bench = begin(server);
@@ -231,7 +231,7 @@ describe('a closed client', () => {
     expect([silent.open(), bench.timers.count]).toEqual([0, 0]);
   });
 
-  test('does not wait for decimals that it asked for', async () => {
+  test('does not wait for decimals that it requested', async () => {
     const waits = Bun.serve({ port: 0, fetch: () => new Promise<Response>(() => {}) });
     try {
       const bench = begin();
@@ -247,8 +247,8 @@ describe('a closed client', () => {
   });
 });
 
-test('a program ends by itself behind close, whatever is under way', async () => {
-  // It takes what it is asked for, and answers nothing.
+test('a program ends by itself after close, whatever is open', async () => {
+  // It accepts the requests, and answers nothing.
   const welcome = encodeTextFrame(
     [
       {

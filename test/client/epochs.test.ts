@@ -1,6 +1,6 @@
 /**
- * The client behind a server whose journal goes back in time, again and again, also in the middle of a
- * resume: what its application holds in the end is what the present journal has, or it was told.
+ * The client with a server whose journal goes back in time, repeatedly, also in the middle of a resume: what its
+ * application holds at the end equals the present journal, or the difference was declared.
  */
 
 import { describe, expect, test } from 'bun:test';
@@ -48,10 +48,10 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
-/** Does as the items say, and holds what they leave: of each topic its messages. */
+/** Follows the items, and holds the result: the messages of each topic. */
 class Application {
   readonly held = new Map<string, Map<number, Told>>();
-  /** Trades of a topic up to here need not be held; and those that a gap named. */
+  /** Trades of a topic up to here need not be held; and trades that a gap declared. */
   readonly floors = new Map<string, number>();
   readonly gaps: { readonly topic: string; readonly from: number; readonly to: number }[] = [];
 
@@ -72,13 +72,13 @@ class Application {
       const topic = topicOf(message)!;
       if (!this.held.has(topic)) this.held.set(topic, new Map());
       const held = this.held.get(topic)!;
-      // A trade comes once.
+      // A trade is delivered once.
       if (message.type === 'trade') expect([topic, held.has(message.seq)]).toEqual([topic, false]);
       held.set(message.seq, message);
     }
   }
 
-  /** Every trade that it holds is one of the journal's, and it lacks none that it was not told of. */
+  /** Every trade that it holds is in the journal, and it lacks none without a declaration. */
   check(log: readonly Told[]): void {
     for (const name of SYMBOLS) {
       const topic = `trade:${name}`;
@@ -95,7 +95,7 @@ class Application {
   }
 }
 
-/** Values are unlike each other, so that each message tells which life it is of. */
+/** All values differ, so that each message identifies its epoch. */
 let values = 0;
 
 async function run(rolling: RollingServer, bench: Bench, s: Step): Promise<void> {
@@ -203,7 +203,7 @@ test('[T8] another server takes over twice: what is held stays, and the next con
 
 describe('[R8] cut off in the middle of a crossing', () => {
   const IDLE = Array.from({ length: 499 }, (_, i) => `trade:I${i}`);
-  const SEVERAL = ['trade:AAA', ...IDLE, 'trade:BBB']; // the last is in a request of its own
+  const SEVERAL = ['trade:AAA', ...IDLE, 'trade:BBB']; // the last is in a separate request
 
   /** A reader of topics that has everything, and no connection. */
   async function away(topics: readonly string[], symbols: readonly string[]) {
@@ -243,7 +243,7 @@ describe('[R8] cut off in the middle of a crossing', () => {
     return { model, rolling, bench, end };
   }
 
-  /** In place of the answer of the resume that has a topic, the connection ends, and there is none for now. */
+  /** Instead of answering the resume of a topic, the connection ends, and there is none for now. */
   function cutAt(rolling: RollingServer, bench: Bench, topic: string, before: () => void): void {
     const { model } = rolling;
     const { answer } = model;
@@ -257,9 +257,9 @@ describe('[R8] cut off in the middle of a crossing', () => {
     };
   }
 
-  test('behind the gaps alone, which go beyond what it met: it goes on from what it met', async () => {
+  test('after the gaps alone, which reach beyond what it received: it continues from what it received', async () => {
     const { model, rolling, bench, end } = await away(['trade:AAA', 'trade:BBB'], SYMBOLS);
-    // Unseen by the reader; 95 are in a copy, of 100 a crash leaves 85.
+    // The reader does not see these; 95 are in a copy, of 100 a crash leaves 85.
     for (let i = 0; i < 5; i++) model.trade('AAA', ++values);
     rolling.copy();
     for (let i = 0; i < 5; i++) model.trade('BBB', ++values);
@@ -274,7 +274,7 @@ describe('[R8] cut off in the middle of a crossing', () => {
     expect(await end()).toEqual(['gap trade:AAA', 'gap trade:BBB']);
   });
 
-  test('with a part of its requests answered: what it met since is of another epoch than the rest', async () => {
+  test('with a part of its requests answered: what it received since is of another epoch than the rest', async () => {
     const symbols = [...SYMBOLS, ...IDLE.map((name) => name.slice('trade:'.length))];
     const { model, rolling, bench, end } = await away(SEVERAL, symbols);
     rolling.copy();
@@ -291,7 +291,7 @@ describe('[R8] cut off in the middle of a crossing', () => {
     expect(await end()).toEqual(['reset trade:AAA']);
   });
 
-  test('with a part of its requests answered: a live message is no answer of the others', async () => {
+  test('with a part of its requests answered: a live message does not answer the others', async () => {
     const symbols = [...SYMBOLS, ...IDLE.map((name) => name.slice('trade:'.length))];
     const { model, rolling, bench, end } = await away(SEVERAL, symbols);
     rolling.goBack(10, 1, 0); // of which it holds what is lost
@@ -307,7 +307,7 @@ describe('[R8] cut off in the middle of a crossing', () => {
 
 const steps = fc.array(step, { minLength: 10, maxLength: 90 });
 
-test('[R2] [R3] [R8] what is held in the end is what the journal has, or it was told', async () => {
+test('[R2] [R3] [R8] what is held at the end equals the journal, or the difference was declared', async () => {
   let crossings = 0;
   const told = new Set<string>();
   await fc.assert(
@@ -325,7 +325,7 @@ test('[R2] [R3] [R8] what is held in the end is what the journal has, or it was 
   expect([...told]).toEqual(expect.arrayContaining(['resumed', 'reset', 'gap']));
 }, 120_000);
 
-test('[R8] with so many topics that they are resumed in several requests', async () => {
+test('[R8] with so many topics that several requests resume them', async () => {
   const idle = Array.from({ length: 520 }, (_, i) => `I${i}`);
   const names = [...SYMBOLS, ...idle];
   // One on each side of the border between the requests.

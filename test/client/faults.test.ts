@@ -1,6 +1,6 @@
 /**
- * Random misbehaviour of a server: whatever happens, what the application saw is gap-free or its gaps
- * are declared, in order, nothing twice, and its books are the server's in the end.
+ * Random misbehaviour of a server: in every case the application's data is free of gaps or its gaps are declared,
+ * in order, without repetition, and its books equal those of the server at the end.
  */
 
 import { expect, test } from 'bun:test';
@@ -52,7 +52,7 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
-/** What an application does that trusts its items: chains, books; it throws at a hole. */
+/** An application that trusts its items: chains, books; it throws at a hole. */
 class Application {
   readonly last = new Map<string, number>();
   readonly books = new Map<string, LocalBook>();
@@ -79,7 +79,7 @@ class Application {
     }
     const topic = topicOf(item)!;
     const last = this.last.get(topic);
-    // It was there from place 0 on, so the first message is the first of the topic.
+    // It subscribed from the start, so the first message is the first of the topic.
     const anew = this.reset.has(topic) || this.reset.has(`${item.type}:*`);
     if (last === undefined && !anew) expect([topic, item.prevSeq]).toEqual([topic, 0]);
     if (last !== undefined && !(item.type === 'book' && item.form === 'snapshot')) {
@@ -118,7 +118,7 @@ function run(model: ModelServer, bench: Bench, s: Step): Promise<void> | void {
     case 'wait':
       return bench.timers.advance(s.ms);
     case 'guest': {
-      // Another consumer comes, or if it is there, goes.
+      // Another consumer subscribes, or leaves if it is there.
       const [client] = bench.clients;
       const guest = bench.guests.get(s.topic);
       if (guest === undefined) bench.guests.set(s.topic, client!.subscribe([s.topic]));
@@ -134,7 +134,7 @@ function run(model: ModelServer, bench: Bench, s: Step): Promise<void> | void {
   }
 }
 
-test('gap-free or declared, in order, nothing twice, and the books agree in the end', async () => {
+test('gap-free or declared, in order, without repetition, and the books agree at the end', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(step, { minLength: 5, maxLength: 80 }),
@@ -153,7 +153,7 @@ test('gap-free or declared, in order, nothing twice, and the books agree in the 
           await run(model, bench, s);
           if (i % 9 === 8) for (const item of await drain(reader)) application.take(item);
         }
-        // Then the server behaves, and the client must find its way.
+        // From here on the server behaves, and the client must recover.
         model.cutResumeAfter = Number.POSITIVE_INFINITY;
         for (const peer of model.peers) peer.fault = undefined;
         for (let i = 0; i < 12; i++) {

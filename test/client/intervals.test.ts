@@ -1,4 +1,4 @@
-/** Topics that consumers want at most every so often: what the server is asked for, and when again. */
+/** Topics that consumers want at most once in an interval: what is requested of the server, and when again. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -13,7 +13,7 @@ function asked(bench: Bench): string[] {
 }
 
 describe('[S9] intervals', () => {
-  test('a topic is asked for as often as the consumer that wants it most often', async () => {
+  test('a topic is requested at the shortest interval of its consumers', async () => {
     const bench = new Bench();
     const client = await bench.connect();
     const slow = client.subscribe(['tick:AAA', 'bbo:AAA'], { intervalMs: 500 });
@@ -33,7 +33,7 @@ describe('[S9] intervals', () => {
     client.close();
   });
 
-  test('a * sets the interval of the single topics under it, which is then set anew', async () => {
+  test('a * sets the interval of the single topics that it covers, which is then set again', async () => {
     const bench = new Bench();
     const client = await bench.connect();
     const one = client.subscribe(['tick:AAA']);
@@ -42,13 +42,13 @@ describe('[S9] intervals', () => {
     await all.ready;
     await settled();
     expect(asked(bench)).toEqual(['tick:AAA 0', 'tick:* 500', 'tick:AAA 0']);
-    // What comes with it again is a repetition.
+    // What is sent again with it is a repetition.
     bench.model.tick('AAA');
     expect((await drain(one)).map(brief)).toEqual(['tick AAA 1']);
     client.close();
   });
 
-  test('[R2] behind a resume the interval is set anew, and nothing comes twice', async () => {
+  test('[R2] after a resume the interval is set again, and nothing is repeated', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -80,7 +80,7 @@ describe('[S9] intervals', () => {
     client.close();
   });
 
-  test('a state told anew stands for what waited before it: one item that goes on', async () => {
+  test('a repeated state replaces what waited before it: one item that continues the chain', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -90,7 +90,7 @@ describe('[S9] intervals', () => {
     model.book('AAA', [10, 1], [11, 1]);
     await settled();
     const [peer] = [...model.peers];
-    // As of a session that is behind: what waited is left out where an answer tells the state.
+    // Like a session that is behind: what waited is dropped where an answer has the state.
     for (const topic of ['tick:AAA', 'book:AAA']) peer!.topics.delete(topic);
     model.tick('AAA');
     model.tick('AAA');

@@ -1,4 +1,4 @@
-/** The client on the journal of a real server: replay at its consumer's pace, and intervals behind a cut. */
+/** The client with the journal of a real server: replay at the pace of its consumer, and intervals after a cut. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 
@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.remove());
 
-/** One a millisecond; its price tells which. */
+/** One a millisecond; its price identifies it. */
 function tradeOf(n: number): Record<string, unknown> {
   const eventTime = String(START + BigInt(n) * 1_000_000n);
   return trade(SYMBOL, `${1 + (n % 1_000)}.00`, '0.001', { seq: n, eventTime });
@@ -44,7 +44,7 @@ async function given(...events: Record<string, unknown>[]): Promise<void> {
   if (response.status !== 200) throw new Error(await response.text());
 }
 
-/** Sockets that count what comes. */
+/** Sockets that count what is received. */
 function counting(): { WebSocket: SocketConstructor; received: () => number } {
   let bytes = 0;
   class Counting extends WebSocket {
@@ -65,13 +65,13 @@ async function all(source: AsyncIterable<Item>): Promise<Item[]> {
 }
 
 describe.each(['msgpack', 'json'] as const)('[R6] a replay (%s)', (form) => {
-  test('a consumer that does not read holds the server back, and misses nothing', async () => {
+  test('a consumer that does not read stops the server, and misses nothing', async () => {
     const { WebSocket, received } = counting();
     const client = await TapedeckClient.connect(server.url, { form, environment: { WebSocket } });
     const replay = client.replay({ topics: TOPICS });
     const first = await replay.next();
     expect(first.value).toMatchObject({ type: 'book', form: 'snapshot' });
-    // It goes on for a while, and then waits for its reader.
+    // It continues for a while, and then waits for its reader.
     let before = -1;
     await until(async () => {
       const isStill = received() === before;
@@ -109,7 +109,7 @@ describe.each(['msgpack', 'json'] as const)('[R6] a replay (%s)', (form) => {
     client.close();
   });
 
-  test('moved and steered at its very end: it ends, and is not an error', async () => {
+  test('moved and steered at its very end: it ends without an error', async () => {
     const client = await TapedeckClient.connect(server.url, { form });
     for (let i = 0; i < 20; i++) {
       const replay = client.replay({ topics: [`trade:${SYMBOL}`], fromSeq: 159_900 + i });
@@ -123,7 +123,7 @@ describe.each(['msgpack', 'json'] as const)('[R6] a replay (%s)', (form) => {
   });
 });
 
-test('[S9] [R2] a consumer that wants less: conflated, whole behind a cut, conflated again', async () => {
+test('[S9] [R2] a consumer with an interval: conflated, complete after a cut, conflated again', async () => {
   const proxy = await CuttingProxy.to(server.url, new Prng(1));
   const client = await TapedeckClient.connect(proxy.url, { reconnect: { baseMs: 10 } });
   const ticks: Tick[] = [];
@@ -150,7 +150,7 @@ test('[S9] [R2] a consumer that wants less: conflated, whole behind a cut, confl
   const resumedAt = ticks.length;
   await run(500);
   await until(() => ticks.at(-1)!.volume === n);
-  // The first is the state; from there on each goes on from the one before, and all are accounted for.
+  // The first is the state; each later one continues the one before, and all are accounted for.
   const [state, ...rest] = ticks;
   expect(rest.map(({ prevSeq }) => prevSeq)).toEqual(ticks.slice(0, -1).map(({ seq }) => seq));
   const counts = rest.map(({ count }) => count);

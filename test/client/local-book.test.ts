@@ -1,4 +1,4 @@
-/** Local book: a reader's copy that is right, or knows that it is not. Rules [T5], [B2] to [B8]. */
+/** Local book: a copy that is right, or knows that it is not. Rules [T5], [B2] to [B8]. */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -14,7 +14,7 @@ type Levels = { bids: number[]; asks: number[] };
 
 const quantity = fc.integer({ min: 1, max: 99 });
 
-/** Ten best levels a side at most, flat and best first. */
+/** At most ten best levels a side, flat and best first. */
 const levels: fc.Arbitrary<Levels> = fc
   .record({
     bids: fc.dictionary(fc.integer({ min: 0, max: 14 }).map(String), quantity),
@@ -58,7 +58,7 @@ describe('local book', () => {
     );
   });
 
-  test('[T5] a message that is missing is seen at the next one, and the copy is gone', () => {
+  test('[T5] a missing message is noticed at the next one, and the copy is discarded', () => {
     fc.assert(
       fc.property(fc.array(levels, { minLength: 3, maxLength: 10 }), fc.nat(), (states, n) => {
         const all = messages(states);
@@ -77,7 +77,7 @@ describe('local book', () => {
     );
   });
 
-  test('[B7] a level that went wrong on its way is a mismatch', () => {
+  test('[B7] a level that was altered in transit is a mismatch', () => {
     fc.assert(
       fc.property(walk, fc.nat(), fc.nat(), fc.integer({ min: 1, max: 5 }), (states, m, f, by) => {
         const all = messages(states);
@@ -85,7 +85,7 @@ describe('local book', () => {
         const wrong = structuredClone(all[at]!.bids);
         fc.pre(wrong.length > 0);
         const field = (f % (wrong.length / 2)) * 2 + 1;
-        fc.pre(wrong[field]! !== 0); // deleting what is deleted anyway changes nothing
+        fc.pre(wrong[field]! !== 0); // deleting a level that is absent changes nothing
         wrong[field]! += by;
         const local = new LocalBook();
         for (const message of all.slice(0, at)) local.apply(message);
@@ -95,7 +95,7 @@ describe('local book', () => {
     );
   });
 
-  test('[B7] a message without a checksum is taken, and the next one proves both', () => {
+  test('[B7] a message without a checksum is accepted, and the next one proves both', () => {
     const local = new LocalBook();
     local.apply(book('snapshot', 1, 0, [5, 1], []));
     expect(local.apply(book('delta', 2, 1, [4, 1], []))).toBe('applied');
@@ -104,7 +104,7 @@ describe('local book', () => {
     expect(local.apply(book('delta', 4, 3, [2, 1], [], { crc }))).toBe('mismatch');
   });
 
-  test('[B2] [B3] incomplete discards it until a snapshot, also one at the same place', () => {
+  test('[B2] [B3] incomplete discards it until a snapshot, also one with the same seq', () => {
     const local = new LocalBook();
     expect(local.apply(book('delta', 1, 0, [5, 1], []))).toBe('gap');
     local.apply(book('snapshot', 2, 0, [5, 1], [6, 1]));
@@ -117,7 +117,7 @@ describe('local book', () => {
     expect(local.bids).toEqual([5, 3]);
   });
 
-  test('the messages it was given stay as they were', () => {
+  test('the given messages are not changed', () => {
     const first = book('snapshot', 1, 0, [5, 1, 4, 1], [6, 1]);
     const second = book('delta', 2, 1, [5, 0, 3, 2], [6, 9]);
     const before = structuredClone([first.bids, first.asks, second.bids, second.asks]);

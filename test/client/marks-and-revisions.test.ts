@@ -1,4 +1,4 @@
-/** What the SDK makes of marks, of bars that are revised, and of numbers that go on or do not. */
+/** How the SDK handles marks, revised bars, and source numbers that continue or not. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -16,7 +16,7 @@ import { Bench, drain } from './support';
 import { settled } from './wires';
 
 describe('[B9] the mark of a book', () => {
-  test('is that of its newest message, also of an empty delta; none of a book that is void', () => {
+  test('is that of its newest message, also of an empty delta; an invalid book has none', () => {
     const local = new LocalBook();
     expect(local.mark).toBeNull();
     local.apply(book('snapshot', 1, 0, [10, 1], [], { mark: 'recovered' }));
@@ -29,7 +29,7 @@ describe('[B9] the mark of a book', () => {
     expect(local.mark).toBeNull();
   });
 
-  test('comes to who subscribes later, with the levels', async () => {
+  test('is delivered to later subscribers with the levels', async () => {
     const bench = new Bench();
     const { model } = bench;
     model.book('AAA', [10, 1], []);
@@ -46,7 +46,7 @@ describe('[B9] the mark of a book', () => {
 });
 
 describe('[D8] bars that are revised', () => {
-  test('the state of a topic stays its newest bar, at the head that the next message names', () => {
+  test('the state of a topic is its newest bar, with the head that the next message names', () => {
     const seed = readSeed();
     for (let i = 0; i < 40; i++) {
       const random = new Prng(seed + i);
@@ -65,7 +65,7 @@ describe('[D8] bars that are revised', () => {
     }
   });
 
-  test('a slow consumer has the newest of each bar, and an unbroken chain', () => {
+  test('a slow consumer gets the newest state of each bar, and an unbroken chain', () => {
     const seed = readSeed();
     for (let i = 0; i < 40; i++) {
       const random = new Prng(seed + i);
@@ -82,7 +82,7 @@ describe('[D8] bars that are revised', () => {
       for (let n = 0; n < 400; n++) {
         stream.batch();
         expect(queue.length).toBeLessThanOrEqual(80);
-        // Before there are so many bars that the oldest must go.
+        // Before there are so many bars that the oldest are dropped.
         if (random.chance(0.02) || n % 60 === 59 || queue.length > 60) read();
       }
       read();
@@ -107,7 +107,7 @@ describe('[P3] the numbers of a source', () => {
     timing: null,
   });
 
-  test('behind a reconnect the client says that they go on, of what it published before alone', async () => {
+  test('after a reconnect the client says that its numbers continue, for symbols that it published before', async () => {
     const bench = new Bench();
     const said: (boolean | null)[] = [];
     bench.model.answer = (peer, m: Message) => {
@@ -138,7 +138,7 @@ describe('[P3] the numbers of a source', () => {
     client.close();
   });
 
-  test('[P11] events without effect are told, and only those', async () => {
+  test('[P11] events without effect are reported, and only those', async () => {
     const bench = new Bench();
     const counts: [number | null, number | null][] = [
       [null, null],

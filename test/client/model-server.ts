@@ -1,7 +1,7 @@
 /**
- * Model server: the protocol's server side as a page of code, over whatever transport: topics, state,
- * chains, heartbeats, resume as [R2] [R3] say, and every misbehaviour that a test asks for. Shares
- * nothing with the product's server.
+ * Model server: the server side of the protocol in little code, over any transport: topics, state, chains,
+ * heartbeats, resume by [R2] [R3], and every misbehaviour that a test asks for. It shares nothing with the real
+ * server.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
@@ -14,11 +14,11 @@ import { namedLimits } from '../support/welcome';
 export type Told = Tick | Trade | Book;
 type ResetReason = MessageOf<'reset'>['reason'];
 
-/** One client's connection, as the transport gives it. */
+/** The connection of one client, as the transport provides it. */
 export interface Wire {
   send(messages: readonly Message[]): void;
   close(code: number, reason: string): void;
-  /** Ends it without a word. */
+  /** Ends it without notice. */
   cut(): void;
 }
 
@@ -26,7 +26,7 @@ const TIME = Nanos.fromSeconds(1_700_000_000, 0);
 
 export class Peer {
   readonly topics = new Set<string>();
-  /** Heads that its last heartbeat told. */
+  /** Heads in its last heartbeat. */
   readonly told = new Map<string, number>();
   /** What happens to the next message of a topic. */
   fault: 'lose' | 'double' | 'announce' | 'corrupt' | undefined;
@@ -48,13 +48,13 @@ export class ModelServer {
   epoch = 1;
   seq = 0;
   heartbeatMs = 1_000;
-  /** What a `resume` is answered with: the messages, a `reset`, or that there is no such thing. */
+  /** How a `resume` is answered: with the messages, with a `reset`, or as not supported. */
   resume: 'served' | 'not-supported' | ResetReason = 'served';
-  /** Cuts the connection after so many messages of a resume. */
+  /** Cuts the connection after this many messages of a resume. */
   cutResumeAfter = Number.POSITIVE_INFINITY;
-  /** Taken before the model; true when it answered. */
+  /** Called before the model; true when it answered. */
   answer: (peer: Peer, message: Message) => boolean = () => false;
-  /** Runs at each new connection, behind its welcome; in place of it, if it gives true. */
+  /** Called for each new connection after its welcome, or instead of it, if it returns true. */
   greet: (peer: Peer) => boolean = () => false;
   readonly log: Told[] = [];
   readonly heads = new Map<string, number>();
@@ -84,12 +84,12 @@ export class ModelServer {
     this.peers.delete(peer);
   }
 
-  /** Ends every connection without a word. */
+  /** Ends every connection without notice. */
   cutAll(): void {
     for (const peer of this.peers) peer.wire.cut();
   }
 
-  /** Another life: places begin anew, what was told is gone. */
+  /** Begins another epoch: seqs begin again, earlier messages are gone. */
   restart(): void {
     this.cutAll();
     this.epoch += 1;
@@ -201,7 +201,7 @@ export class ModelServer {
     return this.push({ type: 'tick', ...this.next('tick', symbol), ...more });
   }
 
-  /** The book of a symbol becomes these levels. */
+  /** Sets the levels of the book of a symbol. */
   book(symbol: string, bids: number[], asks: number[]): Book {
     const before = this.levels.get(symbol);
     this.levels.set(symbol, { bids, asks });
@@ -215,7 +215,7 @@ export class ModelServer {
     return this.push({ ...head, form: 'delta', ...changes, ...more });
   }
 
-  /** Says of a book that it may not be the present one. */
+  /** Marks a book as possibly not current. */
   mark(symbol: string, mark: Book['mark']): Book {
     const { bids, asks } = this.levels.get(symbol)!;
     const head = { type: 'book', ...this.next('book', symbol), form: 'delta' } as const;

@@ -1,4 +1,4 @@
-/** Order entry of the SDK: what a caller gives is what goes out, or it is refused by its own name. */
+/** Order entry of the SDK: a request is sent as the caller gives it, or refused by the name of its field. */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -12,7 +12,7 @@ import { Bench } from './support';
 const AAA = { priceScale: 2, quantityScale: 3 };
 const order = { symbol: 'AAA', side: 'buy', price: '1.50', quantity: '2' } as const;
 
-/** A client whose orders are acknowledged, and what came of them on the wire. */
+/** A client whose orders are acknowledged, and the messages that it sent. */
 async function desk(): Promise<{ client: TapedeckClient; sent: MessageOf<'order'>[] }> {
   const bench = new Bench();
   const sent: MessageOf<'order'>[] = [];
@@ -33,7 +33,7 @@ async function desk(): Promise<{ client: TapedeckClient; sent: MessageOf<'order'
   return { client, sent };
 }
 
-/** As a program without types would. */
+/** Like a program without types. */
 function untyped(request: object): OrderRequest {
   return request as OrderRequest;
 }
@@ -59,8 +59,8 @@ describe('amounts', () => {
     client.close();
   });
 
-  // What the complaint was about: 150 rested at 1.50.
-  test('a bare number is refused, whatever it is', async () => {
+  // The reported case: 150 rested at 1.50.
+  test('a bare number is refused, whatever its value', async () => {
     const { client, sent } = await desk();
     for (const value of [150, 1.5, 0.1 + 0.2, 0, -1, Number.NaN, 1e21, 150n, true]) {
       for (const name of ['price', 'quantity'] as const) {
@@ -104,7 +104,7 @@ describe('amounts', () => {
   });
 });
 
-test('a member that nobody would read is refused by the nearest name', async () => {
+test('an unknown member is refused with the nearest name', async () => {
   const { client, sent } = await desk();
   const misspelt = [
     [() => client.order(untyped({ ...order, timeinforce: 'ioc' })), 'timeinforce', 'timeInForce'],
@@ -130,7 +130,7 @@ test('a member that nobody would read is refused by the nearest name', async () 
   client.close();
 });
 
-test('what the server refuses is told by the names of the request', async () => {
+test('refusals of the server use the names of the request', async () => {
   const { client } = await desk();
   const refused = client.amend({ symbol: 'AAA', orderId: 1, quantity: '0' });
   const message = 'quantity is 0.000: a quantity is above 0';

@@ -1,4 +1,4 @@
-/** The client over real sockets: a model server in both forms, the product's own server, and Node. */
+/** The client over real sockets: a model server in both forms, the real server, and Node. */
 
 import { afterAll, afterEach, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
@@ -98,7 +98,7 @@ describe('a model server on a real port', () => {
     client.close();
   });
 
-  test('[R6] a replay that outruns its reader is paused, and goes on; nothing is lost', async () => {
+  test('[R6] a replay that is faster than its reader is paused, and continues; nothing is lost', async () => {
     const model = new ModelServer();
     for (let i = 0; i < 50_000; i++) model.trade('AAA');
     const actions: string[] = [];
@@ -154,7 +154,7 @@ describe('a model server on a real port', () => {
   });
 });
 
-describe('the product’s own server', () => {
+describe('the real server', () => {
   test('publishing and reading, in both forms; refusals have code, field and hint', async () => {
     const server = await ServerProcess.start();
     try {
@@ -183,7 +183,7 @@ describe('the product’s own server', () => {
     }
   });
 
-  test('an order: its executions, its cancel, and what is refused', async () => {
+  test('an order: its executions, its cancel, and refusals', async () => {
     const server = await ServerProcess.start({ args: ['--demo'] });
     try {
       const { instruments } = (await server.json('/v1/instruments')) as {
@@ -207,7 +207,7 @@ describe('the product’s own server', () => {
     }
   });
 
-  test('killed and started again: the subscription goes on, and says what it lost', async () => {
+  test('killed and started again: the subscription continues, and declares what it lost', async () => {
     const data = scratch.fresh();
     const port = await freePort();
     const args = ['--demo', '--port', String(port)];
@@ -236,7 +236,7 @@ describe('the product’s own server', () => {
 });
 
 test.skipIf(Bun.which('node') === null)(
-  'the bundle runs under Node, with nothing of Bun',
+  'the bundle runs under Node, without anything of Bun',
   async () => {
     const entry = join(import.meta.dir, '../../src/client/index.ts');
     const built = await Bun.build({ entrypoints: [entry], target: 'browser', format: 'esm' });
@@ -260,7 +260,7 @@ test.skipIf(Bun.which('node') === null)(
      client.close();`,
       '.mjs',
     );
-    // Node from 22 on has a WebSocket of its own; 20 and 21 have it behind a flag.
+    // Node 22 and later have a WebSocket; 20 and 21 have it behind a flag.
     const version = Number(
       Bun.spawnSync(['node', '-p', 'process.versions.node']).stdout.toString().split('.')[0],
     );
@@ -291,7 +291,7 @@ async function collect(source: Subscription, items: Item[]): Promise<void> {
   for await (const item of source) items.push(item);
 }
 
-/** Every message continues its topic, or a reset stands between. */
+/** Every message continues its topic, or a reset is between them. */
 function checkChains(items: readonly Item[]): void {
   const last = new Map<string, number>();
   const statusOf = (item: Item) => item.type === 'status';

@@ -1,4 +1,4 @@
-/** The client when its connection ends: back-off, resume, reset, death. */
+/** The client when its connection ends: back-off, resume, reset, dead connections. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -9,7 +9,7 @@ import { Bench, briefs, drain, requests } from './support';
 import { settled } from './wires';
 
 describe('what a page asks for', () => {
-  test("the server's clock: how far this one is off, whatever it shows", async () => {
+  test('the clock of the server: the offset of the local clock, whatever it shows', async () => {
     const bench = new Bench();
     const clock = new ManualClock(Nanos.fromSeconds(1_700_000_000, 0));
     const client = await bench.connect({ environment: { clock } });
@@ -21,10 +21,10 @@ describe('what a page asks for', () => {
     expect(client.ping()).rejects.toMatchObject({ code: 'closed' });
   });
 
-  test('reconnectNow does not wait for the next attempt, and makes one only', async () => {
+  test('reconnectNow does not wait for the next attempt, and makes only one', async () => {
     const bench = new Bench();
     const client = await bench.connect({ reconnect: { baseMs: 1_000, maxMs: 1_000 } });
-    client.reconnectNow(); // there is a connection: nothing to do
+    client.reconnectNow(); // it is connected: nothing to do
     bench.model.cutAll();
     await settled();
     expect(client.state).toBe('reconnecting');
@@ -38,8 +38,8 @@ describe('what a page asks for', () => {
   });
 });
 
-describe('coming back', () => {
-  test('[R2] resume accepted: nothing is missing, nothing comes twice', async () => {
+describe('reconnecting', () => {
+  test('[R2] resume accepted: nothing is missing or repeated', async () => {
     const bench = new Bench();
     const { model } = bench;
     model.book('AAA', [10, 1], []);
@@ -68,14 +68,14 @@ describe('coming back', () => {
       'trade BBB 7',
       'trade BBB 8',
     ]);
-    // The heartbeat's place, not the last of the quiet tick nor of the busy trades.
+    // The seq of the heartbeat, not the last of the quiet tick or of the busy trades.
     expect(requests(bench, 'resume')).toMatchObject([{ seq: 3, epoch: 1 }]);
     expect(bench.told).toEqual(['disconnected', 'connected', 'resumed']);
     expect(client.book('AAA')!.bids).toEqual([10, 2]);
     client.close();
   });
 
-  test('[R10] a resume that waits for its turn: the application is told, and it is no answer', async () => {
+  test('[R10] a resume that waits for its turn: the application is notified, and it is no answer', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -128,7 +128,7 @@ describe('coming back', () => {
     },
   );
 
-  test('[T6] another epoch: places and copies are void, which is told', async () => {
+  test('[T6] another epoch: positions and copies are invalid, which is reported', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -151,7 +151,7 @@ describe('coming back', () => {
     client.close();
   });
 
-  test('a resume that is cut off goes on where it was', async () => {
+  test('a resume that is cut off continues where it was', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -175,7 +175,7 @@ describe('coming back', () => {
     client.close();
   });
 
-  test('[T7] a heartbeat in the middle of a resume says nothing of what is still to come', async () => {
+  test('[T7] a heartbeat in the middle of a resume does not cover what is still to come', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -200,7 +200,7 @@ describe('coming back', () => {
     client.close();
   });
 
-  test('a reset that is cut off before its state: told again, and the state comes', async () => {
+  test('a reset that is cut off before its state: it is reported again, and the state follows', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -233,7 +233,7 @@ describe('coming back', () => {
     client.close();
   });
 
-  test('what is subscribed to in between is asked for with the next connection', async () => {
+  test('a subscription made while disconnected is requested on the next connection', async () => {
     const bench = new Bench();
     const client = await bench.connect();
     bench.up = false;
@@ -262,7 +262,7 @@ describe('coming back', () => {
     client.close();
   });
 
-  test('[E6] closing says how long to wait, and overrules the code', async () => {
+  test('[E6] closing says how long to wait, and takes precedence over the code', async () => {
     const bench = new Bench();
     const client = await bench.connect();
     const close = (reconnect: boolean) => {
@@ -285,7 +285,7 @@ describe('coming back', () => {
     expect(client.state).toBe('closed');
   });
 
-  test('a storm: waits double, with full jitter, until a connection lasts', async () => {
+  test('many reconnects: waits double, with full jitter, until a connection lasts', async () => {
     const bench = new Bench();
     const client = await bench.connect({ reconnect: { baseMs: 100, maxMs: 2_000 } });
     const waits: number[] = [];
@@ -302,7 +302,7 @@ describe('coming back', () => {
       expect(wait).toBeGreaterThan(0);
     }
     expect(Math.max(...waits.slice(5)) - Math.min(...waits.slice(5))).toBeGreaterThan(500);
-    // Taken and cut at once is no success; a heartbeat is one.
+    // A connection that is accepted and cut at once is no success; a heartbeat is one.
     bench.model.greet = () => false;
     await bench.timers.advance(2_000);
     expect(client.state).toBe('connected');
@@ -316,7 +316,7 @@ describe('coming back', () => {
     client.close();
   });
 
-  test('it gives up after so many attempts, or at once where it shall not come back', async () => {
+  test('it gives up after a number of attempts, or at once where it must not reconnect', async () => {
     for (const reconnect of [{ attemptsMax: 2 }, false] as const) {
       const bench = new Bench();
       const client = await bench.connect({ reconnect });
@@ -331,7 +331,7 @@ describe('coming back', () => {
     }
   });
 
-  test('[T7] silent for 2.5 heartbeats: dead, and opened again', async () => {
+  test('[T7] silent for 2.5 heartbeats: considered dead, and opened again', async () => {
     const bench = new Bench();
     const client = await bench.connect();
     await bench.timers.advance(2_000);
@@ -345,7 +345,7 @@ describe('coming back', () => {
     client.close();
   });
 
-  test('[W15] a wrong key is told by connect and not tried again', async () => {
+  test('[W15] a wrong key is reported by connect and not tried again', async () => {
     const bench = new Bench();
     bench.model.answer = (peer, m) => {
       if (m.type !== 'hello') return false;

@@ -1,6 +1,6 @@
 /**
  * A recorded market at many times its speed, through a proxy that cuts the connection every few hundred
- * milliseconds: what a reader that resumes gets is what one gets that was never cut, message for message.
+ * milliseconds: a reader that resumes gets the same messages as one that was never cut.
  */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -21,7 +21,7 @@ const present = existsSync(PATH);
 if (!present) console.log(`NOT TESTED against a real market: ${PATH} is not there`);
 setDefaultTimeout(120_000);
 
-/** Nobody here is slow on purpose, and a busy machine is no reason to conflate. */
+/** No reader here is slow, and a busy machine must not cause conflation. */
 const SETTINGS = `
 [push]
 lagMs = 20000
@@ -42,7 +42,7 @@ afterAll(() => Promise.all(opened.map((one) => one.close())));
 interface Follower {
   readonly client: TapedeckClient;
   readonly items: Item[];
-  /** How many places it was behind each time that it came back. */
+  /** How many seqs it was behind at each reconnect. */
   readonly missed: number[];
   newest: number;
 }
@@ -114,10 +114,10 @@ describe.skipIf(!present)('[R2] a stream that is cut and resumed', () => {
         expect(wanted.length).toBeGreaterThan(3_000);
         expect(ofChannel(cut, channel)).toEqual(wanted);
       }
-      // More than is in memory was missed, so the journal had it.
+      // More was missed than is in memory, so it came from the journal.
       const longest = Math.max(...cut.missed);
       if (memtableEventsMax === 1_000) expect(longest).toBeGreaterThan(memtableEventsMax);
-      // Both hold the book that the server has.
+      // Both hold the book of the server.
       const book = await server.json(`/v1/orderbook/${SYMBOL}?depth=10`);
       for (const { client } of [whole, cut]) {
         expect(client.book(SYMBOL)!.trusted).toBe(true);

@@ -1,6 +1,6 @@
 /**
- * The client behind a data directory that went back in time: what it holds in the end is what the present
- * journal has, or it was told that what it held is void.
+ * The client with a data directory that went back in time: what it holds at the end equals the present journal, or
+ * it was notified that what it held is invalid.
  */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 const TOPICS = ['trade:BUSY', 'trade:CALM'];
-/** No heartbeat moves the safe position of the quiet topic forward meanwhile. */
+/** No heartbeat advances the safe position of the quiet topic meanwhile. */
 const CONFIG = '[journal]\ndurability = "commit"\n[push]\nheartbeatMs = 20000\n';
 
 async function start(data: string, port: number): Promise<ServerProcess> {
@@ -44,7 +44,7 @@ async function say(server: ServerProcess, symbol: string, from: number, to: numb
   expect(response.status).toBe(200);
 }
 
-/** What an application holds that does as the items say: trades by topic and seq, their prices. */
+/** What an application holds that follows the items: trades by topic and seq, with their prices. */
 class Holder {
   readonly held = new Map<string, number>();
   readonly told: string[] = [];

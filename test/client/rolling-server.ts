@@ -1,7 +1,7 @@
 /**
- * Rolling server: a model server whose journal goes back in time. It is served from any commit of what it
- * had, or of a copy, with the head of then, of now or of in between, always in another epoch; and it
- * answers resumes by the rules [R2] [R3] [R5] [R8], written down here once more.
+ * Rolling server: a model server whose journal goes back in time. It continues from any commit of what it had, or
+ * of a copy, with an old, the present or an intermediate head, always in another epoch; and it answers resumes by
+ * the rules [R2] [R3] [R5] [R8], implemented here a second time.
  */
 
 import { bookChecksum } from '../../protocol/checksum';
@@ -24,7 +24,7 @@ interface Image {
 
 export class RollingServer {
   readonly model: ModelServer;
-  /** Cuts the connection after so many messages of the next resumes, definitions aside. */
+  /** Cuts the connection after this many messages of the next resumes, definitions not counted. */
   cutAfter = Infinity;
   onCut: () => void = () => {};
   /** Requests that were refused for their fields. */
@@ -48,7 +48,7 @@ export class RollingServer {
     this.copies.push(this.image());
   }
 
-  /** Another life, so many messages earlier. @param shown how far the head is on the way to what was shown */
+  /** Another epoch, `back` messages earlier. @param shown how far the head is on the way to what was published */
   goBack(back: number, shown: 0 | 0.5 | 1, copy: number): void {
     const { model } = this;
     model.cutAll();
@@ -108,7 +108,7 @@ export class RollingServer {
     return this.lost.find(({ from, to }) => from <= seq && seq <= to);
   }
 
-  /** From where a request is answered, or why it is not. */
+  /** The position from which a request is answered, or why it is refused. */
   private startOf({
     epoch,
     seq,
@@ -157,13 +157,13 @@ export class RollingServer {
     } else messages.push(...this.behind(start, names));
     messages.push({ type: 'ack', id, seq: model.seq, repeated: null, waiting: null });
     peer.wire.send(messages.splice(0, model.symbols.length));
-    // One message a frame, so that it may be cut anywhere.
+    // One message in a frame, so that it may be cut anywhere.
     for (const message of messages.slice(0, this.cutAfter)) peer.wire.send([message]);
     this.cutAfter -= messages.length;
     if (this.cutAfter >= 0) return;
     this.cutAfter = Infinity;
     this.onCut();
-    peer.topics.clear(); // nothing is live before the answer is whole
+    peer.topics.clear(); // nothing is live before the answer is complete
     setImmediate(() => peer.wire.cut());
   }
 

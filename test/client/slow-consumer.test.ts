@@ -1,4 +1,4 @@
-/** A consumer that falls behind: it slows only itself, its memory is bounded, its losses are told. */
+/** A consumer that falls behind: it slows only itself, its memory is bounded, its losses are declared. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -10,7 +10,7 @@ import { Bench, brief, drain } from './support';
 import { settled } from './wires';
 
 describe('a slow consumer', () => {
-  test('state keeps the newest with its count, books become a snapshot, trades a gap', async () => {
+  test('of states the newest is kept with its count, books become a snapshot, trades a gap', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -46,7 +46,7 @@ describe('a slow consumer', () => {
     client.close();
   });
 
-  test('the snapshot that stands for books is the book, and what follows continues it', async () => {
+  test('the snapshot that replaces books equals the book, and later messages continue it', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -65,7 +65,7 @@ describe('a slow consumer', () => {
     client.close();
   });
 
-  test('announced gaps and resets do not pile up either', async () => {
+  test('declared gaps and resets do not accumulate either', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -82,12 +82,12 @@ describe('a slow consumer', () => {
       expect(slow.waiting).toBeLessThanOrEqual(20);
     }
     const items = await drain(slow);
-    // Whatever was left out, a reset or a gap says so before what follows it.
+    // A reset or a gap declares what was left out, before what follows it.
     expect(items[0]!.type).toMatch(/^(reset|gap)$/);
     client.close();
   });
 
-  test('only trades: the gaps of several times of falling behind add up', async () => {
+  test('only trades: the gaps of falling behind several times add up', async () => {
     const bench = new Bench();
     const { model } = bench;
     const client = await bench.connect();
@@ -103,7 +103,7 @@ describe('a slow consumer', () => {
     client.close();
   });
 
-  test('[D8] of each bar the newest stays; the oldest bars go with a gap', () => {
+  test('[D8] of each bar the newest state is kept; the oldest bars are replaced by a gap', () => {
     const queue = new ItemQueue(20, { stateOf: () => [], topicCount: () => 1, restart: () => [] });
     const prices = { open: 1, high: 1, low: 1, close: 1, volume: 1, trades: 1 };
     for (let i = 1; i <= 400; i++) {

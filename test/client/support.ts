@@ -1,4 +1,4 @@
-/** What the tests of the client share: a client on a model in this process, and what it gives. */
+/** Shared by the tests of the client: a client with a model server in this process, and its results. */
 
 import type { Message } from '../../protocol/messages';
 import { Prng } from '../../src/base/prng';
@@ -94,7 +94,7 @@ export async function briefs(subscription: Subscription): Promise<string[]> {
   return (await drain(subscription)).map(brief);
 }
 
-/** The requests of a type that came over the connections that there are now. */
+/** The requests of a type that were received over the present connections. */
 export function requests(bench: Bench, type: string): Message[] {
   return [...bench.model.peers].flatMap((p) => p.requests.filter((m) => m.type === type));
 }

@@ -9,7 +9,7 @@ import { book, SYMBOL } from '../support/market-events';
 
 const NAME = `book:${SYMBOL}`;
 
-test('the book behind a crash gap is void, also where the gap ends at the newest seq met', () => {
+test('the book after a crash gap is invalid, also if the gap ends at the newest seq received', () => {
   const chain = new TopicChain(NAME, parseTopic(NAME)!, 390, new LocalBook());
   chain.take(book('snapshot', 395, 390, [99, 1], [101, 1]));
   chain.take(book('delta', 400, 395, [98, 1]));
@@ -18,6 +18,6 @@ test('the book behind a crash gap is void, also where the gap ends at the newest
   expect(chain.take(book('snapshot', 403, 403, [99, 7], [101, 1]))).toBe('taken');
   chain.rewind(403);
   expect(chain.book!.trusted).toBe(false);
-  // Then a journal is served in which the messages from 393 on are.
+  // Then a journal is served that has the messages from 393 on.
   expect(chain.take(book('delta', 422, 400, [97, 1]))).toBe('broken');
 });

@@ -1,6 +1,6 @@
 /**
- * Wires: how a model server is reached. Over a real WebSocket of Bun's, or inside this process, where
- * time stands still until the test moves it and so every run of a seed is the same.
+ * Wires: how a model server is reached. Over a real WebSocket of Bun, or inside this process, where time stands
+ * still until the test advances it, so every run of a seed is the same.
  */
 
 import type { Server, ServerWebSocket } from 'bun';
@@ -74,10 +74,10 @@ export class RealWire {
   }
 }
 
-/** Timers that stand still until they are told to move. */
+/** Timers that stand still until the test advances them. */
 export class ManualTimers implements Timers {
   nowMs = 0;
-  /** The waits that were asked for, in order. */
+  /** The requested waits, in order. */
   readonly waits: number[] = [];
   private readonly pending = new Map<number, { at: number; callback: () => void }>();
   private lastId = 0;
@@ -96,7 +96,7 @@ export class ManualTimers implements Timers {
     return this.pending.size;
   }
 
-  /** Moves on, calling back in order, and lets promises settle in between. */
+  /** Advances the time, calls back in order, and lets promises settle in between. */
   async advance(ms: number): Promise<void> {
     const until = this.nowMs + ms;
     for (;;) {
@@ -115,7 +115,7 @@ export class ManualTimers implements Timers {
   }
 }
 
-/** Lets everything that is ready run. */
+/** Lets everything run that is ready. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -166,7 +166,7 @@ export function localWire(model: ModelServer, isUp: () => boolean = () => true):
       });
     }
 
-    /** What is under way is lost; the end is heard of later, as any event of a socket. */
+    /** What is in flight is lost; the end is noticed later, like any event of a socket. */
     private cut(): void {
       this.isCut = true;
       if (this.peer !== undefined) model.gone(this.peer);

@@ -107,7 +107,7 @@ describe('as-of book', () => {
     );
   });
 
-  test('what is pushed but not committed yet is there', async () => {
+  test('it includes what is pushed but not committed yet', async () => {
     const past = recordPast(scratch.fresh(), { durability: 'async', commitEveryMs: 10_000 });
     const source = new FakeSource(new Prng(1));
     past.recorder.sequencer.submit(1, [instrument('ACME'), source.snapshot(source.seq)], () => {});
@@ -116,7 +116,7 @@ describe('as-of book', () => {
     await past.close();
   });
 
-  test('a symbol without a book, and one that the journal has not heard of', async () => {
+  test('a symbol without a book, and one that the journal does not know', async () => {
     const past = recordPast(scratch.fresh());
     past.recorder.sequencer.submit(1, [instrument('ACME')], () => {});
     past.recorder.sequencer.drain();
@@ -127,7 +127,7 @@ describe('as-of book', () => {
     await past.close();
   });
 
-  test('it goes on across a restart', async () => {
+  test('it continues across a restart', async () => {
     const directory = scratch.fresh();
     const source = new FakeSource(new Prng(5));
     const first = recordPast(directory, { snapshotEveryMs: 1_000 });

@@ -1,7 +1,6 @@
 /**
- * The past of a journal of many blocks: sparse instruments among busy ones, clocks years apart,
- * times that step back, and questions at the borders of blocks; compared with answers that scan
- * everything.
+ * The past of a journal of many blocks: sparse instruments among busy ones, clocks years apart, times that step
+ * back, and queries at the borders of blocks; compared with answers that scan everything.
  */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -113,7 +112,7 @@ describe.each([
   });
   const anywhere = (): number => prng.int(1, written.lastSeq);
 
-  test('has the blocks that it should have', () => {
+  test('has the expected blocks', () => {
     const inBlocks = isOpen
       ? Math.floor(written.lastSeq / 1_024)
       : Math.ceil(written.lastSeq / 1_024);
@@ -183,7 +182,7 @@ describe.each([
 });
 
 test.each([0, 1, 2])(
-  'a tick in another block than its trade, with %i trades behind it',
+  'a tick in another block than its trade, with %i trades after it',
   async (more) => {
     const written = new Written(scratch.fresh(), new Prng(1), [{ symbol: 'EDGE', weight: 1 }]);
     for (const end of [1_023, 3_071, 4_095]) {
@@ -208,7 +207,7 @@ test.each([0, 1, 2])(
   },
 );
 
-test('a cursor goes on across blocks that are written meanwhile', async () => {
+test('a cursor continues across blocks that are written meanwhile', async () => {
   const prng = new Prng(77);
   const written = new Written(scratch.fresh(), prng, PROFILES);
   await written.write(500);
@@ -236,7 +235,7 @@ test('a cursor goes on across blocks that are written meanwhile', async () => {
 });
 
 test.each(['ticks', 'trades'] as const)(
-  '%s of a rare instrument: a page ends behind so many blocks, and none is lost',
+  '%s of a rare instrument: a page ends after a bounded number of blocks, and none is lost',
   async (kind) => {
     const written = new Written(scratch.fresh(), new Prng(9), PROFILES);
     await written.write(25_000);

@@ -1,6 +1,6 @@
 /**
- * Altered records: no reader gives out a row of a block that is not what was written; the block is
- * missing for all. Each case alters one value by SQL in an otherwise intact file.
+ * Altered records: no reader gives out an altered row; its whole block is missing for all readers. Each case alters
+ * one value by SQL in an otherwise intact file.
  */
 
 import { Database } from 'bun:sqlite';
@@ -106,7 +106,7 @@ const COLUMNS = [
 
 describe('one value of a closed block', () => {
   for (const column of COLUMNS) {
-    test(`${column}: lists leave its block out and say so`, async () => {
+    test(`${column}: lists omit its block and declare that`, async () => {
       const all = await written(7, 6_000);
       await all.close();
       const seq = inThirdBlock(all, 'trade');
@@ -148,7 +148,7 @@ describe('one value of a closed block', () => {
     reader.close();
   });
 
-  test('a replay declares it in order and continues behind it; a reader that goes on is refused', async () => {
+  test('a replay declares it in order and continues after it; a reader that resumes is refused', async () => {
     const all = await written(9, 6_000);
     await all.close();
     const hole = alter(all.path, inThirdBlock(all, 'trade'));
@@ -177,7 +177,7 @@ describe('one value of a closed block', () => {
     reader.close();
   });
 
-  test('a gap noted inside its block keeps its own reason, also for a reader that asks from behind it', async () => {
+  test('a gap noted inside its block keeps its own reason, also for a reader that asks from after it', async () => {
     const all = await written(14, 3_000);
     await all.close();
     const disk = { from: 200, to: 220, reason: 'disk' };
@@ -269,8 +269,8 @@ describe('what makes a record findable', () => {
   }
 });
 
-describe('records of no block yet', () => {
-  test('are held against each commit, once; what is behind an altered one is missing until it is sealed', async () => {
+describe('records that are in no block yet', () => {
+  test('are checked at each commit, once; everything after an altered one is missing until it is sealed', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 1_000_000 }), async (seed) => {
         const prng = new Prng(seed);
@@ -298,7 +298,7 @@ describe('records of no block yet', () => {
     );
   });
 
-  test('an insert behind the last commit is given to nobody', async () => {
+  test('a row inserted after the last commit is given to nobody', async () => {
     const all = await written(13, 1_500);
     const last = seqsOf(all.events, 'trade').at(-1)!;
     const id = idOf(all.lastSeq + 1);
@@ -313,7 +313,7 @@ describe('records of no block yet', () => {
   });
 });
 
-test('a proof holds for its time, and rot behind it is found afterwards', async () => {
+test('a proof is valid for a limited time, and later damage is found afterwards', async () => {
   const all = await written(14, 6_000);
   await all.close();
   let nowMs = 0;

@@ -63,7 +63,7 @@ async function holed(
   return { written, holes: taken, events, reader: new HistoryReader(path), path };
 }
 
-/** Some end at a snapshot, as a hole does behind which the state is written. */
+/** Some end at a snapshot, as a hole does after which the state is written. */
 function randomHoles(prng: Prng, events: readonly BatchEvent[]): Hole[] {
   const last = events.length;
   const holes: Hole[] = [];
@@ -105,7 +105,7 @@ function expectTruth(answer: object, all: Holed, symbol: string, pastTime: Nanos
 }
 
 describe('books around gaps', () => {
-  test('an answer is the truth, or names what is missing; and if it can be known it is answered', async () => {
+  test('an answer is the truth or names what is missing; if it can be known it is given', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 1_000_000 }), async (seed) => {
         const prng = new Prng(seed);
@@ -140,7 +140,7 @@ describe('books around gaps', () => {
     );
   });
 
-  test('behind a crash the book goes on from before it, as the market did', async () => {
+  test('after a crash the book continues from before it, as the market did', async () => {
     const prng = new Prng(5);
     const written = new Written(scratch.fresh(), prng, PROFILES);
     await written.write(1_500);
@@ -174,7 +174,7 @@ describe('books around gaps', () => {
     await written.close();
   });
 
-  test('what a failing disk has not taken yet is missing; what it took meanwhile is not', async () => {
+  test('what a failing disk has not written is missing; what it wrote meanwhile is not', async () => {
     const written = new Written(scratch.fresh(), new Prng(6), PROFILES);
     await written.write(1_500);
     const reader = new HistoryReader(written.path);
@@ -218,7 +218,7 @@ function silent(
 }
 
 describe('pages over gaps', () => {
-  test('ticks and trades: all that is there, and a gap for all that is not', async () => {
+  test('ticks and trades: everything that exists, and a gap for everything that does not', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 1_000_000 }), async (seed) => {
         const prng = new Prng(seed);
@@ -309,7 +309,7 @@ describe('pages over gaps', () => {
     all.reader.close();
   });
 
-  test('bars are those of the trades that are there', async () => {
+  test('bars are those of the existing trades', async () => {
     const hole = { from: 1_500, to: 2_100, reason: 'disk' };
     const all = await holed(new Prng(10), 6_000, () => [hole]);
     const page = all.reader.answer({
@@ -330,7 +330,7 @@ describe('pages over gaps', () => {
   });
 });
 
-test('REST names the gaps of a page, and says nothing where there are none', async () => {
+test('REST names the gaps of a page, and omits the field where there are none', async () => {
   const hole = { from: 1_000, to: 1_100, reason: 'disk' };
   const { written, reader } = await holed(new Prng(14), 3_000, () => [hole]);
   const queries = new HistoryQueries({
@@ -379,8 +379,8 @@ test('REST names the gaps of a page, and says nothing where there are none', asy
   reader.close();
 });
 
-describe('behind the end of a retention', () => {
-  test('it is said since when there is data, and what is gone', async () => {
+describe('after retention', () => {
+  test('the answer says since when there is data, and what is gone', async () => {
     const all = await holed(new Prng(12), 6_000, () => []);
     all.reader.close();
     const to = expire(all.path, 2);

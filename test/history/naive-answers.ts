@@ -1,4 +1,4 @@
-/** Naive answers from a list of events: every question scans all of it. */
+/** Naive answers from a list of events: every query scans all of it. */
 
 import { TenLevels } from '../../protocol/levels';
 import type { Book, Tick, Trade } from '../../protocol/messages';

@@ -125,7 +125,7 @@ describe('ticks', () => {
           (from === null || orderTime(e).compare(from) >= 0) &&
           (to === null || orderTime(e).compare(to) < 0),
       );
-      // What is written behind the last page is for the next query.
+      // What is written after the last page is for the next query.
       const known = expected.map((e) => e.seq);
       expect(seen).toEqual(known.filter((seq) => seq <= (seen.at(-1) ?? 0)));
       expect(known.length - seen.length).toBeLessThanOrEqual(4);
@@ -133,7 +133,7 @@ describe('ticks', () => {
     await past.close();
   });
 
-  test('a tick reads as it was pushed, and trades page backwards', async () => {
+  test('a tick has the fields that were pushed, and trades page backwards', async () => {
     const { past, prng, queries } = start(12);
     writeTrades(past, prng, 100, 0);
     const { definition } = past.recorder.market.get('ACME')!;
@@ -193,7 +193,7 @@ interface PublishedBars {
   readonly next: string | null;
 }
 
-/** Answers on this thread, since there are many questions. */
+/** Answers on this thread, because there are many queries. */
 class Pages {
   private readonly reader: HistoryReader;
 
@@ -238,7 +238,7 @@ class Pages {
 const BEGINNING = 10n ** 17n;
 
 describe('bars', () => {
-  test('[D1] of any range, in pages of any size, are those of the set of trades', async () => {
+  test('[D1] of any range, in pages of any size, equal those of the set of trades', async () => {
     const { past, prng } = start(13);
     writeTrades(past, prng, 4_000, 0); // some blocks, and an open one
     await past.recorder.journal.flush();
@@ -277,7 +277,7 @@ describe('bars', () => {
     await past.close();
   });
 
-  test('without from: the last existing bars before a time, page after page backwards', async () => {
+  test('without from: the last existing bars before a time, page by page backwards', async () => {
     const { past, prng } = start(15);
     writeTrades(past, prng, 2_500, 0);
     await past.recorder.journal.flush();
@@ -299,7 +299,7 @@ describe('bars', () => {
     await past.close();
   });
 
-  test('empty intervals do not end them', async () => {
+  test('empty intervals do not end the list', async () => {
     const { past } = start(16);
     for (const seconds of [0, 60, 300_000, 300_060]) {
       const time = at(seconds * 1e6);
@@ -316,7 +316,7 @@ describe('bars', () => {
     await past.close();
   });
 
-  test('[D4] the last bar of a range is final where a later trade is there', async () => {
+  test('[D4] the last bar of a range is final if a later trade exists', async () => {
     const { past } = start(17);
     for (const seconds of [0, 60, 4_000]) {
       const time = at(seconds * 1e6);

@@ -80,7 +80,7 @@ function isBookOf(event: BatchEvent, symbol: string): event is RecordedBook {
   return event.type === 'book' && event.symbol === symbol;
 }
 
-/** The rule in its plainest form: it scans all states, and the last by seq counts. */
+/** The rule in its plainest form: scans all states; the last by seq counts. */
 export function stateAt(states: readonly State[], at: bigint): State | undefined {
   return states.findLast((state) => orderTime(state.event).toBigInt() <= at);
 }

@@ -1,4 +1,4 @@
-/** The routes of the past against a real server: answers, and callers that are wrong or hostile. */
+/** The routes for history against a real server: answers, and faulty or hostile callers. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -31,8 +31,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.remove());
 
-describe('the past over REST', () => {
-  test('a book as of a time, by digits and by calendar', async () => {
+describe('history over REST', () => {
+  test('a book as of a time, in digits and as a calendar date', async () => {
     const { epoch } = await server.json('/v1/instruments');
     const first = {
       symbol: 'ACME',

@@ -42,7 +42,7 @@ function fakeThread(sent: (message: ToThread) => void): HistoryThread {
 }
 
 describe('the history thread', () => {
-  test('more questions than allowed are refused, and those under way are answered', async () => {
+  test('more queries than allowed are refused, and those in progress are answered', async () => {
     const past = start(3);
     const answers = await Promise.all(Array.from({ length: 5 }, () => past.history.ask(QUESTION)));
     const codes = answers.map((answer) => ('code' in answer ? answer.code : 'good'));
@@ -51,7 +51,7 @@ describe('the history thread', () => {
     await past.close();
   });
 
-  test('a long question does not hold up the short one behind it, and says where its page ends', async () => {
+  test('a long query does not delay a short one after it, and says where its page ends', async () => {
     const past = recordPast(scratch.fresh());
     const { sequencer } = past.recorder;
     const events = generateMarket({
@@ -98,7 +98,7 @@ describe('the history thread', () => {
     await past.close();
   });
 
-  test('when it dies its questions fail with a code, and the next one starts another', async () => {
+  test('when it dies its queries fail with a code, and the next one starts another', async () => {
     const past = start();
     expect(await past.history.ask(QUESTION)).toHaveProperty('seq');
     const under = past.history.ask(QUESTION);
@@ -112,7 +112,7 @@ describe('the history thread', () => {
     await past.close();
   });
 
-  test('one that dies of each question fails each with a code, and so does one that never starts', async () => {
+  test('one that dies at each query fails each with a code, and so does one that never starts', async () => {
     for (const script of [
       'onmessage = () => { throw new Error("dead") }',
       'onmessage = () => process.exit(3)',
@@ -136,7 +136,7 @@ describe('the history thread', () => {
     }
   });
 
-  test('where none can be started questions are refused, until one can', async () => {
+  test('while none can be started queries are refused', async () => {
     let started = 0;
     const script = 'onmessage = ({ data }) => postMessage({ id: data.id, answer: { seq: 7 } })';
     const url = URL.createObjectURL(new Blob([script], { type: 'application/javascript' }));
@@ -152,7 +152,7 @@ describe('the history thread', () => {
     expect(started).toBe(3);
   });
 
-  test('after the close there are no answers, only a code; the journal is left tidy', async () => {
+  test('after the close a query gets a code; the journal is left in order', async () => {
     const past = start();
     const last = past.history.ask(QUESTION);
     await past.close();
@@ -160,7 +160,7 @@ describe('the history thread', () => {
     expect(await past.history.ask(QUESTION)).toMatchObject({ code: 'shutting-down' });
   });
 
-  test('a question waits for the commit; what the disk did not take then goes with it', async () => {
+  test('a query waits for the commit; what the disk did not write is declared with it', async () => {
     const sent: ToThread[] = [];
     const flushes: PromiseWithResolvers<void>[] = [];
     const open = { from: 7, to: 9, reason: 'disk' };
@@ -196,7 +196,7 @@ describe('the history thread', () => {
     }
   });
 
-  test('a commit that does not end keeps neither the bound nor the close', async () => {
+  test('while a commit does not end, the limit of queries holds, and the close does not wait', async () => {
     const history = new History({
       questionsMax: 2,
       flush: () => new Promise(() => {}),
@@ -209,7 +209,7 @@ describe('the history thread', () => {
     expect(await answers[1]).toMatchObject({ code: 'shutting-down' });
   });
 
-  test('a journal that is not there is a code', async () => {
+  test('a missing journal gives a code', async () => {
     const { startHistoryThread } = await import('../../src/journal/history/history');
     const history = new History({
       questionsMax: 4,

@@ -1,7 +1,6 @@
 /**
- * Unusual times and sums, from the source to the answers about the past, live and after a restart:
- * volumes of any size, trades dated ahead, backfills, recordings in parts, books with impossible
- * dates.
+ * Unusual times and sums, from the source to answers about the past, live and after a restart: volumes of any size,
+ * trades dated in the future, late imports, recordings in parts, books with impossible dates.
  */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -91,7 +90,7 @@ async function expectLiveIsPast(recording: Recording, directory: string): Promis
 }
 
 describe('volume', () => {
-  test('passes 2^53, is that of the session, and is refused nowhere', async () => {
+  test('may exceed 2^53, is that of the session, and is never refused', async () => {
     const directory = scratch.fresh();
     let recording = record(directory);
     const lot = 250_000 * 1e8;
@@ -128,7 +127,7 @@ describe('volume', () => {
   });
 });
 
-describe('a trade that is dated ahead of its receipt', () => {
+describe('a trade that is dated after its receipt', () => {
   test.each([
     ['by a fortnight', second(14 * 86_400)],
     ['by all that there is', INT64_END],
@@ -176,7 +175,7 @@ describe('a trade that is dated ahead of its receipt', () => {
     expect(await verify(directory, true)).toBeObject();
   });
 
-  test('of a source whose clock is minutes ahead: a bar a minute, by receipt', async () => {
+  test('of a source whose clock is minutes ahead: one bar a minute, by the time of receipt', async () => {
     const directory = scratch.fresh();
     const recording = record(directory);
     say(recording, second(0), instrument());
@@ -193,7 +192,7 @@ describe('a trade that is dated ahead of its receipt', () => {
     recording.recorder.close();
   });
 
-  test('holds no replay up', async () => {
+  test('delays no replay', async () => {
     const directory = scratch.fresh();
     const recording = record(directory);
     say(recording, second(0), instrument());
@@ -230,8 +229,8 @@ describe('a trade that is dated ahead of its receipt', () => {
   });
 });
 
-describe('what comes later than it happened', () => {
-  test('a backfill makes the bars of its own day, and leaves the present alone', async () => {
+describe('events that arrive later than they happened', () => {
+  test('a late import makes the bars of its own day, and does not change the present ones', async () => {
     const directory = scratch.fresh();
     const recording = record(directory);
     say(recording, second(40 * 86_400), instrument());

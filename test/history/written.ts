@@ -100,7 +100,7 @@ export class Written {
     return this.events.length;
   }
 
-  /** Writes a number of events and a few more, in batches of different lengths. */
+  /** Writes at least this number of events, in batches of different lengths. */
   async write(count: number): Promise<void> {
     for (const end = this.events.length + count; this.events.length < end;) {
       this.add(this.pick());

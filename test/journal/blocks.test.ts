@@ -61,7 +61,7 @@ function fold(rows: readonly RecordRow[], random: Prng): Omit<Block, 'parts'>[] 
   return blocks;
 }
 
-test('the checksum does not depend on how rows came in frames, and is that of the file', () => {
+test('the checksum does not depend on how rows came in frames, and equals that of the file', () => {
   const db = open(written());
   const rows = rowsOf(db);
   expect(rows.length).toBeGreaterThan(BLOCK_ROWS * 2);
@@ -73,7 +73,7 @@ test('the checksum does not depend on how rows came in frames, and is that of th
   for (let i = 0; i < 5; i++) expect(fold(rows, random)).toEqual(kept as never);
 });
 
-describe('whatever is changed in a row that is in a block is found', () => {
+describe('any change in a row of a block is found', () => {
   const directory = written();
   const numbers = [
     'kind',
@@ -121,7 +121,7 @@ describe('whatever is changed in a row that is in a block is found', () => {
     expect(good! + BLOCK_ROWS).toBeGreaterThanOrEqual(id / 8);
   });
 
-  test('levels, text, a row that is gone', () => {
+  test('levels, text, a missing row', () => {
     for (const sql of [
       'UPDATE record SET levels = zeroblob(length(levels)) WHERE id = (SELECT max(id) FROM record WHERE kind = 5)',
       'UPDATE record SET levels = NULL WHERE id = (SELECT max(id) FROM record WHERE kind = 5)',

@@ -33,7 +33,7 @@ const full = mount('-t', 'tmpfs', '-o', 'size=1048576,mode=0700', 'none');
 const isSkipped = full === undefined;
 if (isSkipped) console.log('skipped: this user may not mount a small file system');
 
-test('what SQLite and the system say is a cause by name', () => {
+test('each error of SQLite and the system has a cause with a name', () => {
   const causes = {
     SQLITE_FULL: 'disk-full',
     SQLITE_IOERR_WRITE: 'io-error',
@@ -63,7 +63,7 @@ test('what SQLite and the system say is a cause by name', () => {
 });
 
 describe('a start', () => {
-  test.skipIf(isSkipped)('on a disk without room', async () => {
+  test.skipIf(isSkipped)('on a full disk', async () => {
     writeFileSync(join(full!, 'filler'), '');
     Bun.spawnSync(['dd', 'if=/dev/zero', `of=${join(full!, 'filler')}`, 'bs=4096']); // until the disk is full
     const io = Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_SHMSIZE' });
@@ -74,7 +74,7 @@ describe('a start', () => {
     expect(stderr).toContain('[journal-unwritable]');
   });
 
-  test.skipIf(isSkipped)('on a file that may only be read', async () => {
+  test.skipIf(isSkipped)('on a read-only file', async () => {
     const server = await ServerProcess.start({ data: scratch.fresh() });
     await server.stop();
     const readable = scratch.fresh();

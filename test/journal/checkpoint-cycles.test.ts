@@ -131,7 +131,7 @@ describe('a process that ends anywhere in a cycle', () => {
     const directory = scratch.fresh();
     const feeds = new Feeds(directory, new Prng(3));
     feeds.say(200);
-    feeds.capture(2); // a cycle is under way
+    feeds.capture(2); // a cycle is in progress
     const { journal, market } = feeds.recorder;
     const books = [...market.feeds()].map((feed) => feed.levels(1_000));
     feeds.recorder.close();
@@ -195,7 +195,7 @@ describe('records that were given up', () => {
     return { feeds, before, from };
   }
 
-  test('are declared by a gap, and the pieces behind it have the state', async () => {
+  test('are declared by a gap, and the pieces after it have the state', async () => {
     const directory = scratch.fresh();
     const { feeds, from } = withHole(directory);
     expect(feeds.pauseMs).toBe(0); // the cycle is urgent
@@ -212,7 +212,7 @@ describe('records that were given up', () => {
     feeds.recorder.journal.abandon();
   });
 
-  test('if the process ends before that, the market goes on from before the gap', async () => {
+  test('if the process ends before that, the market continues from before the gap', async () => {
     const directory = scratch.fresh();
     const { feeds, before, from } = withHole(directory);
     feeds.capture(3); // not everything
@@ -241,7 +241,7 @@ describe('records that were given up', () => {
   });
 });
 
-test('pieces wait for the writer within a bound of their own, and no record waits for them', () => {
+test('the bytes of pieces that wait for the writer are bounded separately, and no record waits for them', () => {
   const writer = new SteeredWriter();
   const slices: (() => void)[] = [];
   const more = { durability: 'async', queueBytesMax: 1_000_000 } as const;
@@ -266,7 +266,7 @@ test('pieces wait for the writer within a bound of their own, and no record wait
     expect(round).toBeLessThan(200);
     writer.commit(1);
   }
-  // At most two frames are under way, each with half a megabyte and one piece more.
+  // At most two frames are being written, each with half a megabyte and one piece more.
   expect(most).toBeGreaterThan(0);
   expect(most).toBeLessThanOrEqual(2 * (512 * 1_024 + text.length * 2));
   writer.commit();

@@ -102,7 +102,7 @@ test('a cycle that is in time takes short slices with pauses between them', () =
   expect(market.longestMs).toBeLessThanOrEqual(1 + PIECE_MS);
 });
 
-test('behind records that were given up a cycle takes no pauses, however few records there are', () => {
+test('after records were given up a cycle has no pauses, however few records there are', () => {
   const took = (isUrgent: boolean): number => {
     const market = new BusyMarket(10);
     market.run(1_000);

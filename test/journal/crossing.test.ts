@@ -1,6 +1,5 @@
 /**
- * What a reader that continues behind a crash is sent: the gap, its whole books, and all that
- * follows.
+ * What a reader that resumes after a crash is sent: the gap, its whole books, and everything that follows.
  */
 
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
@@ -57,7 +56,7 @@ function checkGaps(
   expect(received.slice(0, first).some((m) => 'seq' in m && m.seq > to)).toBe(false);
 }
 
-/** The books are as before the crash, and everything that follows continues them. */
+/** Checks that books are as before the crash, and that everything that follows continues them. */
 function checkBooks(
   received: readonly Message[],
   { from, to }: Hole,

@@ -1,4 +1,4 @@
-/** Epochs: no two share a number, not even those of copies and under a clock that was set back. */
+/** Epochs: no two have the same number, not even those of copies, or after the clock was set back. */
 
 import { afterAll, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ function epochOf({ recorder }: Recording): number {
   return recorder.sequencer.epoch;
 }
 
-test('a copy from before that is served under a clock put back: another epoch than the one it is a copy of', async () => {
+test('an older copy that is served after the clock was set back gets an epoch of its own', async () => {
   const directory = scratch.fresh();
   const clock = new ManualClock(at(100));
   const first = record(directory, {}, { clock });
@@ -46,7 +46,7 @@ test('a copy from before that is served under a clock put back: another epoch th
   for (const path of [directory, copy]) expect(await verifyBoth(path)).toMatchObject({ epochs: 2 });
 });
 
-test('a journal whose epochs were times goes on, and verifies, with one below them; what is taken is drawn again', async () => {
+test('a journal whose epochs were times continues and verifies with a smaller epoch; a number in use is drawn again', async () => {
   const directory = scratch.fresh();
   const time = 1_795_369_146_862; // as an older version numbered its epochs
   const bytes = (epoch: number): Uint8Array => {

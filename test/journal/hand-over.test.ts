@@ -135,7 +135,7 @@ test('reports how far the disk is behind, in records and in time', () => {
   writer.commit(1);
   expect(lag()).toEqual({ lagRecords: 3, lagMs: 3_000 });
   writer.commit(1);
-  expect(lag()).toEqual({ lagRecords: 2, lagMs: 2_000 }); // of the oldest event in the frame that was just sent
+  expect(lag()).toEqual({ lagRecords: 2, lagMs: 2_000 }); // that of the oldest event in the frame that was just sent
   writer.commit();
   expect(lag()).toEqual({ lagRecords: 0, lagMs: 0 });
   // From the arrival of each batch to its commit: 4, 3, 2 and 1 s.
@@ -170,7 +170,7 @@ describe('commit', () => {
     expect(order).toEqual(['nothing before it', 'behind 1']);
   });
 
-  test('a full queue asks the market to wait, and says when there is room', () => {
+  test('a full queue makes the market wait, and reports when there is room', () => {
     const steered = new SteeredJournal('commit');
     const hasRoom = (): boolean => steered.journal.hasRoom;
     while (hasRoom()) steered.append(5);
@@ -188,7 +188,7 @@ describe('commit', () => {
     });
   });
 
-  test('while the disk refuses, nothing becomes durable and nothing is given up; afterwards everything is there', () => {
+  test('while the disk refuses, nothing becomes durable and nothing is given up; afterwards everything is written', () => {
     const steered = new SteeredJournal('commit');
     steered.append(2);
     steered.writer.fail();
@@ -222,7 +222,7 @@ describe('commit', () => {
 });
 
 describe('flush', () => {
-  test('resolves when all before it is committed', async () => {
+  test('resolves when everything before it is committed', async () => {
     const steered = new SteeredJournal('async');
     steered.append(3);
     let isDone = false;
@@ -247,7 +247,7 @@ describe('flush', () => {
 });
 
 describe('async', () => {
-  test('gives up what does not fit, and notes the gap with the state behind it', () => {
+  test('gives up what does not fit, and notes the gap with the state after it', () => {
     const steered = new SteeredJournal('async');
     steered.append(10);
     steered.writer.fail();
@@ -294,7 +294,7 @@ describe('async', () => {
     expect(steered.journal.missing()).toBeNull();
   });
 
-  test('an instrument that was defined in the gap is known behind it', () => {
+  test('an instrument that was defined in the gap is known after it', () => {
     const steered = new SteeredJournal('async', { queueBytesMax: 1 });
     steered.append(1);
     const events = [instrument('B', { seq: 2 })]; // does not fit any more
@@ -325,7 +325,7 @@ describe('async', () => {
   });
 });
 
-test('whatever the disk does: every seq is committed once or in a gap, and memory is bounded', () => {
+test('for any behaviour of the disk every seq is committed once or in a gap, and memory is bounded', () => {
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ append: fc.integer({ min: 1, max: 30 }) }) },
     { weight: 3, arbitrary: fc.record({ commit: fc.integer({ min: 1, max: 3 }) }) },

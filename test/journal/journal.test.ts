@@ -1,5 +1,5 @@
 /**
- * Transactions, durabilities, epochs, checkpoints, and an orderly end that leaves nothing to do.
+ * Transactions, durabilities, epochs, checkpoints, and an orderly end that leaves nothing to recover.
  */
 
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -45,7 +45,7 @@ class Writer {
   }
 }
 
-/** What another process would find now. */
+/** The newest seq that another process would find now. */
 function written(directory: string): number {
   const db = new Database(join(scratch.copyOf(directory), 'journal.sqlite'));
   const { n } = db.query('SELECT count(*) AS n FROM record WHERE id % 8 = 0').get() as {
@@ -94,7 +94,7 @@ describe('durability', () => {
     o.journal.close();
   });
 
-  test('async: what is not committed is bounded in number too, and written at the close', () => {
+  test('async: the number of uncommitted records is bounded too, and the close writes them', () => {
     const directory = scratch.fresh();
     const o = opened(directory, { durability: 'async', commitEveryMs: 10_000 });
     const writer = new Writer(o);
@@ -108,7 +108,7 @@ describe('durability', () => {
     expect(written(directory)).toBe(4_103);
   });
 
-  test('a batch is one transaction: an event that cannot be written takes its batch along', () => {
+  test('a batch is one transaction: if one event cannot be written, none of its batch is', () => {
     const directory = scratch.fresh();
     const o = opened(directory);
     new Writer(o).write(3);
@@ -135,7 +135,7 @@ describe('durability', () => {
 });
 
 describe('epochs', () => {
-  test('each start begins one, unlike any before, and the journal knows where each began and ended', () => {
+  test('each start begins one with a new number, and the journal knows where each began and ended', () => {
     const directory = scratch.fresh();
     const clock = new ManualClock(at(0));
     const epochs: number[] = [];
@@ -186,7 +186,7 @@ describe('an orderly end', () => {
     again.journal.close();
   });
 
-  test('keeps the state also when it changed without an event', () => {
+  test('keeps the state even if it changed without an event', () => {
     const directory = scratch.fresh();
     const o = opened(directory, { checkpointEveryEvents: 2 });
     let state = 'at the second event';
@@ -235,7 +235,7 @@ describe('checkpoints', () => {
   const from = (first: number): number[] =>
     Array.from({ length: 34 - first + 1 }, (_, i) => first + i);
 
-  test('the newest counts, and the two newest are kept', () => {
+  test('the newest is used, and the two newest are kept', () => {
     const directory = withCheckpoints();
     expect(query(directory, 'SELECT seq FROM checkpoints ORDER BY seq')).toEqual([
       { seq: 20 },

@@ -1,6 +1,6 @@
 /**
- * Servers killed with SIGKILL under load, again and again on one data directory: nothing that was
- * acknowledged or published is lost, or, with `async`, the loss is declared. By hand:
+ * Servers killed with SIGKILL under load, repeatedly on one data directory: nothing that was acknowledged or
+ * published is lost, or, with `async`, the loss is declared. By hand:
  * `TAPEDECK_KILLS=200 bun test test/journal/kill-server.test.ts`.
  */
 
@@ -13,7 +13,7 @@ import { deep } from '../support/tier';
 const BY_HAND = Number(process.env['TAPEDECK_KILLS'] ?? 0);
 const MINUTE = 60_000;
 
-/** @param lives the least number of servers; with `isAsync` it goes on until a kill loses something */
+/** @param lives the least number of epochs; with `isAsync` it continues until a kill loses something */
 async function run(lives: number, isAsync: boolean): Promise<KillRun> {
   const seed = readSeed();
   console.log(`killing ${lives} servers, seed ${seed} (repeat with TAPEDECK_TEST_SEED=${seed})`);
@@ -45,7 +45,7 @@ async function run(lives: number, isAsync: boolean): Promise<KillRun> {
 }
 
 test(
-  'commit and fsync: what was acknowledged or pushed is in the journal, once, through any number of kills',
+  'commit and fsync: what was acknowledged or pushed is in the journal once, after any number of kills',
   async () => {
     const { figures } = await run(BY_HAND > 0 ? BY_HAND : deep(4, 1), false);
     expect(figures).toMatchObject({ lost: 0, gaps: 0 });
@@ -56,7 +56,7 @@ test(
 );
 
 test(
-  'async: what was pushed and is not in the journal is in a gap, and no number is given twice',
+  'async: what was pushed and is not in the journal is in a gap, and no seq is used twice',
   async () => {
     const { figures } = await run(BY_HAND > 0 ? Math.ceil(BY_HAND / 5) : deep(2, 1), true);
     expect(figures.lost).toBeGreaterThan(0);

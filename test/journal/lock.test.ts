@@ -69,7 +69,7 @@ function takeLockFileAway(directory: string): void {
   renameSync(join(directory, 'lock.sqlite'), join(directory, 'lock-away'));
 }
 
-describe('a journal that another process writes is not written, though', () => {
+describe('a second writer of a journal is refused even though', () => {
   test('lock.sqlite was moved away', async () => {
     const directory = withJournal();
     await whileHeld(directory, () => {
@@ -141,7 +141,7 @@ describe('a journal that another process writes is not written, though', () => {
     expect(open(bound)).toBe('opened');
   });
 
-  test('it is a new file, with what was good of a damaged one', async () => {
+  test('the file is new and has the good part of a damaged one', async () => {
     const directory = withJournal();
     const path = join(directory, 'journal.sqlite');
     const bytes = readFileSync(path);
@@ -155,7 +155,7 @@ describe('a journal that another process writes is not written, though', () => {
   });
 });
 
-test('the lock neither meets those of SQLite nor lets go of them', async () => {
+test('the lock neither conflicts with those of SQLite nor releases them', async () => {
   const directory = withJournal();
   const path = join(directory, 'journal.sqlite');
   await whileHeld(directory, () => {
@@ -172,7 +172,7 @@ test('the lock neither meets those of SQLite nor lets go of them', async () => {
   expect(open(directory)).toBe('opened');
 });
 
-test('a file that cannot be locked is said to be so', () => {
+test('a file that cannot be locked is reported as such', () => {
   expect(lockFile(scratch.path)).toEqual({ absent: expect.stringContaining('EISDIR') });
   expect(lockFile(join(scratch.path, 'none'))).toEqual({
     absent: expect.stringContaining('ENOENT'),

@@ -1,4 +1,4 @@
-/** Pieces: unpacking gives what was packed, and nothing else has its checksum. */
+/** Pieces: unpacking gives what was packed, and different content has a different checksum. */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -16,7 +16,7 @@ const content = fc.record({
 });
 
 describe('a piece', () => {
-  test('reads as it was packed, whatever was packed before it', () => {
+  test('is unpacked as it was packed, whatever was packed before it', () => {
     const packer = new PiecePacker();
     fc.assert(
       fc.property(content, (piece) => {
@@ -25,7 +25,7 @@ describe('a piece', () => {
     );
   });
 
-  test('whose bytes, or whose name, are others has another checksum', () => {
+  test('with other bytes or another name has another checksum', () => {
     const body = new PiecePacker().pack({ text: 'a', levels: [], bytes: null }).slice();
     const piece = { kind: 1, key: 2, cycle: 3, seq: 4, body };
     const crc = pieceCrc(piece);
@@ -35,7 +35,7 @@ describe('a piece', () => {
     }
   });
 
-  test('that is cut off does not read', () => {
+  test('that is cut off cannot be unpacked', () => {
     const body = new PiecePacker().pack({
       text: 'some text',
       levels: [Float64Array.of(10, 1, 9, 2)],

@@ -138,11 +138,11 @@ describe.skipIf(!present)(
       }
     });
 
-    test('the top of the book is every quote of the same update id', () => {
+    test('the top of the book equals every quote with the same update id', () => {
       expect(quotesCompared).toBe(564);
     });
 
-    test('[T4] [B7] a reader of book:BTCUSDT never loses the chain, and its copy is the book', () => {
+    test('[T4] [B7] a reader of book:BTCUSDT has an unbroken chain, and its copy equals the book', () => {
       const copy = reader.book(SYMBOL);
       const view = feedOf(recording.recorder.market, SYMBOL).bookView()!;
       expect(copy.trusted).toBe(true);
@@ -163,12 +163,12 @@ describe.skipIf(!present)(
       expect(exact(market.book.asks.top(1e6))).toEqual(asks);
     }
 
-    test('ten levels and full depth are those of the rebuild, to the last digit', () => {
+    test('ten levels and full depth equal those of the rebuild, to the last digit', () => {
       expect(naive.bids.size).toBeGreaterThan(1000);
       expectRebuilt(true);
     });
 
-    test('every trade is there with its exact time, and the volume is that of the session', () => {
+    test('every trade is recorded with its exact time, and the volume is that of the session', () => {
       const { journal, market } = recording.recorder;
       void journal.flush();
       const trades = journal.trades(SYMBOL, Number.MAX_SAFE_INTEGER, 20_000).reverse();
@@ -188,7 +188,7 @@ describe.skipIf(!present)(
       expect(volume).toBe(session.reduce((sum, t) => sum + t.quantity, 0n));
     });
 
-    test('it is the same after a crash, and after an orderly end', () => {
+    test('everything is the same after a crash, and after an orderly end', () => {
       const before = recording;
       const state = stateOf(before.recorder.market);
       void before.recorder.journal.flush();

@@ -86,12 +86,12 @@ class Story {
 }
 
 describe('a late trade', () => {
-  test('has no tick behind it, and moves no volume', () => {
+  test('has no tick after it, and does not change the volume', () => {
     const story = new Story().trade(10, 5).tick(5).trade(1, 7, 'late').trade(11, 5).tick(10);
     expect(story.fault()).toBeUndefined();
   });
 
-  test('with a tick is none; nor is one on time without', () => {
+  test('with a tick is a fault; so is one on time without', () => {
     expect(new Story().trade(10, 5).tick(5).trade(1, 7, 'late').tick(12).fault()).toMatch(
       /record 5 .*no trade stands before it/,
     );

@@ -111,7 +111,7 @@ function orderTimes(db: Database): bigint[] {
 }
 
 describe('records', () => {
-  test('whatever is written is read again, in order and once', () => {
+  test('whatever is written is read back in order and once', () => {
     fc.assert(
       fc.property(stream, fc.integer({ min: 1, max: 9 }), (events, batchSize) => {
         const directory = scratch.fresh();
@@ -162,7 +162,7 @@ describe('records', () => {
     again.journal.close();
   });
 
-  test('people can read them: columns hold scaled integers and nanoseconds', () => {
+  test('columns are readable for people: they hold scaled integers and nanoseconds', () => {
     const directory = scratch.fresh();
     const { journal, recovered } = opened(directory);
     const events = [

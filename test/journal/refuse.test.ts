@@ -1,4 +1,4 @@
-/** A recorder that is about to be closed takes what waits, and nothing more. */
+/** A recorder that is about to be closed processes what waits, and nothing more. */
 
 import { afterAll, expect, test } from 'bun:test';
 
@@ -11,7 +11,7 @@ import type { SubmitResult } from '../../src/base/contracts/submission';
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-test('what waited is answered when it is journaled, what comes after is refused', async () => {
+test('a waiting submission is answered when it is journaled; a later one is refused', async () => {
   const { recorder, batches } = record(scratch.fresh());
   const answers: SubmitResult[] = [];
   const submit = (): void =>

@@ -1,6 +1,5 @@
 /**
- * Release: the content of a commit is passed on in order, some in each turn, and nothing overtakes
- * it.
+ * Release: the content of a commit is passed on in order, a part in each turn, and nothing overtakes it.
  */
 
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
@@ -73,7 +72,7 @@ class Scene {
   }
 }
 
-describe('what a commit held', () => {
+describe('the content of a commit', () => {
   let scene: Scene;
 
   beforeEach(() => {
@@ -86,7 +85,7 @@ describe('what a commit held', () => {
     return Array.from({ length: batches }, (_, i) => (i + 1) * BATCH_EVENTS);
   }
 
-  test('goes out in turns of a bounded number of events, in the order of the batches', () => {
+  test('is passed on in turns with a bounded number of events, in the order of the batches', () => {
     const all = fill(100);
     scene.commitAll();
     const counts: number[] = [];
@@ -103,7 +102,7 @@ describe('what a commit held', () => {
     expect(Math.max(...counts)).toBe(RELEASED_A_TURN);
   });
 
-  test('is not overtaken by what asks to come behind it', async () => {
+  test('is not overtaken by what was requested after it', async () => {
     const all = fill(100);
     scene.journal.behind(() => scene.seen.push('before the commit'));
     scene.commitAll();
@@ -119,7 +118,7 @@ describe('what a commit held', () => {
     expect(scene.seen).toContain('flushed');
   });
 
-  test('has gone out when the journal is closed', async () => {
+  test('has been passed on when the journal is closed', async () => {
     const all = fill(100);
     scene.commitAll();
     expect(scene.seen.length).toBeLessThan(all.length);
@@ -128,7 +127,7 @@ describe('what a commit held', () => {
     expect(scene.seen).toEqual(all);
   });
 
-  test('lets no more be appended while much of it waits', () => {
+  test('stops further appends while much of it waits', () => {
     let room = 0;
     scene.journal.notices = { ...scene.journal.notices, onRoom: () => (room += 1) };
     fill(400);

@@ -144,7 +144,7 @@ function expectOrder(messages: readonly Message[]): void {
   }
 }
 
-/** Each has the reason of its hole, and contains nothing that was sent. */
+/** Each gap has the reason of its hole, and contains nothing that was sent. */
 function expectGaps(
   all: Holed,
   gaps: readonly Gap[],
@@ -242,7 +242,7 @@ function expectReplay(all: Holed, replayed: Replayed, topics: readonly string[])
 }
 
 describe('holes of every reason', () => {
-  test('a replay is in order, and declares each hole as what it is', async () => {
+  test('a replay is in order, and declares each hole with its reason', async () => {
     await fc.assert(
       fc.asyncProperty(SEEDS, async (seed) => {
         const prng = new Prng(seed);
@@ -260,7 +260,7 @@ describe('holes of every reason', () => {
     );
   });
 
-  test('a crash takes its records also where a checkpoint would be due with them', async () => {
+  test('a crash loses its records even if a checkpoint would be due with them', async () => {
     const written = new Written(scratch.fresh(), new Prng(1), PROFILES);
     await written.write(2_980);
     const crash = written.crash(80);
@@ -278,7 +278,7 @@ describe('holes of every reason', () => {
     expectReplay({ written, holes: [crash], kept, crashed: [crash], books }, replayed, ALL);
   });
 
-  test('an export of each kind too', async () => {
+  test('so is an export of each kind', async () => {
     await fc.assert(
       fc.asyncProperty(SEEDS, async (seed) => {
         const all = await holed(new Prng(seed));

@@ -66,8 +66,8 @@ function withoutDefinitions(messages: readonly Message[]): Message[] {
   return messages.filter(({ type }) => type !== 'instrument');
 }
 
-describe('a journal that has all', () => {
-  test('of any topics, in order, message for message', async () => {
+describe('a complete journal', () => {
+  test('is replayed for any topics in order, message by message', async () => {
     await fc.assert(
       fc.asyncProperty(SEEDS, async (seed) => {
         const prng = new Prng(seed);
@@ -112,7 +112,7 @@ describe('a journal that has all', () => {
     );
   });
 
-  test('by time: from the first record that is not before it, to the last that is not behind', async () => {
+  test('by time: from the first record at or after the start to the last at or before the end', async () => {
     await fc.assert(
       fc.asyncProperty(SEEDS, async (seed) => {
         const prng = new Prng(seed);
@@ -138,7 +138,7 @@ describe('a journal that has all', () => {
     );
   });
 
-  test('timed: due times never fall, a frame is a slice, and the speed divides them', async () => {
+  test('timed: due times never decrease, a frame is a slice, and the speed divides them', async () => {
     const all = await written(new Prng(11), 3_000);
     await all.close();
     const reader = readerOf(all);
@@ -165,7 +165,7 @@ describe('a journal that has all', () => {
     reader.close();
   });
 
-  test('a chunk is bounded, however much there is and however little fits', async () => {
+  test('a chunk is bounded, whatever there is to send and however little fits', async () => {
     const all = await written(new Prng(5), 30_000);
     await all.close();
     const reader = readerOf(all);
@@ -178,7 +178,7 @@ describe('a journal that has all', () => {
   });
 });
 
-/** Every book of the reader of a replay is what the market had. */
+/** Every book of the reader of a replay equals that of the market. */
 function expectBooks(all: Written, replayed: Replayed): ReplayedReader {
   const reader = new ReplayedReader(replayed.opened.fromSeq);
   for (const message of replayed.messages) reader.take(message);
@@ -309,7 +309,7 @@ describe('a journal with gaps', () => {
     );
   });
 
-  test('a crash: the market goes on from its state before, which no chain shows, so every topic is sent the gap', async () => {
+  test('a crash: the market continues from its state before, which no chain reveals, so every topic is sent the gap', async () => {
     const prng = new Prng(3);
     const all = await written(prng, 2_000);
     const hole = all.crash(300);
@@ -335,7 +335,7 @@ describe('a journal with gaps', () => {
     reader.close();
   });
 
-  test('behind the end of retention: what is left, with a gap before it', async () => {
+  test('after retention: what is left, with a gap before it', async () => {
     await fc.assert(
       fc.asyncProperty(SEEDS, async (seed) => {
         const prng = new Prng(seed);
@@ -380,7 +380,7 @@ describe('a journal with gaps', () => {
         expectDeclared(all, [...holes, ...lost], replayed, topics, false);
         const { received } = expectBooks(all, replayed);
         expect(received.at(-1)!.seq).toBeGreaterThan(gone);
-        // A reader that continues from its position needs all or nothing.
+        // A reader that resumes at its position needs all or nothing.
         const again = { toSeq: all.lastSeq, hasOpening: false, fromSeq: gone + 1 };
         expect(() => replay(reader, ALL, again, () => void expire(path, 4))).toThrow(
           'records-missing',

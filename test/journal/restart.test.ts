@@ -1,6 +1,6 @@
 /**
- * An abrupt end at any time: what was acknowledged is there, exactly once, and the market is where
- * an uninterrupted one was at that seq. Then the sources continue, and no book is wrong.
+ * An abrupt end at any time: what was acknowledged is recorded exactly once, and the market has the state of an
+ * uninterrupted one at that seq. Then the sources continue, and no book is wrong.
  */
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
@@ -152,7 +152,7 @@ function expectBooksGoOn(after: Recording, sources: Sources): void {
 
 describe('an abrupt end', () => {
   test.each(['commit', 'fsync', 'async'] as const)(
-    '%s: what was accepted is there once, and the market as it stood',
+    '%s: what was accepted is recorded once, and the market has its state at that seq',
     (durability: Durability) => {
       fc.assert(
         fc.property(
@@ -224,7 +224,7 @@ describe('an abrupt end', () => {
   }
 });
 
-test('a trade that is sent again after a crash is known, and not counted twice', () => {
+test('a trade that is sent again after a crash is recognised, and not counted twice', () => {
   const directory = scratch.fresh();
   const first = record(directory, { durability: 'commit' });
   const say = (recording: Recording, seq: number): void => {

@@ -69,7 +69,7 @@ function usedBytes(directory: string): number {
   return (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');
 }
 
-test('by size: the oldest go, the gap is declared, and the market is the same after a restart', async () => {
+test('by size: the oldest records are deleted, the gap is declared, and the market is the same after a restart', async () => {
   const directory = scratch.fresh();
   const recorder = open(directory, 0, BYTES);
   const quiet = new FakeSource(new Prng(1), 'QUIET');
@@ -122,7 +122,7 @@ test('by size: the oldest go, the gap is declared, and the market is the same af
   await again.journal.closed;
 }, 60_000);
 
-test('by age: only what is older goes, and never what the next start needs', async () => {
+test('by age: only older records are deleted, and never those that the next start needs', async () => {
   const directory = scratch.fresh();
   const recorder = open(directory, 1, 0);
   const busy = new FakeSource(new Prng(3), 'BUSY');

@@ -69,7 +69,7 @@ function query<T>(directory: string, sql: string): T[] {
   return rows;
 }
 
-/** The market behind a seq, which may lie inside a batch. */
+/** The market at a seq, which may lie inside a batch. */
 function stateAt(before: Recording, seq: number): string {
   const known = before.states.get(seq);
   if (known !== undefined) return known;
@@ -156,7 +156,7 @@ describe('the file is damaged', () => {
     expect(new Set(outcomes).size).toBeGreaterThan(1);
   }, 120_000);
 
-  test('in the text of its schema it is refused as it is; a record of an unknown kind proves no block', () => {
+  test('in the text of its schema it is refused; a record of an unknown kind makes its block invalid', () => {
     const seed = readSeed() + 3;
     const before = recorded(seed);
     before.recorder.close();
@@ -200,7 +200,7 @@ describe('the file is damaged', () => {
     }
   }, 120_000);
 
-  test('by a WAL that was torn: what was committed before the tear is there, the rest declared', () => {
+  test('by a WAL that was torn: what was committed before the tear is kept, the rest is declared', () => {
     const seed = readSeed() + 2;
     const random = new Prng(seed);
     const before = recorded(seed);

@@ -1,4 +1,4 @@
-/** A real process killed with SIGKILL: what it had acknowledged is in its journal, exactly once. */
+/** A real process killed with SIGKILL: what it had acknowledged is in its journal exactly once. */
 
 import { afterAll, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';

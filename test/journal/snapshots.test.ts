@@ -1,4 +1,4 @@
-/** When books are written whole, and what the views of the journal show. */
+/** When books are written whole, and what the views of the journal contain. */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -89,7 +89,7 @@ describe('snapshots', () => {
     expect(off.accept([WHOLE])).toEqual([]);
   });
 
-  test('an instrument may have options of its own', () => {
+  test('an instrument may have its own options', () => {
     const of = (symbol: string, ...[micros, ...rest]: Parameters<typeof pushed>): Book => ({
       ...pushed(micros, ...rest),
       symbol,
@@ -120,7 +120,7 @@ describe('snapshots', () => {
     ]);
   });
 
-  test('only what has changed is looked at, however many books wait for their second', () => {
+  test('only books that have changed are looked at, however many are due in a second', () => {
     let looks = 0;
     const policy = new SnapshotPolicy({
       everyMs: 1_000,
@@ -142,7 +142,7 @@ describe('snapshots', () => {
     expect(looks).toBe(1);
   });
 
-  test('renewed, every valid book is written, though nothing changed', () => {
+  test('after `renew` every valid book is written, even if nothing changed', () => {
     const policy = new SnapshotPolicy(
       { everyMs: 1_000, changeShare: 0.5 },
       new Map([['OFF', { everyMs: 0, changeShare: 0.5 }]]),

@@ -70,7 +70,7 @@ function withHotWal(directory: string, ...statements: string[]): string {
 }
 
 describe('the journal', () => {
-  test('is made where there is none, with the directories above it', () => {
+  test('is created where there is none, with the directories above it', () => {
     const directory = join(scratch.fresh(), 'deep', 'down');
     expect(open(directory)).toBe('opened');
     expect(open(directory)).toBe('opened');
@@ -204,14 +204,14 @@ describe('the directory', () => {
   const isRoot = process.getuid?.() === 0;
   if (isRoot)
     console.log('skipped: root may write to every directory, so none can be refused to it');
-  test.skipIf(isRoot)('that may not be written is refused', () => {
+  test.skipIf(isRoot)('that is not writable is refused', () => {
     const directory = withJournal();
     chmodSync(directory, 0o500);
     expectRefused(directory, 'data-unwritable', 73);
     chmodSync(directory, 0o700);
   });
 
-  test('that another process holds is refused, until that has ended, however it ends', async () => {
+  test('that another process holds is refused until that process has ended, however it ends', async () => {
     const directory = withJournal();
     const child = Bun.spawn(
       [

@@ -1,6 +1,6 @@
 /**
- * Damage that only the writer meets: the server stops with a fault, and the next start goes on with
- * the good part.
+ * Damage that only the writer encounters: the server stops with a fault, and the next start continues with the good
+ * part.
  */
 
 import { Database } from 'bun:sqlite';

@@ -1,4 +1,4 @@
-/** Verify: sound journals, however they ended, and each kind of damage, found and named. */
+/** Verify: sound journals, however they ended, and each kind of damage, which is found and named. */
 
 import { Database } from 'bun:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
@@ -39,7 +39,7 @@ async function importTape(name: string, { recorder }: Recording): Promise<void> 
 
 describe('a sound journal', () => {
   const names = readdirSync(TAPES).filter((name) => /\.(ndjson|txt)$/.test(name));
-  test.each(names)('of %s: while written, behind a crash, closed, opened again', async (name) => {
+  test.each(names)('of %s: while written, after a crash, closed, opened again', async (name) => {
     const directory = scratch.fresh();
     const written = record(directory, { snapshotEveryMs: 1 });
     await importTape(name, written);
@@ -68,7 +68,7 @@ describe('a sound journal', () => {
     expect(await verifyBoth(crashed)).toEqual({ ...(found as Verified), epochs: 2 });
   });
 
-  test('of venues, with checkpoints on the way', async () => {
+  test('of venues, with checkpoints in between', async () => {
     const run = Journaled.create(scratch.fresh(), 150);
     run.play(randomScript(11, 600, true), 5, 0);
     const found = await verifyBoth(run.directory);
@@ -89,7 +89,7 @@ describe('a sound journal', () => {
     });
   });
 
-  test('and equal markets have equal hashes, others have others', () => {
+  test('equal markets have equal hashes, different ones have different hashes', () => {
     const hashes = [7, 7, 8].map((seed) => {
       const run = Journaled.create(scratch.fresh());
       run.play(randomScript(seed, 100, true), 5, 0);
@@ -405,7 +405,7 @@ describe('damage', () => {
     expect(await verify(copy, false, 0)).toBe(found);
   });
 
-  test('what is sealed again is sound', async () => {
+  test('a rebuilt seal is sound', async () => {
     const copy = scratch.copyOf(venue);
     sealAgain(copy);
     expect(await verifyBoth(copy)).toEqual(await verify(venue));
@@ -470,7 +470,7 @@ describe('damage', () => {
     expect(pages).toBeGreaterThan(20);
   });
 
-  test('a file that is cut, and one that is none', async () => {
+  test('a truncated file, and a file that is no journal', async () => {
     const copy = scratch.copyOf(venue);
     const path = join(copy, 'journal.sqlite');
     const bytes = readFileSync(path);

@@ -1,6 +1,6 @@
 /**
- * Bounds of trading: what one owner may have open, and how much one command may do; that the limits are
- * of the commands on record, so that other settings after a restart change nothing of what was.
+ * Bounds of trading: how many open orders one owner may have, and how much one command may do. The limits are
+ * recorded with the commands, so other settings after a restart change nothing of the past.
  */
 
 import { afterAll, describe, expect, spyOn, test } from 'bun:test';
@@ -24,7 +24,7 @@ import { ScratchDirectory } from '../support/scratch-directory';
 import { readSeed } from '../support/seed';
 import { MarketRun, order, venue, type Outcome } from './market-run';
 
-/** So many bids and asks, each at a price of its own, that all cross. */
+/** Enters a number of bids and asks, each at its own price, that all cross. */
 function crossed(run: MarketRun, each: number): void {
   for (let i = 0; i < each; i++) {
     run.enter('ada', { price: 1_000 + i, quantity: 1 + (i % 3), clientOrderId: `a${i}` });
@@ -48,7 +48,7 @@ function tradesOf(outcomes: readonly Outcome[]): unknown[] {
 describe('an auction', () => {
   const early = [venue('ACME', { initialState: 'pre-open' })];
 
-  test('of many orders is carried out a bounded part a command, with the outcome of one', () => {
+  test('of many orders is executed in bounded parts, with the same outcome as at once', () => {
     const whole = new MarketRun(early, 10_000);
     let parted = new MarketRun(early, 10_000, undefined, { fillsMax: 7 });
     for (const run of [whole, parted]) crossed(run, 100);
@@ -66,7 +66,7 @@ describe('an auction', () => {
     expect(states).toMatchObject([{ state: 'live', reason: 'state-changed' }]);
   });
 
-  test('under way refuses every other command, and puts none on record', () => {
+  test('in progress refuses every other command, and records none', () => {
     const run = new MarketRun(early, 10_000, undefined, { fillsMax: 7 });
     crossed(run, 20);
     run.state('open');
@@ -87,7 +87,7 @@ describe('an auction', () => {
     expect(run.submit('cyd', { price: 10, clientOrderId: 'c' }).result).not.toHaveProperty('code');
   });
 
-  test('finds its price in one walk over the levels', () => {
+  test('finds its price in one pass over the levels', () => {
     const book = new OrderBook();
     const levels = 2_000;
     for (let i = 0; i < levels; i++) {
@@ -127,13 +127,13 @@ describe('one order', () => {
       expect(taken.result).toMatchObject({ order: { status: 'cancelled', traded: 8, open: 0 } });
       expect(taken.told.findLast((one) => one.owner === 'ada')!.message.event).toBe('cancelled');
       expect(run.restored().venue().stateHash()).toBe(run.venue().stateHash());
-      // As many as it may, and nothing is left: it is filled.
+      // As many fills as allowed, and nothing is left: it is filled.
       const exact = run.submit('ada', { ...given, quantity: 8, clientOrderId: 'y' });
       expect(exact.result).toMatchObject({ order: { status: 'filled' } });
     },
   );
 
-  test('that is to be filled whole or not at all does not begin what it may not end', () => {
+  test('that must be filled whole or not at all does not begin if it would exceed the limit', () => {
     const run = manyAsks({ fillsMax: 8 });
     const fok = { price: 1_000, timeInForce: 'fok' } as const;
     const before = run.venue().restingOrders();
@@ -144,7 +144,7 @@ describe('one order', () => {
     expect(filled.result).toMatchObject({ order: { status: 'filled' } });
   });
 
-  test('that is amended into the other side meets no more, either', () => {
+  test('that an amendment moves across the spread meets no more either', () => {
     const run = manyAsks({ fillsMax: 8 });
     run.enter('ada', { price: 50, quantity: 20, clientOrderId: 'x' });
     expect(tradesOf([run.amend('ada', 'x', 1_000, null)])).toHaveLength(8);
@@ -153,7 +153,7 @@ describe('one order', () => {
 });
 
 describe('quotas of an owner', () => {
-  test('against a plain model: what is open stays within them, and nobody is refused for another', () => {
+  test('compared with a plain model: open orders stay within them, and nobody is refused because of another owner', () => {
     const limits = { openOrdersPerOwnerMax: 6, openQuantityPerOwnerMax: 50 };
     const random = new Prng(readSeed());
     const rules = { quantityMax: 40 };
@@ -167,7 +167,7 @@ describe('quotas of an owner', () => {
       const side = random.chance(0.5) ? 'buy' : 'sell';
       const open = clientOrders.openOf(owner, 0, 100);
       const quantity = random.int(1, 40);
-      // Far enough apart that nothing trades, so that what is open follows from what is entered.
+      // Far enough apart that nothing trades, so the open orders follow from those entered.
       const price = side === 'buy' ? random.int(1, 50) : random.int(100, 150);
       const on = (like: { symbol: string; side: string }): number =>
         open
@@ -199,7 +199,7 @@ describe('quotas of an owner', () => {
     }
   });
 
-  test('what is refused for a quota is not on record, and its name is free', () => {
+  test('an order refused for a quota is not recorded, and its name is free', () => {
     const run = new MarketRun([venue('ACME')], 100, undefined, { openOrdersPerOwnerMax: 1 });
     run.enter('ada', { price: 10, clientOrderId: 'first' });
     const refused = run.submit('ada', { price: 10, clientOrderId: 'second' });
@@ -214,13 +214,13 @@ describe('quotas of an owner', () => {
   });
 });
 
-test('a largest order that no setting gives is far below what a side holds; a venue keeps its own', () => {
+test('the default largest order is far below what a side holds; a venue keeps its own', () => {
   const given = { symbol: 'ACME', priceScale: 2, quantityScale: 3 };
   const setting = filled(InstrumentSettingsSchema, given);
   if ('code' in setting) throw new Error(setting.message);
   const rules = { quantityMax: 2 ** 48 };
   expect(definitionOf(setting)).toMatchObject({ rules });
-  // As an earlier version defined it: the same settings must go on to fit the journal.
+  // As an earlier version defined it: the same settings must still fit the journal.
   const known = venue('ACME', { quantityMax: 2 ** 50 });
   expect(definitionOf(setting, known)).toMatchObject({ rules: { quantityMax: 2 ** 50 } });
   const named = { ...setting, quantityMax: '5.000' };
@@ -246,7 +246,7 @@ describe('other settings after a restart', () => {
     return opened;
   }
 
-  test('change nothing of the commands on record; an auction goes on where it was', async () => {
+  test('change nothing of the recorded commands; an auction continues where it was', async () => {
     const directory = scratch.fresh();
     const first = open(directory, 3);
     const { market, sequencer } = first;

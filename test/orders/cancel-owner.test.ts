@@ -1,4 +1,4 @@
-/** The end of all that an owner has open: in parts, behind what the owner sent before, and not in an auction. */
+/** Cancelling all open orders of an owner: in parts, after what the owner sent before, and not during an auction. */
 
 import { afterAll, expect, test } from 'bun:test';
 
@@ -42,7 +42,7 @@ test('an order that its owner sent before is cancelled too, one that is sent lat
   await recorder.journal.closed;
 });
 
-test('an auction that is under way takes no cancel: those orders are left, and counted', async () => {
+test('an auction in progress accepts no cancel: those orders are left, and counted', async () => {
   const recorder = open(3);
   const { market, sequencer } = recorder;
   sequencer.act((out) => market.define(venue('ACME', { initialState: 'pre-open' }), out));

@@ -1,4 +1,4 @@
-/** What must hold of the batch of one command, whatever the command: the order and number of events. */
+/** What must hold for the batch of any one command: the order and number of events. */
 
 import { bookChecksum } from '../../protocol/checksum';
 import { TenLevels } from '../../protocol/levels';
@@ -19,7 +19,7 @@ const LETTERS: Record<BatchEvent['type'], string> = {
   snapshot: 'P',
 };
 
-/** What readers of one instrument know, kept from the events alone. */
+/** What readers of one instrument know, derived from the events alone. */
 export class ReaderOf {
   private readonly run: MarketRun;
   private readonly symbol: string;
@@ -36,7 +36,7 @@ export class ReaderOf {
     this.heads.set('status', run.statusHead);
   }
 
-  /** @throws Error on the first promise that is broken */
+  /** @throws Error at the first broken rule */
   take({ events }: Outcome): void {
     const shape = events.map((e) => LETTERS[e.type]).join('');
     must(SHAPE.test(shape), `the events of a command are in order: ${shape}`);

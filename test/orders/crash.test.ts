@@ -1,4 +1,4 @@
-/** A server killed under load: every order that was acknowledged is there, exactly once. */
+/** A server killed under load: every order that was acknowledged is recorded exactly once. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -16,7 +16,7 @@ afterAll(async () => {
   scratch.remove();
 });
 
-/** A server that is gone after these tests, however they end. */
+/** Starts a server that is removed after these tests, however they end. */
 async function start(options: { data: string; config?: string }): Promise<OrderServer> {
   const server = await OrderServer.start(options);
   started.push(server);
@@ -25,7 +25,7 @@ async function start(options: { data: string; config?: string }): Promise<OrderS
 
 interface Kept {
   readonly message: Json;
-  /** Its answer over the stream, once it has come. */
+  /** Its answer over the stream, once it has arrived. */
   answer?: Json;
 }
 
@@ -54,7 +54,7 @@ async function load(server: OrderServer, who: 'trader' | 'rival', random: Prng, 
   }
 }
 
-test('after SIGKILL under load and a restart, the same answers to the same names, and no order twice', async () => {
+test('after SIGKILL under load and a restart, the same names get the same answers, and no order exists twice', async () => {
   const seed = readSeed();
   const data = scratch.fresh();
   const config = '[journal]\ncheckpointEveryEvents = 1000\n';
@@ -85,7 +85,7 @@ test('after SIGKILL under load and a restart, the same answers to the same names
       seed,
       acknowledged.map(({ answer }) => answer!) as typeof answers,
     ]);
-    // Repetitions changed nothing, so each of them was there.
+    // Repetitions changed nothing, so each of them was recorded.
     expect(client.seen.filter((m) => m.type === 'execution')).toEqual([]);
     expect(await again.book('ACME')).toEqual(before);
     await client.close();
@@ -93,7 +93,7 @@ test('after SIGKILL under load and a restart, the same answers to the same names
   await again.process.stop();
 }, 60_000);
 
-test('after a restart the status of a venue is told to who subscribes', async () => {
+test('after a restart a new subscriber is sent the status of a venue', async () => {
   const data = scratch.fresh();
   const first = await start({ data });
   await first.state('ACME', 'halted');
@@ -118,7 +118,7 @@ describe('serve --demo', () => {
   });
   afterAll(() => demo.remove());
 
-  test('on this machine trades without a key, in markets that move', async () => {
+  test('on this machine trading needs no key, and markets move', async () => {
     const { bids } = (await demo.json('/v1/orderbook/ACME')) as { bids: [string, string][] };
     expect(bids.length).toBe(10);
     const order = {
@@ -142,12 +142,12 @@ describe('serve --demo', () => {
     await until(async () => ((await demo.json('/v1/instruments'))['seq'] as number) > before);
   });
 
-  test('a wrong key stays wrong', async () => {
+  test('a wrong key is still refused', async () => {
     const headers = { authorization: 'Bearer wrong' };
     expect((await demo.get('/v1/orders', { headers })).status).toBe(401);
   });
 
-  test('after SIGKILL it goes on from where it was, and without --demo nobody trades', async () => {
+  test('after SIGKILL it continues where it was, and without --demo nobody trades', async () => {
     const data = demo.data;
     await demo.stop('SIGKILL');
     const verified = await tapedeck([
@@ -168,7 +168,7 @@ describe('serve --demo', () => {
   });
 });
 
-test('an acknowledgement over the stream comes when the journal has it', async () => {
+test('an acknowledgement over the stream is sent when the journal has it', async () => {
   const data = scratch.fresh();
   const server = await start({ data });
   const client = await server.stream('trader');

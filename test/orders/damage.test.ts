@@ -1,7 +1,7 @@
 /**
- * A journal that somebody has changed: a start carries the commands out again and compares, so what
- * does not follow is found at once, and told; what stands before it goes on. What a record holds without consequence (the price of an
- * order that never came near the ten best levels) cannot be found in this way.
+ * A changed journal: a start executes the commands again and compares, so what does not follow from them is found
+ * at once and reported; what precedes it is kept. Data without consequence (the price of an order that never came
+ * near the ten best levels) cannot be found in this way.
  */
 
 import { Database } from 'bun:sqlite';
@@ -31,7 +31,7 @@ afterAll(() => {
   scratch.remove();
 });
 
-/** What a start says of a copy in which this was done. */
+/** The result of a start on a copy in which this was done. */
 function startAfter(sql: string, ...values: (string | number)[]): Journaled | StartFault {
   const directory = whole.crash(scratch.fresh());
   const db = new Database(`${directory}/journal.sqlite`);
@@ -41,7 +41,7 @@ function startAfter(sql: string, ...values: (string | number)[]): Journaled | St
   return Journaled.open(directory);
 }
 
-/** It is told, the damaged file is set aside, and what is missing now is declared; the rest goes on. */
+/** The damage is reported, the damaged file is set aside, and what is missing now is declared; the rest continues. */
 function expectDamage(what: unknown, opened: Journaled | StartFault): void {
   if (opened instanceof StartFault) throw new Error(`${JSON.stringify(what)}: ${opened.message}`);
   if (opened.damage.length === 0) throw new Error(`accepted silently: ${JSON.stringify(what)}`);
@@ -61,7 +61,7 @@ function expectDamage(what: unknown, opened: Journaled | StartFault): void {
   db.close();
   expect([what, from]).toEqual([what, good + 1]);
   expect(to).toBeGreaterThanOrEqual(events.at(-1)!.seq); // a record may have been added
-  // What stands before it is the market as it stood there.
+  // What precedes it is the market of that time.
   const { recorder } = opened;
   expect(recorder.sequencer.lastSeq).toBe(to);
   opened.abandon();
@@ -84,8 +84,8 @@ const COLUMNS: [BatchEvent['type'], string[]][] = [
   ['status', ['ref']],
 ];
 
-describe('what follows from commands and was changed is damage', () => {
-  test.each(COLUMNS)('%s: %p and what all have', (type, own) => {
+describe('an altered result of commands is damage', () => {
+  test.each(COLUMNS)('%s: %p and the common fields', (type, own) => {
     const random = new Prng(readSeed());
     for (const column of [...own, 'kind', 'instrument', 'prev_seq', 'event_time', 'receive_time']) {
       const { seq } = pick(random, ofVenues(type));
@@ -94,7 +94,7 @@ describe('what follows from commands and was changed is damage', () => {
     }
   });
 
-  test('levels, words', () => {
+  test('levels and texts', () => {
     const book = ofVenues('book').find((e) => e.type === 'book' && e.bids.length > 0)!;
     const zero = 'UPDATE record SET levels = zeroblob(length(levels)) WHERE id / 8 = ?';
     expectDamage('levels', startAfter(zero, book.seq));
@@ -106,7 +106,7 @@ describe('what follows from commands and was changed is damage', () => {
     }
   });
 
-  test('a record that is gone, whichever', () => {
+  test('any missing record', () => {
     const random = new Prng(readSeed());
     const inside = events.slice(DEFINED, -1);
     for (let i = 0; i < 12; i++) {
@@ -117,7 +117,7 @@ describe('what follows from commands and was changed is damage', () => {
     expectDamage('the end of a command', startAfter('DELETE FROM record WHERE id / 8 > ?', last));
   });
 
-  test('a record that is there twice, or that another program put in', () => {
+  test('a repeated record, or one inserted by another program', () => {
     const seq = events.at(-1)!.seq;
     const copy = (kind: string): string => `INSERT INTO record
       SELECT ${(seq + 1) * 8}, ${kind}, instrument, prev_seq, event_time, receive_time, price, quantity,
@@ -127,10 +127,10 @@ describe('what follows from commands and was changed is damage', () => {
   });
 });
 
-/** The definitions of the script. */
+/** The number of definitions in the script. */
 const DEFINED = 3;
 
-describe('a command that was changed is damage', () => {
+describe('an altered command is damage', () => {
   const set = 'UPDATE record SET text = json_set(text, ?, ?) WHERE id / 8 = ?';
   /** A plain order to buy that traded at once. */
   const traded = (): Command =>
@@ -170,7 +170,7 @@ describe('a command that was changed is damage', () => {
     expectDamage([path, value], startAfter(set, path, value, traded().seq));
   });
 
-  test('its text is cut, or is nothing that was ever written', () => {
+  test('its text is cut, or was never a valid one', () => {
     const { seq } = traded();
     for (const text of ['', '{', '[]', 'null', '{}', '7']) {
       expectDamage(text, startAfter('UPDATE record SET text = ? WHERE id / 8 = ?', text, seq));
@@ -179,7 +179,7 @@ describe('a command that was changed is damage', () => {
     expectDamage('side', startAfter(side, command((c) => c.side === 'sell').seq));
   });
 
-  test('a refusal that becomes an order, and an order that becomes a refusal', () => {
+  test('a refusal changed into an order, and an order changed into a refusal', () => {
     const refused = command((c) => c.action === 'submit' && c.orderId === 0);
     const entered = command((c) => c.action === 'submit' && c.orderId > 0);
     const refuse = 'UPDATE record SET quantity = 0 WHERE id / 8 = ?';
@@ -189,7 +189,7 @@ describe('a command that was changed is damage', () => {
   });
 });
 
-test('a damaged checkpoint is passed over: the state comes from the one before, or from the records', () => {
+test('a damaged checkpoint is skipped: the state is taken from the one before, or from the records', () => {
   const run = Journaled.create(scratch.fresh(), 150);
   run.play(randomScript(9, 400, false), 5, 0);
   const view = run.view();

@@ -1,4 +1,4 @@
-/** Determinism: the same commands give the same events byte for byte, and a seed the same flow. */
+/** Determinism: the same commands give the same events byte for byte, and the same seed the same flow. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -19,7 +19,7 @@ import { DEFINITIONS, play, randomScript } from './script';
 
 const encoder = new FrameEncoder();
 
-/** Everything that a run put out: what readers and owners get as bytes, commands as JSON. */
+/** The whole output of a run: what readers and owners get as bytes, commands as JSON. */
 function bytesOf(batches: readonly Batch[]): string[] {
   return batches.flatMap(({ events, executions }) => [
     ...events.map((e) =>
@@ -52,7 +52,7 @@ describe('the same commands', () => {
     }
   });
 
-  test('give the same events however they fall into turns, but for the checksums', () => {
+  test('give the same events in any division into turns, except for the checksums', () => {
     const seed = readSeed() + 1;
     const unsealed = (run: MarketRun): unknown[] =>
       run.batches.flatMap((b) =>
@@ -113,7 +113,7 @@ function simulate(flow: Flow, seconds: number, stepMs: number): void {
 }
 
 describe('the simulator', () => {
-  test('with one seed gives the same flow twice, with another another', () => {
+  test('gives the same flow twice for one seed, and another flow for another', () => {
     const [one, same, other] = [demo(7, 2_000), demo(7, 2_000), demo(8, 2_000)];
     for (const flow of [one, same, other]) simulate(flow, 2, 5);
     const bytes = bytesOf(one.run.batches);
@@ -128,7 +128,7 @@ describe('the simulator', () => {
     const perSecond = (orders + cancels - 600 * SIMULATED_MARKETS.length) / 20;
     expect(perSecond).toBeGreaterThan(300);
     expect(perSecond).toBeLessThan(3_000);
-    // A price that falls below nothing is the only one it is refused for.
+    // It is refused only for a price below the minimum.
     expect(refused.length / orders).toBeLessThan(0.01);
     for (const { symbol } of SIMULATED_MARKETS) {
       const { bids, asks } = flow.run.venue(symbol).levels(10);
@@ -144,7 +144,7 @@ describe('the simulator', () => {
     for (const owner of owners) expect(isSimulated(owner)).toBe(true);
   });
 
-  test('makes what any trader would: its batches keep the order of every command', () => {
+  test('produces valid batches: they keep the order of every command', () => {
     const run = new MarketRun([venue('ACME', {}, { previousClose: 18_742 })]);
     const reader = new ReaderOf(run);
     const market = SIMULATED_MARKETS.find(({ symbol }) => symbol === 'ACME')!;

@@ -1,4 +1,4 @@
-/** Ended orders: who gives way when more have ended than are kept, against a plain model. */
+/** Ended orders: whose are dropped when more have ended than are kept, compared with a plain model. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -13,7 +13,7 @@ interface Ended {
   endedAs?: number;
 }
 
-/** All that are kept, in the order of their ends; found anew each time. */
+/** All kept orders, in the order of their ends; computed on each call. */
 class NaiveEnded {
   kept: Ended[] = [];
   private readonly capacity: number;
@@ -38,7 +38,7 @@ class NaiveEnded {
 }
 
 describe('ended orders', () => {
-  test('who has most gives way, whatever the flow; pages are those of the model', () => {
+  test('the owner with the most loses the oldest, in any flow; pages equal those of the model', () => {
     const seed = readSeed();
     const random = new Prng(seed);
     for (let round = 0; round < 30; round++) {
@@ -47,7 +47,7 @@ describe('ended orders', () => {
       let ended = new EndedOrders<Ended>(capacity);
       const owners = random.int(1, 12);
       for (let i = 0; i < 400; i++) {
-        // The lower the number the busier, so that some have much and some little.
+        // The lower the number the busier, so that some have many and some few.
         const owner = `o${Math.min(random.int(0, owners), random.int(0, owners))}`;
         const order: Ended = { owner, name: i };
         expect([seed, round, i, ended.push(order)]).toEqual([seed, round, i, naive.push(order)]);
@@ -71,7 +71,7 @@ describe('ended orders', () => {
     }
   });
 
-  test('each of n owners keeps its newest capacity ÷ n, however many another ends', () => {
+  test('each of n owners keeps its newest capacity ÷ n, however many orders of another end', () => {
     const ended = new EndedOrders<Ended>(100);
     for (let i = 0; i < 25; i++)
       for (const owner of ['a', 'b', 'c']) ended.push({ owner, name: i });
@@ -83,7 +83,7 @@ describe('ended orders', () => {
 });
 
 describe('a repetition', () => {
-  test('is answered as the first was, however many orders another owner has ended since', () => {
+  test('is answered as the first was, however many orders of another owner have ended since', () => {
     let run = new MarketRun([venue('ACME')], 100);
     const given = { clientOrderId: 'once', price: 50 } as const;
     const first = run.enter('ada', given);
@@ -98,8 +98,8 @@ describe('a repetition', () => {
     expect(run.market.router.clientOrders.checkpoint().orders).toHaveLength(100);
   });
 
-  test('is not forgotten for an order that was kept no more under another setting', () => {
-    // The names are used twice: with room for ten, the first ones were forgotten in between.
+  test('is still known if a smaller setting dropped its order', () => {
+    // The names are used twice: with room for ten, the first ones were dropped in between.
     const small = new MarketRun([venue('ACME')], 10);
     const large = new MarketRun([venue('ACME')], 1_000);
     for (const run of [small, large]) {

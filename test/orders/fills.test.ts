@@ -1,4 +1,4 @@
-/** What has become of orders: their fills, and those that have ended, in process and over REST. */
+/** The outcome of orders: their fills, and those that have ended, in process and over REST. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -37,7 +37,7 @@ interface Counted {
   times: Nanos[];
 }
 
-test('the fills of an order are those of its executions, also behind a checkpoint', () => {
+test('the fills of an order equal those of its executions, also after a checkpoint', () => {
   const seed = readSeed();
   const random = new Prng(seed);
   let run = new MarketRun([venue('ACME', { priceMin: 80, priceMax: 120 })], 100);
@@ -76,7 +76,7 @@ test('the fills of an order are those of its executions, also behind a checkpoin
   expect(filled).toBeGreaterThan(50);
 });
 
-test('open and ended orders page without gap or repetition, each owner’s alone', () => {
+test('open and ended orders page without gap or repetition, for each owner separately', () => {
   const seed = readSeed();
   const random = new Prng(seed);
   let run = new MarketRun([venue('ACME', { priceMin: 80, priceMax: 120 })], 300);
@@ -120,7 +120,7 @@ test('open and ended orders page without gap or repetition, each owner’s alone
   }
 });
 
-test('an order that traded before fills were kept has none that are known', () => {
+test('an order that traded before fills were recorded has no known fills', () => {
   expect(readFills(undefined, 5)).toBe('unknown');
   expect(readFills(undefined, 0)).toBeNull();
   expect(withFill('unknown', 100, 1, Nanos.ZERO)).toBe('unknown');
@@ -142,7 +142,7 @@ describe('over REST', () => {
   const get = async (path: string, who: 'trader' | 'rival' = 'trader'): Promise<Json> =>
     (await server.request(who, 'GET', path)).body;
 
-  test('a filled order tells its fills and its average price', async () => {
+  test('a filled order has its fills and its average price', async () => {
     const sell = { ...limit, side: 'sell' };
     await server.order('rival', { ...sell, price: '100.00', quantity: '0.300' });
     await server.order('rival', { ...sell, price: '100.05', quantity: '0.300' });
@@ -178,7 +178,7 @@ describe('over REST', () => {
       BigInt(filled['firstFillTime'] as string),
     );
     expect(await get('/v1/orders?clientOrderId=f-1')).toEqual({ orders: [filled], next: null });
-    // A repetition is answered as it was the first time.
+    // A repetition is answered as the first time.
     const again = await server.order('trader', {
       ...limit,
       price: '101.00',
@@ -192,7 +192,7 @@ describe('over REST', () => {
     expect(await get(path, 'rival')).toMatchObject({ error: { code: 'unknown-order' } });
   });
 
-  test('what rests has no fills yet; an average is rounded to the nearest', async () => {
+  test('a resting order has no fills yet; an average is rounded to the nearest', async () => {
     const none = {
       fills: 0,
       turnover: '0.00000',
@@ -209,7 +209,7 @@ describe('over REST', () => {
     expect(bought.body).toMatchObject({ averagePrice: '100.016667', status: 'filled' });
   });
 
-  test('ended orders are listed, the newest end first; only one’s own, in pages', async () => {
+  test('ended orders are listed, the newest end first; only those of the caller, in pages', async () => {
     const names = Array.from({ length: 8 }, (_, i) => `e-${i}`);
     for (const clientOrderId of names) {
       const { body } = await server.order('rival', { ...limit, clientOrderId });
@@ -233,7 +233,7 @@ describe('over REST', () => {
     expect(orders.map((o) => o.clientOrderId)).toEqual(['refused', 'e-7']);
   });
 
-  test('open ones come whole to the SDK, in pages to others; each owner’s', async () => {
+  test('the SDK gets all open orders at once, others get pages; each owner its own', async () => {
     for (let i = 0; i < 5; i++) await server.order('trader', { ...limit, clientOrderId: `o-${i}` });
     const all = await fetchOrders(server.url, KEYS.trader);
     expect(all.map((o) => o.clientOrderId)).toEqual(['f-2', 'o-0', 'o-1', 'o-2', 'o-3', 'o-4']);
@@ -265,7 +265,7 @@ describe('over REST', () => {
     expect(refused['message'] as string).toContain(words);
   });
 
-  test('no more are kept than may be, and nobody loses any for one who has more', async () => {
+  test('no more are kept than allowed, and nobody loses any to an owner that has more', async () => {
     const others = (await get('/v1/orders?status=ended'))['orders'] as Json[];
     expect(others.length).toBeGreaterThan(0);
     for (let i = 0; i < 110; i++) {

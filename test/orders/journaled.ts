@@ -1,4 +1,4 @@
-/** A market with a real journal in a directory, turned by hand, and a copy of it as a crash leaves it. */
+/** A market with a real journal in a directory, whose turns the test runs; and a copy of it as a crash leaves it. */
 
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,13 +12,13 @@ import type { Batch } from '../../src/base/contracts/batch';
 import { DEFINITIONS, play, VENUES, type Answer, type Step } from './script';
 import type { VenueInstrument } from '../../src/market/venue-instrument';
 
-/** A checkpoint is written after so many events. */
+/** A checkpoint is written after this many events. */
 const NEVER = 100_000_000;
 
-/** How checkpoints are taken, where that is steered: between turns, some pieces at a time. */
+/** How checkpoints are taken when the test steers them: between turns, some pieces at a time. */
 export interface Slices {
   readonly random: Prng;
-  /** Up to so many pieces between two turns. */
+  /** At most this many pieces between two turns. */
   readonly most: number;
 }
 
@@ -26,7 +26,7 @@ function settings(directory: string, checkpointEveryEvents: number): Config {
   const config = check({}) as Config;
   return {
     ...config,
-    // Snapshots depend on what was written before an interruption, and are tested for themselves.
+    // Snapshots depend on what was written before an interruption, and are tested separately.
     journal: {
       ...config.journal,
       directory,
@@ -100,12 +100,12 @@ export class Journaled {
     return opened;
   }
 
-  /** Carries steps out, so many a turn. @param at moment of the first, in steps from the beginning */
+  /** Executes steps, `perTurn` in each turn. @param at time of the first, in steps from the beginning */
   play(steps: readonly Step[], perTurn: number, at: number): Answer[] {
     const { market, sequencer } = this.recorder;
     const answers: Answer[] = [];
     for (const [i, step] of steps.entries()) {
-      // Time is a function of the step, so that a market that was opened again has the same.
+      // Time is a function of the step, so that a reopened market has the same.
       this.clock.set(new ManualClock().now().plus((at + i + 1) * 1_000_003));
       play(step, market, sequencer, answers);
       if (i % perTurn !== perTurn - 1) continue;
@@ -116,17 +116,17 @@ export class Journaled {
     return answers;
   }
 
-  /** Captures up to so many pieces of a checkpoint. */
+  /** Captures up to this many pieces of a checkpoint. */
   capture(pieces: number): void {
     for (let i = 0; i < pieces; i++) this.pending.shift()?.();
   }
 
-  /** Checkpoints that have ended since it was opened. */
+  /** Checkpoints completed since it was opened. */
   get checkpoints(): number {
     return this.recorder.journal.checkpoints.figures().cycles;
   }
 
-  /** The directory as the process's sudden end would leave it. */
+  /** Copies the directory to what a sudden end of the process would leave. */
   crash(to: string): string {
     rmSync(to, { recursive: true, force: true });
     cpSync(this.directory, to, { recursive: true });
@@ -134,7 +134,7 @@ export class Journaled {
     return to;
   }
 
-  /** All that a restart must bring back. */
+  /** Everything that a restart must restore. */
   view(): unknown {
     const { market, sequencer } = this.recorder;
     const { desk, statusHead } = market.checkpoint();
@@ -159,7 +159,7 @@ export class Journaled {
     ) as unknown;
   }
 
-  /** Lets go of the files without an orderly end. */
+  /** Releases the files without an orderly end. */
   abandon(): void {
     this.recorder.journal.abandon();
   }

@@ -1,6 +1,6 @@
 /**
- * A market in process, with a sequencer that is turned by hand: what each command puts into its batch,
- * and what owners are told. Prices have two decimals, quantities three; increments are one unit.
+ * A market in process, with a sequencer whose turns the test runs: what each command puts into its batch, and what
+ * owners are sent. Prices have two decimals, quantities three; increments are one unit.
  */
 
 import type { Fault } from '../../protocol/codes';
@@ -60,7 +60,7 @@ export function feed(symbol: string): Instrument {
   return { ...venue(symbol), market: 'feed', rules: null };
 }
 
-/** A plain limit to buy, but for what is given. */
+/** A plain limit order to buy, except for the given fields. */
 export function order(given: Partial<OrderRequest> = {}): OrderRequest {
   return {
     clientOrderId: '',
@@ -77,7 +77,7 @@ export function order(given: Partial<OrderRequest> = {}): OrderRequest {
 
 export interface Outcome {
   readonly result: OrderDone | Fault;
-  /** What the command put on record and made; empty when it did not get so far. */
+  /** What the command recorded and caused; empty when it was refused before. */
   readonly events: readonly BatchEvent[];
   readonly told: readonly { readonly owner: string; readonly message: Execution }[];
 }
@@ -90,10 +90,10 @@ export class MarketRun {
   private readonly limits: OrderLimits;
   readonly batches: Batch[] = [];
 
-  /** Place of the newest status before the first command. */
+  /** Seq of the newest status before the first command. */
   readonly statusHead: number;
 
-  /** @param from another run, as of whose checkpoint this one begins */
+  /** @param from another run, from whose checkpoint this one begins */
   constructor(
     definitions: readonly Instrument[],
     endedOrdersMax = ENDED_ORDERS_MAX,
@@ -129,7 +129,7 @@ export class MarketRun {
     this.batches.length = 0;
   }
 
-  /** As it is behind a start that found a checkpoint of now. */
+  /** A run that starts from a checkpoint of the present state. */
   restored(): MarketRun {
     return new MarketRun([], this.endedOrdersMax, this, this.limits);
   }
@@ -138,7 +138,7 @@ export class MarketRun {
     return this.market.get(symbol) as VenueInstrument;
   }
 
-  /** One command in a turn of its own. */
+  /** Executes one command in its own turn. */
   do(act: (router: OrderRouter, out: MarketOutput) => OrderDone | Fault): Outcome {
     const before = this.batches.length;
     let result: OrderDone | Fault | undefined;
@@ -155,7 +155,7 @@ export class MarketRun {
     return this.do((router, out) => router.submit(owner, order(given), out));
   }
 
-  /** The id of an order that must be taken. */
+  /** Enters an order that must be accepted. @returns its id */
   enter(owner: string, given: Partial<OrderRequest> = {}): number {
     const { result } = this.submit(owner, given);
     if ('code' in result) throw new Error(result.message);
@@ -188,7 +188,7 @@ export class MarketRun {
     this.sequencer.drain();
   }
 
-  /** All that a refusal must leave as it is. */
+  /** Everything that a refusal must leave unchanged. */
   standing(symbol = 'ACME'): unknown {
     const at = this.venue(symbol);
     const { tickHead, bookHead, state } = at;

@@ -1,4 +1,7 @@
-/** Names of orders: a repetition is harmless, a name has one owner, and what has ended is bounded. */
+/**
+ * Names of orders: a repetition is harmless, a name belongs to one owner, and the number of ended orders is
+ * bounded.
+ */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -34,7 +37,7 @@ describe('a repeated submission', () => {
     expect(run.standing()).toEqual(before);
   });
 
-  test('is answered as the first was when the order has traded, was amended, or has left', () => {
+  test('is answered as the first was when the order has traded, was amended, or has ended', () => {
     const run = open();
     const given = { clientOrderId: 'x', price: 99 };
     const first = answerOf(run.submit('ada', given).result);
@@ -43,7 +46,7 @@ describe('a repeated submission', () => {
     expect(repeat()).toBe(first);
     run.amend('ada', 'x', 98, 5);
     expect(repeat()).toBe(first);
-    // The price it was amended to is not the price it was entered with.
+    // It was amended to another price than it was entered with.
     const amended = run.submit('ada', { ...given, price: 98 });
     expect(amended.result).toMatchObject({ code: 'duplicate-client-order-id' });
     run.cancel('ada', 'x');
@@ -69,7 +72,7 @@ describe('a repeated submission', () => {
     expect([run.standing(), run.standing('BETA')]).toEqual(before);
   });
 
-  test('of another owner is an order of its own', () => {
+  test('by another owner is a separate order', () => {
     const run = open();
     const ids = ['ada', 'cyd'].map((owner) => run.enter(owner, { clientOrderId: 'x', price: 99 }));
     expect(new Set(ids).size).toBe(2);
@@ -99,14 +102,14 @@ test.each([
   expect(run.cancel('ada', clientOrderId).result).toMatchObject({ orderId: id });
 });
 
-test('orders are cancelled and amended by either id, at the place of the venue that has them', () => {
+test('orders are cancelled and amended by either id, at the venue that has them', () => {
   const run = open();
   const id = run.enter('ada', { clientOrderId: 'x', price: 99 });
   const other = run.enter('ada', { clientOrderId: 'y', symbol: 'BETA' });
   expect([id % 65_536, other % 65_536]).toEqual([0, 1]);
   expect(run.amend('ada', id, null, 3).result).toMatchObject({ order: { open: 3 } });
   expect(run.amend('ada', 'x', 98, null, null).result).toMatchObject({ order: { price: 98 } });
-  // Of both ids the order's counts.
+  // If both ids are given, that of the order counts.
   const both = { symbol: null, orderId: id, clientOrderId: 'y' };
   expect(run.do((router, out) => router.cancel('ada', both, out)).result).toMatchObject({
     orderId: id,
@@ -115,7 +118,7 @@ test('orders are cancelled and amended by either id, at the place of the venue t
   expect(run.cancel('ada', other, 'BETA').result).toMatchObject({ orderId: other });
 });
 
-test('an order without a name is not kept track of, but rests and is cancelled by its id', () => {
+test('an order without a name is not tracked, but rests and is cancelled by its id', () => {
   const run = open();
   const entered = run.submit('ada', { price: 99 });
   expect([entered.told, run.market.router.clientOrders.openOf('ada', 0, 10)]).toEqual([[], []]);
@@ -156,7 +159,7 @@ describe('bounds', () => {
     expect(run.market.router.clientOrders.named('bob', 'all')).toMatchObject({ open: 0 });
   });
 
-  test('owners are numbered up to a limit, then refused by name', () => {
+  test('owners are numbered up to a limit; a new one is then refused', () => {
     const run = new MarketRun([venue('ACME')]);
     const { clientOrders } = run.market.router;
     for (let i = 0; i <= OWNER_MAX; i++) clientOrders.ownerNumber(`o${i}`);

@@ -69,7 +69,7 @@ export class OrderServer {
     return this.process.url;
   }
 
-  /** A request of somebody; null: without a key. */
+  /** A request of a caller; null: without a key. */
   async request(
     who: Caller | null,
     method: string,
@@ -105,14 +105,14 @@ export class OrderServer {
   }
 }
 
-/** What a fault says, out of a REST answer. */
+/** The fault in a REST answer. */
 export function faultOf({ status, body }: { status: number; body: Json }): Json {
   return { status, ...(body['error'] as Json | undefined) };
 }
 
 let ids = 1_000_000;
 
-/** Sends a request of a trader, and gives its answer. */
+/** Sends a request of a trader, and waits for its answer. */
 export function ask(client: StreamClient, message: Json): Promise<Seen> {
   const id = ++ids;
   const from = client.seen.length;
@@ -136,7 +136,7 @@ export function orderMessage(given: Json): Json {
   };
 }
 
-/** Executions that a session has had, in short. */
+/** Executions that a session was sent, in short form. */
 export function executionsOf(client: StreamClient, from = 0): string[] {
   return client.seen
     .slice(from)

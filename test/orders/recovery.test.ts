@@ -1,6 +1,6 @@
 /**
- * Recovery: after a sudden end at any place, with checkpoints at any places, a market stands as the one
- * that was never interrupted, and from then on gives the same answers.
+ * Recovery: after a sudden end at any time, with checkpoints at any time, a market has the state of an
+ * uninterrupted one, and gives the same answers from then on.
  */
 
 import { afterAll, describe, expect, test } from 'bun:test';
@@ -17,19 +17,19 @@ afterAll(() => scratch.remove());
 const RUNS = 8;
 const STEPS = 400;
 const CRASHES = 3;
-/** Seeds that once failed stay. */
+/** Seeds that once failed are kept. */
 const KEPT_SEEDS = [1, 2];
 
 function noFeed(step: Step): boolean {
   return step.do !== 'feed';
 }
 
-/** @param feeds whether the feed speaks up to the first crash; it is another source after it */
+/** @param feeds whether the feed sends before the first crash; it is another source after it */
 function compare(seed: number, feeds: boolean, steps = STEPS): Ended {
   const random = new Prng(seed);
   const script = randomScript(seed, steps, feeds);
   const checkpointEvery = pick(random, [1, 40, 333, 100_000]);
-  // Whole between two turns, or piece by piece while the market goes on.
+  // Whole between two turns, or piece by piece while the market runs.
   const slices = pick(random, [undefined, 1, 3, 10]);
   const sliced = slices === undefined ? undefined : { random, most: slices };
   const first = random.int(1, steps / 2);
@@ -49,7 +49,7 @@ function compare(seed: number, feeds: boolean, steps = STEPS): Ended {
     expect([seed, again.view()]).toEqual([seed, lived.view()]);
     at = until;
   }
-  // Every submission of the whole script once more: what is still known gives its first answer.
+  // Every submission of the whole script again; what is still known gets its first answer.
   const repeated = script.filter((step) => step.do === 'submit' && step.order.clientOrderId !== '');
   expect([seed, again.play(repeated, 5, steps)]).toEqual([seed, lived.play(repeated, 5, steps)]);
   expect([seed, again.view()]).toEqual([seed, lived.view()]);
@@ -60,12 +60,12 @@ function compare(seed: number, feeds: boolean, steps = STEPS): Ended {
 }
 
 interface Ended {
-  /** Of the market that was not interrupted. */
+  /** Of the uninterrupted market. */
   readonly checkpoints: number;
   readonly isSliced: boolean;
 }
 
-describe('a market that was interrupted stands as one that was not', () => {
+describe('an interrupted market equals an uninterrupted one', () => {
   test('over random commands, crashes and checkpoints', () => {
     const seed = readSeed();
     for (const kept of KEPT_SEEDS) compare(kept, true);
@@ -83,7 +83,7 @@ describe('a market that was interrupted stands as one that was not', () => {
     expect(sliced).toBe(3);
   }, 300_000);
 
-  test('an orderly end and a start leave it as it was, too', () => {
+  test('after an orderly end and a start, too', () => {
     const directory = scratch.fresh();
     const before = Journaled.create(directory);
     before.play(randomScript(7, 300, false), 4, 0);
@@ -94,7 +94,7 @@ describe('a market that was interrupted stands as one that was not', () => {
     after.abandon();
   });
 
-  test('the script reaches what it is to prove', () => {
+  test('the script reaches everything that it must prove', () => {
     const run = Journaled.create(scratch.fresh());
     const answers = run.play(randomScript(3, 2_000, true), 20, 0);
     const seen = new Set(answers.map((answer) => /^[a-z-]+(?=:)/.exec(answer)?.[0] ?? 'done'));

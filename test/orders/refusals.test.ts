@@ -1,4 +1,4 @@
-/** Refusals in process: every code that the router can give, with the book as it was before. */
+/** Refusals in process: every code that the router can give, with the book unchanged. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -27,7 +27,7 @@ function crowded(): MarketRun {
   return run;
 }
 
-describe('a refusal leaves the book as it was', () => {
+describe('a refusal does not change the book', () => {
   const orders: [ErrorCode, Partial<OrderRequest>][] = [
     ['unknown-symbol', { symbol: 'NOBODY' }],
     ['unknown-symbol', { symbol: 'acme' }],
@@ -91,7 +91,7 @@ describe('a refusal leaves the book as it was', () => {
     expect(run.submit('dan', { price: 85 }).result).not.toHaveProperty('code');
   });
 
-  test('what rests on a side passes 2^53 - 1; what has traded may', () => {
+  test('the total resting on a side may not exceed 2^53 - 1; the traded total may', () => {
     const run = crowded();
     const before = run.standing();
     const hash = run.venue().stateHash();
@@ -111,7 +111,7 @@ describe('a refusal leaves the book as it was', () => {
     expect(run.venue().currentTick()?.volume).toBe(BigInt(HUGE) + 10n);
   });
 
-  test('what an order has traded and has open passes 2^53 - 1', () => {
+  test('traded plus open quantity of an order may not exceed 2^53 - 1', () => {
     const run = new MarketRun([venue('ACME', { quantityMax: Number.MAX_SAFE_INTEGER })]);
     run.enter('ada', { clientOrderId: 'a', price: 100, quantity: 100 });
     run.enter('bob', { side: 'sell', price: 100, quantity: 60 });
@@ -126,7 +126,7 @@ describe('a refusal leaves the book as it was', () => {
     );
   });
 
-  test('closed and halted markets take cancels only; before the opening plain limits only', () => {
+  test('closed and halted markets accept cancels only; before the opening only plain limit orders', () => {
     for (const [state, code] of [
       ['closed', 'market-closed'],
       ['halted', 'market-halted'],
@@ -170,10 +170,10 @@ describe('a refusal leaves the book as it was', () => {
       ['ELSE', 'unknown-order'],
     ] as const) {
       expect(run.cancel('ada', id, symbol).result).toMatchObject({ code });
-      // Another symbol would mean other decimals: a price of ELSE is none of ACME.
+      // Another symbol would mean other decimals: a price of ELSE means nothing for ACME.
       expect(run.amend('ada', id, 95, null, symbol).result).toMatchObject({ code });
     }
-    // What is said of another's order is, but for the id, what is said of none.
+    // The answer for an order of another owner equals that for no order, except for the id.
     const none = id + 65_536 * 1_000;
     const said = (r: object, of: number): string => JSON.stringify(r).replaceAll(String(of), 'ID');
     for (const owner of ['eve', 'bob']) {
@@ -203,7 +203,7 @@ describe('a refusal leaves the book as it was', () => {
     expect(run.standing()).toEqual(before);
   });
 
-  test('a refused cancel of somebody new leaves no trace: the next owner gets the same number', () => {
+  test('a refused cancel of a new owner leaves no trace: the next owner gets the same number', () => {
     const [with_, without] = [crowded(), crowded()];
     const id = with_.market.router.clientOrders.named('ada', 'a1')!.orderId;
     expect(with_.cancel('mallory', id).events).toEqual([]);

@@ -1,4 +1,4 @@
-/** Order entry over REST, against a real server: the life of an order, roles, states, bad input. */
+/** Order entry over REST, against a real server: the course of an order, roles, states, bad input. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
@@ -13,8 +13,8 @@ afterAll(() => server.process.remove());
 
 const limit = { symbol: 'ACME', side: 'buy', price: '90.00', quantity: '1.000' };
 
-describe('the life of an order', () => {
-  test('is entered, asked for, listed, and cancelled', async () => {
+describe('the course of an order', () => {
+  test('it is entered, looked up, listed, and cancelled', async () => {
     const entered = await server.order('trader', { ...limit, clientOrderId: 'r-1' });
     expect(entered).toMatchObject({
       status: 201,
@@ -53,7 +53,7 @@ describe('the life of an order', () => {
     });
   });
 
-  test('a repetition is answered as the first was, though the order has gone on since', async () => {
+  test('a repetition is answered as the first was, though the order has changed since', async () => {
     const body = { ...limit, price: '95.00', clientOrderId: 'r-2' };
     const first = await server.order('trader', body);
     expect(await server.order('trader', body)).toEqual(first);
@@ -99,7 +99,7 @@ describe('the life of an order', () => {
 });
 
 describe('roles', () => {
-  test('no key, a wrong one, one without the role, somebody else’s order', async () => {
+  test('no key, a wrong one, one without the role, an order of another owner', async () => {
     const mine = await server.order('trader', { ...limit, clientOrderId: 'mine' });
     const path = `/v1/orders/${String(mine.body['orderId'])}`;
     const before = await server.book('ACME');
@@ -148,7 +148,7 @@ describe('roles', () => {
 });
 
 describe('states', () => {
-  test('from before the opening, by way of the auction, to closed', async () => {
+  test('from before the opening, through the auction, to closed', async () => {
     const early = (who: 'trader' | 'rival', side: string, price: string) =>
       server.order(who, { symbol: 'EARLY', side, price, quantity: '2.000' });
     const buy = await early('trader', 'buy', '10.20');
@@ -206,7 +206,7 @@ describe('states', () => {
   });
 });
 
-describe('bad input is coded, and changes nothing', () => {
+describe('bad input has a code, and changes nothing', () => {
   const cases: [name: string, given: Json | string, code: string, field: string][] = [
     ['negative quantity', { quantity: '-1.000' }, 'invalid-field', 'quantity'],
     ['negative price', { price: '-90.00' }, 'invalid-price', 'price'],
@@ -250,7 +250,7 @@ describe('bad input is coded, and changes nothing', () => {
     expect(await server.book('ACME')).toEqual(before);
   });
 
-  test('the limit of one owner, and nobody else’s', async () => {
+  test('the limit of one owner does not affect others', async () => {
     const few = { ...limit, symbol: 'FEW' };
     for (let i = 0; i < 3; i++) expect((await server.order('trader', few)).status).toBe(201);
     const refused = faultOf(await server.order('trader', few));
@@ -302,7 +302,7 @@ describe('bad input is coded, and changes nothing', () => {
   });
 });
 
-test('a definition that no venue can have ends the start with a message, not with a trace', async () => {
+test('an invalid definition of a venue ends the start with a message, not with a stack trace', async () => {
   const config = `
 [[instruments]]
 symbol = "ODD"

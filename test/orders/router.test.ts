@@ -1,4 +1,4 @@
-/** What follows from each command, and in which order; and what owners are told. */
+/** The events of each command and their order; and what owners are sent. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -11,7 +11,7 @@ function types({ events }: Outcome): string {
   return events.map((e) => e.type).join(' ');
 }
 
-/** Executions in short: owner, event, open, and what was traded. */
+/** Executions in short form: owner, event, open, and what was traded. */
 function told({ told }: Outcome): string[] {
   return told.map(({ owner, message: m }) =>
     [
@@ -23,8 +23,8 @@ function told({ told }: Outcome): string[] {
   );
 }
 
-describe('what follows from a command', () => {
-  test('the command is on record first; then trade and tick of each fill, one book, one bbo', () => {
+describe('the events of a command', () => {
+  test('the command is recorded first; then trade and tick of each fill, one book, one bbo', () => {
     const run = new MarketRun([venue('ACME')]);
     const reader = new ReaderOf(run);
     reader.take(run.submit('ada', { clientOrderId: 'a1', side: 'sell', price: 101, quantity: 5 }));
@@ -43,7 +43,7 @@ describe('what follows from a command', () => {
       'ada traded 0 5 101',
       'cyd traded 2 5 102',
       'bob traded 0 5 102',
-      'cyd traded 0 2 102', // against an order without a name, of which nobody is told
+      'against an order without a name, whose owner is not notified', // against an order without a name, of which nobody is told
     ]);
     const trades = sweep.events.filter((e) => e.type === 'trade');
     const [first, second, third] = trades.map((trade) => trade.seq);
@@ -53,7 +53,7 @@ describe('what follows from a command', () => {
     for (const { message } of sweep.told) expect([message.prevSeq, message.id]).toEqual([0, null]);
   });
 
-  test('behind the tenth level and in a queue nothing is told but the command', () => {
+  test('beyond the tenth level and within a queue nothing is published but the command', () => {
     const run = new MarketRun([venue('ACME')]);
     for (let i = 0; i < 12; i++) run.enter('ada', { price: 100 - i });
     const deep = run.submit('bob', { clientOrderId: 'b', price: 50 });
@@ -63,7 +63,7 @@ describe('what follows from a command', () => {
     expect(types(run.submit('bob', { price: 100 }))).toBe('command book bbo');
   });
 
-  test('an order that leaves has nothing open: ioc, fok, market, cancel, self-trade', () => {
+  test('an order that has ended has nothing open: ioc, fok, market, cancel, self-trade', () => {
     const run = new MarketRun([venue('ACME')]);
     run.enter('ada', { clientOrderId: 'a', side: 'sell', price: 101, quantity: 4 });
     expect(told(run.submit('bob', { clientOrderId: 'f', price: 101, timeInForce: 'fok' }))).toEqual(
@@ -95,7 +95,7 @@ describe('what follows from a command', () => {
     expect(told(run.cancel('bob', 'r'))).toEqual(['bob cancelled 0']);
   });
 
-  test('an amendment is told with what is open, and may trade', () => {
+  test('an amendment is reported with the open quantity, and may trade', () => {
     const run = new MarketRun([venue('ACME')]);
     run.enter('ada', { clientOrderId: 'a', price: 99, quantity: 10 });
     run.enter('bob', { side: 'sell', price: 101, quantity: 4 });
@@ -166,7 +166,7 @@ function randomCommand(run: MarketRun, random: Prng, i: number): Outcome {
   });
 }
 
-/** Keeps what is open of each order from what its owner is told alone. */
+/** Tracks the open quantity of each order from the executions of its owner alone. */
 function follow({ told, events }: Outcome, open: Map<string, number>): void {
   const trades = new Map(events.filter((e) => e.type === 'trade').map((t) => [t.seq, t]));
   for (const { owner, message: m } of told) {

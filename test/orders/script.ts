@@ -1,6 +1,6 @@
 /**
- * Scripts: random commands of several owners over two venues and a feed, as data, so that a script can
- * be given to any number of markets. Ids are guessed among the newest, so some are wrong, foreign or gone.
+ * Scripts: random commands of several owners over two venues and a feed, as data, so that a script can be given to
+ * any number of markets. Ids are guessed among the newest, so some are wrong, foreign or ended.
  */
 
 import type { Fault } from '../../protocol/codes';
@@ -30,7 +30,7 @@ export type Step =
 
 const STATES = ['pre-open', 'open', 'open', 'open', 'halted', 'closed'] as const;
 
-/** @param feeds whether a source speaks between the commands */
+/** @param feeds whether a source sends between the commands */
 export function randomScript(seed: number, length: number, feeds: boolean): Step[] {
   const random = new Prng(seed);
   const script: Step[] = [];
@@ -41,7 +41,7 @@ export function randomScript(seed: number, length: number, feeds: boolean): Step
     const owner = pick(random, OWNERS);
     if (draw < 0.02) {
       script.push({ do: 'state', symbol: pick(random, VENUES), state: pick(random, STATES) });
-      // A market that stays closed has nothing to tell.
+      // A market that stays closed proves nothing.
       if (random.chance(0.6)) {
         for (const symbol of VENUES) script.push({ do: 'state', symbol, state: 'open' });
       }
@@ -131,7 +131,7 @@ export function pick<T>(random: Prng, from: readonly T[]): T {
   return from[random.int(0, from.length - 1)]!;
 }
 
-/** An answer as it can be compared: of a fault its words, of an order its place, id and first answer. */
+/** An answer in comparable form: for a fault its text, for an order its seq, id and first answer. */
 export type Answer = string;
 
 /** Puts a step into the next turn. */

@@ -23,7 +23,7 @@ function closeAll(...clients: StreamClient[]): Promise<unknown> {
 describe.each(FORMS)('over %s', (form) => {
   const name = (text: string): string => `${text}-${form.slice(-4)}`;
 
-  test('[O1] [O2] an order is answered with its place, after what became of it', async () => {
+  test('[O1] [O2] an order is answered with its seq, after its executions', async () => {
     const client = await server.stream('trader', form);
     const answer = await ask(client, orderMessage({ clientOrderId: name('a'), price: '90.00' }));
     const execution = await client.next('execution');
@@ -57,7 +57,7 @@ describe.each(FORMS)('over %s', (form) => {
     await client.close();
   });
 
-  test('[O4] every session of the owner is told, wherever the order came from, and no other', async () => {
+  test('[O4] every session of the owner gets the executions, wherever the order came from, and no other session', async () => {
     const [mine, too, rival, reader, boss] = await Promise.all([
       server.stream('trader', form),
       server.stream('trader', form === SUBPROTOCOL_JSON ? SUBPROTOCOL_MSGPACK : SUBPROTOCOL_JSON),
@@ -98,7 +98,7 @@ describe.each(FORMS)('over %s', (form) => {
       `${name('b')} traded 0.000 1.200 110.00`,
     ]);
     expect([...executionsOf(reader), ...executionsOf(boss)]).toEqual([]);
-    // The decimals come before what needs them, though nobody subscribed.
+    // The decimals are sent before they are needed, though nobody subscribed.
     for (const client of [mine, too, rival]) {
       const first = client.seen.findIndex((m) => m.type === 'execution');
       expect(client.seen.slice(0, first).filter((m) => m.type === 'instrument')).toHaveLength(1);
@@ -128,7 +128,7 @@ describe.each(FORMS)('over %s', (form) => {
     await closeAll(one, two);
   });
 
-  test('[O4] executions stand at the command, or at their trade', async () => {
+  test('[O4] executions have the seq of the command, or of their trade', async () => {
     const [maker, taker] = [
       await server.stream('rival', form),
       await server.stream('trader', form),
@@ -159,7 +159,7 @@ describe.each(FORMS)('over %s', (form) => {
     await closeAll(maker, taker);
   });
 
-  test('[O6] cancel and amend by either id; wrong ids, symbols and values are coded', async () => {
+  test('[O6] cancel and amend by either id; wrong ids, symbols and values have a code', async () => {
     const client = await server.stream('trader', form);
     await ask(client, orderMessage({ clientOrderId: name('x'), price: '93.00' }));
     const { orderId } = await client.next('execution');
@@ -198,7 +198,7 @@ describe.each(FORMS)('over %s', (form) => {
     await closeAll(client, rival);
   });
 
-  test('[O1] without the role it is refused, and the roles of hello count from then on', async () => {
+  test('[O1] it is refused without the role, and the roles of hello count from then on', async () => {
     for (const [who, code] of [
       [null, 'unauthorized'],
       ['feeder', 'forbidden'],
@@ -240,7 +240,7 @@ describe.each(FORMS)('over %s', (form) => {
     expect(await client.closed).toMatchObject({ code: 4003 });
   });
 
-  test('[O7] an order without a name is given one, and a client may not give such a name', async () => {
+  test('[O7] an order without a name gets one, and a client may not use such a name', async () => {
     const client = await server.stream('trader', form);
     expect(await ask(client, orderMessage({ price: '90.00' }))).toMatchObject({ type: 'ack' });
     await client.settle();
@@ -250,7 +250,7 @@ describe.each(FORMS)('over %s', (form) => {
     await client.close();
   });
 
-  test('a frame of many orders: all are answered, in order, and each has its place', async () => {
+  test('a frame of many orders: all are answered in order, and each has its seq', async () => {
     const client = await server.stream('trader', form);
     const ids = Array.from({ length: 300 }, (_, i) => 500_000 + i);
     client.send(
@@ -269,6 +269,6 @@ describe.each(FORMS)('over %s', (form) => {
   });
 });
 
-test('the scales of these tests are those of the server', async () => {
+test('the scales of these tests equal those of the server', async () => {
   expect(await server.process.json('/v1/instruments/ACME')).toMatchObject(SCALES);
 });

@@ -1,4 +1,4 @@
-/** The volume of a venue: that of the trading session, exact whatever its size, and never in the way. */
+/** The volume of a venue: that of the trading session, exact at any size, and never a reason to refuse. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -53,7 +53,7 @@ function defined(boundary: number, out: Record): Market {
   return made;
 }
 
-/** One trade of this quantity, between two owners. */
+/** Makes one trade of this quantity, between two owners. */
 function trade(at: Market, quantity: number, out: Record): void {
   for (const [owner, side] of [
     ['ada', 'sell'],
@@ -69,7 +69,7 @@ function ticks(events: readonly BatchEvent[]): Tick[] {
   return events.filter((e) => e.type === 'tick');
 }
 
-/** Sessions and sums as plainly as they can be kept. */
+/** Sessions and sums in the simplest form. */
 class Oracle {
   private latest: bigint | undefined;
   private sum = 0n;
@@ -96,7 +96,7 @@ function life(seed: number): { sessions: number; beyond: number; restarts: numbe
   const reached = { sessions: 0, beyond: 0, restarts: 0 };
   let checkpoint: string | null = null;
   for (let i = 0; i < 300; i++) {
-    // The clock mostly goes on, and at times steps back, also over the end of a session.
+    // The clock mostly advances, and at times steps back, also over the end of a session.
     out.now += random.chance(0.1)
       ? -BigInt(random.int(1, 7_200)) * 1_000_000_000n
       : BigInt(random.int(0, 9_000)) * 1_000_000_000n;
@@ -116,7 +116,7 @@ function life(seed: number): { sessions: number; beyond: number; restarts: numbe
       out.events = [];
     }
     if (random.chance(0.1)) {
-      // A restart, now and then with another end of the session in the settings.
+      // A restart, sometimes with another end of the session in the settings.
       if (random.chance(0.3)) boundary = random.int(0, 86_399);
       const again = market(boundary);
       again.restore(checkpoint === null ? null : readCheckpoint(checkpoint), out.events);
@@ -131,7 +131,7 @@ function life(seed: number): { sessions: number; beyond: number; restarts: numbe
 }
 
 describe('volume of a venue', () => {
-  test('is the sum of its session beyond 2^53 too, over sessions, restarts and clocks that step back', () => {
+  test('is the sum of its session, also beyond 2^53, over sessions, restarts and clocks that step back', () => {
     const seed = readSeed();
     const sum = { sessions: 0, beyond: 0, restarts: 0 };
     for (let i = 0; i < 20; i++) {
@@ -143,7 +143,7 @@ describe('volume of a venue', () => {
     expect(sum.restarts).toBeGreaterThan(100);
   });
 
-  test('two owners who trade all that there is shut nothing', () => {
+  test('trades of the largest quantities do not close the market', () => {
     const out = new Record();
     const at = defined(0, out);
     for (let i = 1; i <= 5; i++) {
@@ -159,7 +159,7 @@ describe('volume of a venue', () => {
     expect(ticks(out.events).at(-1)!.volume).toBe(7);
   });
 
-  test('a checkpoint of an earlier version, without a time of the newest trade, goes on in its session', () => {
+  test('a checkpoint of an earlier version, without the time of the newest trade, continues its session', () => {
     const out = new Record();
     const at = defined(0, out);
     trade(at, 5, out);
@@ -182,7 +182,7 @@ describe('volume of a venue', () => {
     }
   });
 
-  test('on record it is that of the trades so far, or of this trade alone; anything else is damage', () => {
+  test('in a record it is that of the trades so far, or of this trade alone; anything else is damage', () => {
     const out = new Record();
     const at = defined(0, out);
     for (const quantity of [5, 6, 7]) trade(at, quantity, out);
