@@ -41,7 +41,9 @@ export type TurnKind =
   | 'look'
   | 'watch'
   | 'sources'
-  | 'bars';
+  | 'bars'
+  /** A frame of the batch log arrives, or an answer of its broker. */
+  | 'cluster';
 
 export type Timer = ReturnType<typeof setTimeout>;
 

@@ -1,0 +1,60 @@
+/**
+ * Direct get: reads a range of a stream from any replica, without a consumer. The answer is one message a frame and a
+ * last one with a status.
+ */
+
+import { createInbox, type Msg } from '@nats-io/transport-node';
+
+import type { Answer, StoredFrame } from './broker';
+import type { NatsLink } from './nats-link';
+
+const END_OF_BATCH = 204;
+const NOT_FOUND = 404;
+
+/** The frame in a message that the broker stored; undefined: its headers do not say where it is stored. */
+export function storedFrame(message: Msg): StoredFrame | undefined {
+  const sequence = Number(message.headers?.get('Nats-Sequence'));
+  if (!Number.isSafeInteger(sequence) || sequence <= 0) return undefined;
+  const id = message.headers?.get('Nats-Msg-Id') ?? '';
+  // A copy: the client's buffer holds what else came with it.
+  return { sequence, id, bytes: message.data.slice() };
+}
+
+interface Range {
+  readonly seq: number;
+  readonly batch: number;
+  readonly max_bytes: number;
+}
+
+export function readRange(
+  link: NatsLink,
+  stream: string,
+  range: Range,
+): Promise<Answer<StoredFrame[]>> {
+  const { nc } = link;
+  let stop = (): void => {};
+  const answer = link.ask(
+    () =>
+      new Promise<StoredFrame[]>((resolve, reject) => {
+        const frames: StoredFrame[] = [];
+        const inbox = createInbox();
+        const subscription = nc.subscribe(inbox, {
+          callback: (error, message) => {
+            if (error !== null) return reject(error);
+            const code = message.headers?.code ?? 0;
+            if (code === END_OF_BATCH || code === NOT_FOUND) return resolve(frames);
+            if (code !== 0) {
+              const { description } = message.headers!;
+              return reject(new Error(code === 503 ? 'no replica answers' : description));
+            }
+            const frame = storedFrame(message);
+            if (frame === undefined) reject(new Error('a stored message without its sequence'));
+            else frames.push(frame);
+          },
+        });
+        stop = () => subscription.unsubscribe();
+        nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(range), { reply: inbox });
+      }),
+  );
+  return answer.finally(() => stop());
+}
