@@ -1,6 +1,6 @@
 /**
- * The benches at a toy size, so that they do not rot. Nothing here looks at how long anything took:
- * that is for a quiet machine and for people.
+ * The benches at a very small size, so that they keep working. No time is checked here: that is for an idle machine
+ * and for people.
  */
 
 import { describe, expect, test } from 'bun:test';
@@ -74,7 +74,7 @@ describe('bun run bench', () => {
     expect([...new Set(benches)]).toEqual(['tick-query', 'book-query']);
   });
 
-  test('an unknown name or flag is told, with the known names', async () => {
+  test('an unknown name or flag is reported, with the known names', async () => {
     for (const args of [['encode', 'nonsense'], ['--nonsense']]) {
       const { code, out, err } = await bench(...args);
       expect([code, out]).toEqual([64, '']);
@@ -83,7 +83,7 @@ describe('bun run bench', () => {
     }
   });
 
-  test('for people there is a table', () => {
+  test('without --json the output is a table', () => {
     const first = { bench: 'b', case: 'short', value: 12_345.6, unit: 'events/s' };
     const second = { bench: 'b', case: 'a longer case', value: 0.01234, unit: 'µs' };
     const lines = table([
@@ -99,13 +99,13 @@ describe('bun run bench', () => {
 });
 
 describe('harness', () => {
-  test('a percentile is the least sample that so many do not exceed', () => {
+  test('a percentile is the least sample that this share does not exceed', () => {
     const sorted = Array.from({ length: 200 }, (_, i) => i + 1);
     expect([50, 99, 99.9, 100].map((p) => percentile(sorted, p))).toEqual([100, 198, 200, 200]);
     expect(percentile([7], 0.1)).toBe(7);
   });
 
-  test('contenders take turns', () => {
+  test('contenders alternate', () => {
     const order: string[] = [];
     const contender = (name: string) => ({
       name,
@@ -120,7 +120,7 @@ describe('harness', () => {
   });
 });
 
-test('the hot REST routes are compiled without await, which would cost a tenth of the requests', () => {
+test('the hot REST routes are compiled without await, which would cost a tenth of the throughput', () => {
   const options = {
     backlogBytesMax: 1,
     frameBytesMax: 1,

@@ -100,7 +100,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-test('each relation has its row here', () => {
+test('each relation has a row here', () => {
   const named = RELATIONS.map(({ setting, formula }) => `${setting}: ${formula}`);
   expect(ROWS.map(({ relation }) => relation)).toEqual(named);
 });
@@ -115,7 +115,7 @@ test.each(ROWS)('$relation', ({ relation, holds, breaks, words }) => {
   expect(refused.message).toBe(`${words}: ${reason}`);
 });
 
-describe('what an instrument says of its own is held against the rest', () => {
+describe('own settings of an instrument are compared with the rest', () => {
   const FEED = { symbol: 'ACME', market: 'feed', priceScale: 2, quantityScale: 3 };
 
   test.each([
@@ -143,12 +143,12 @@ describe('what an instrument says of its own is held against the rest', () => {
   });
 
   test.each([{ latenessMs: 10_001 }, { timeAheadMs: 59_999 }, { latenessMs: 6, timeAheadMs: 5 }])(
-    '%j is sound',
+    '%j is valid',
     (own) => expect(check({ instruments: [{ ...FEED, ...own }] })).not.toBeInstanceOf(StartFault),
   );
 });
 
-test('the tables of settings give the defaults that the relations are about', async () => {
+test('the tables of settings state the defaults that the relations use', async () => {
   const config = check({});
   if (config instanceof StartFault) throw new Error(config.message);
   const readme = await Bun.file(`${import.meta.dir}/../src/docs/reference/settings.md`).text();

@@ -1,4 +1,4 @@
-/** Settings: where they come from, their bounds, and what is said about wrong ones. */
+/** Settings: where they come from, their bounds, and the messages about wrong ones. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 
@@ -44,7 +44,7 @@ describe('defaults', () => {
     expect(config.instruments).toEqual([]);
   });
 
-  test('are frozen, all the way down', () => {
+  test('are deeply frozen', () => {
     const { instruments } = good({ instruments: [INSTRUMENT] });
     const { server, limits } = config;
     for (const part of [config, server, server.origins, limits, instruments, instruments[0]]) {
@@ -52,7 +52,7 @@ describe('defaults', () => {
     }
   });
 
-  test('what is given is not changed', () => {
+  test('given values are not changed', () => {
     const settings = { server: { port: 1 } };
     good(settings);
     expect(settings).toEqual({ server: { port: 1 } });
@@ -60,7 +60,7 @@ describe('defaults', () => {
 });
 
 describe('bounds', () => {
-  /** Lowest and highest of each number; what lies on them is taken, what lies beyond is refused. */
+  /** Lowest and highest value of each number; these are accepted, values beyond are refused. */
   const BOUNDS: Record<string, Record<string, readonly [number, number]>> = {
     server: { port: [0, 65_535] },
     journal: { commitEveryMs: [1, 10_000], checkpointEveryEvents: [1_000, 100_000_000] },
@@ -114,7 +114,7 @@ describe('bounds', () => {
       batchEventsMax: [1, 1_000_000],
     },
   };
-  /** What a bound needs of its neighbours. */
+  /** Other settings that a bound needs. */
   const BESIDE: Settings = {
     push: {
       backlogBytesMax: 1_073_741_824,
@@ -179,7 +179,7 @@ describe('bounds', () => {
         : `${value as number}`;
   }
 
-  test('words', () => {
+  test('enumerated words', () => {
     for (const durability of ['async', 'commit', 'fsync']) good({ journal: { durability } });
     expect(wrong({ journal: { durability: 'Commit' } })).toContain(
       'expected one of async, commit, fsync',
@@ -196,32 +196,32 @@ describe('bounds', () => {
   });
 });
 
-describe('what goes together', () => {
-  test('keys are not kept in the settings, and a secret is not repeated in the error about it', () => {
+describe('related settings', () => {
+  test('keys are not kept in the settings, and an error does not repeat a secret', () => {
     const keys = [{ name: 'feed', secret: 'hunter2-hunter2-hunter2', roles: ['publish'] }];
     expect(wrong({ keys })).toBe('keys are not kept in the settings any more');
   });
 
-  test('a certificate has its key', () => {
+  test('a certificate needs its key', () => {
     for (const server of [{ tlsCertificate: 'a.pem' }, { tlsKey: 'a.pem' }]) {
       expect(wrong({ server })).toContain('server.tlsCertificate and server.tlsKey go together');
     }
     good({ server: { tlsCertificate: 'a.pem', tlsKey: 'b.pem' } });
   });
 
-  test('an origin is one, without a path and without stars', () => {
+  test('an origin has no path and no stars', () => {
     good({ server: { origins: ['https://a.example', 'http://127.0.0.1:3000'] } });
     for (const origin of ['*', 'a.example', 'https://a.example/', 'https://*.example', 'null']) {
       expect(wrong({ server: { origins: [origin] } })).toContain('server.origins.0 is');
     }
   });
 
-  test('an instrument is named once', () => {
+  test('an instrument is defined once', () => {
     const twice = [INSTRUMENT, { ...INSTRUMENT, market: 'feed', priceScale: 4 }];
     expect(wrong({ instruments: twice })).toBe('two instruments are named ACME');
   });
 
-  test('no more instruments than may be', () => {
+  test('no more instruments than the limit', () => {
     const two = [INSTRUMENT, { ...INSTRUMENT, symbol: 'BETA' }];
     expect(wrong({ limits: { instrumentsMax: 1 }, instruments: two })).toBe(
       'there are 2 [[instruments]]; expected at most limits.instrumentsMax (1)',
@@ -306,7 +306,7 @@ describe('sources', () => {
     return [server.port, server.host, journal.directory, journal.durability];
   };
 
-  test('flags over environment over file over defaults', () => {
+  test('flags take precedence over environment, file and defaults', () => {
     expect(loaded({}, {})).toEqual([7070, '127.0.0.1', 'data', 'async']);
     expect(loaded({ config: file }, {})).toEqual([1, 'file', 'from-file', 'async']);
     expect(loaded({}, environment)).toEqual([2, 'env', 'from-env', 'async']);
@@ -321,7 +321,7 @@ describe('sources', () => {
     }
   });
 
-  test('a flag does not hide a section that is none', () => {
+  test('a flag does not hide an invalid section', () => {
     const broken = scratch.write('server = 5\n', '.toml');
     const fault = loadConfig({ config: broken, port: '80' }, {});
     expect((fault as StartFault).message).toContain('the setting server is 5');

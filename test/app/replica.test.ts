@@ -1,4 +1,4 @@
-/** Replica: it has its leader's numbers, events, orders and state, whatever ends and starts again. */
+/** Replica: it has the numbers, events, orders and state of its leader, whatever ends and restarts. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { Database } from 'bun:sqlite';
@@ -37,7 +37,7 @@ function step({ leader }: ReplicaPair, clock: ManualClock, one: Step): void {
   play(one, leader.market, leader.sequencer);
 }
 
-/** What readers are sent of batches, however the events fell into them. */
+/** What readers are sent, however events were divided into batches. */
 function sent(batches: readonly Batch[]): unknown {
   return batches.flatMap(({ epoch, events, executions }) => [
     ...events.map((event) => ({ epoch, ...event })),
@@ -88,7 +88,7 @@ describe('a replica', () => {
           await replica.closed;
           both.restartReplica(both.replicaDirectory);
         } else {
-          // Its process ends at once; the copy has what it had committed.
+          // Its process ends at once; the copy has what was committed.
           const { followed } = both;
           both.restartReplica(scratch.copyOf(both.replicaDirectory));
           followed.splice(followed.findLastIndex((b) => b.lastSeq <= both.replica.lastSeq) + 1);
@@ -108,7 +108,7 @@ describe('a replica', () => {
     }
   });
 
-  test('leads where its leader ended: the numbering goes on, and the past is its own', async () => {
+  test('becomes the leader where its leader ended: the numbering continues, and the past is its own', async () => {
     const seed = readSeed() + 1_000;
     const { both, clock } = pair();
     for (const one of randomScript(seed, 200, true)) step(both, clock, one);
@@ -134,7 +134,7 @@ describe('a replica', () => {
     });
   });
 
-  test('sets aside what was never replicated, and goes on from what was', async () => {
+  test('sets aside what was never replicated, and continues from what was', async () => {
     const { both, clock } = pair();
     for (const one of randomScript(readSeed(), 100, true)) {
       step(both, clock, one);
@@ -172,7 +172,7 @@ describe('a replica', () => {
     await both.close();
   });
 
-  test('without a leader refuses to write, and says so', async () => {
+  test('refuses to write without a leader, and says so', async () => {
     const clock = new ManualClock();
     const both = new ReplicaPair(scratch.fresh(), clock);
     both.replica.leader = NO_LEADER;
@@ -185,7 +185,7 @@ describe('a replica', () => {
   });
 });
 
-/** All but ends of epochs: those of an orderly stop are noted by the leader alone. */
+/** All records except ends of epochs: only the leader notes those of an orderly stop. */
 function isNoEnd(row: unknown): boolean {
   return (row as { text: string | null }).text !== 'closed';
 }

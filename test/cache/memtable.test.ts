@@ -1,4 +1,7 @@
-/** Memtable: an answer is what the whole past would give, or none; against a list that forgets nothing. */
+/**
+ * Memtable: an answer equals that of the complete past, or there is none; compared with a list that keeps
+ * everything.
+ */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -14,7 +17,7 @@ const LATEST = Number.MAX_SAFE_INTEGER;
 const ALL: TimeRange = { from: null, to: null };
 const SYMBOLS = ['A', 'B', 'C'];
 
-/** Numbers events and chains them as the sequencer does, and forgets none. */
+/** Numbers and chains events as the sequencer does, and keeps all. */
 class NaivePast {
   readonly batches: BatchEvent[][] = [];
   private seq: number;
@@ -24,7 +27,7 @@ class NaivePast {
     this.seq = lastSeq;
   }
 
-  /** Trades, each with its tick behind it, or a quote where the symbol is null. */
+  /** Publishes trades, each followed by its tick, or a quote where the symbol is null. */
   batch(...events: (readonly [symbol: string | null, time: Nanos])[]): BatchEvent[] {
     const batch = events.flatMap(([symbol, eventTime]): BatchEvent[] => {
       if (symbol === null) return [bbo(++this.seq, [1, 1], null)];
@@ -35,7 +38,7 @@ class NaivePast {
     return batch;
   }
 
-  /** Every fifth place has one that is ordered by another time than its own. */
+  /** Every fifth seq has a tick that is ordered by another time than its own. */
   private tick({ symbol, eventTime, receiveTime, price }: Trade): RecordedTick {
     const asOf = this.seq % 5 === 0 ? { asOf: eventTime.plus(-3_000) } : {};
     const times = { eventTime, receiveTime, ...asOf };
@@ -85,9 +88,9 @@ class NaivePast {
 
 const joined = (runs: Iterable<readonly BatchEvent[]> | undefined) => runs && [...runs].flat();
 
-describe('whatever happens', () => {
+describe('under random operations', () => {
   const seed = readSeed();
-  test(`an answer is what the whole past would give, or none: seed ${seed}`, () => {
+  test(`an answer equals that of the complete past, or there is none: seed ${seed}`, () => {
     const outcomes = { ticks: 0, ticksPassed: 0, since: 0, sincePassed: 0 };
     for (let round = 0; round < 60; round++) {
       const random = new Prng(seed + round);
@@ -130,7 +133,7 @@ describe('whatever happens', () => {
         expect(memtable.newestTick(symbol)).toBe(newest);
       }
     }
-    // It neither passes always nor never.
+    // It neither always answers nor never.
     for (const count of Object.values(outcomes)) expect(count).toBeGreaterThan(100);
   });
 
@@ -175,7 +178,7 @@ describe('whatever happens', () => {
   ): void {
     const all = past.ticks(symbol, ALL, 0);
     const left = all.filter((t) => t.seq < held[0]!.seq);
-    // Certain: nothing has left; or what left is at or below the cursor; or all of it is too early.
+    // It can be certain if nothing has left, or what left is at or below the cursor, or all of it is too early.
     const known =
       (all.length > 0 && left.every((t) => t.seq <= after)) ||
       (all.length > 0 &&
@@ -191,7 +194,7 @@ describe('whatever happens', () => {
 describe('memtable', () => {
   const both = { eventsMax: 4, tradesMax: 2 };
 
-  test('holds the newest events, also of a batch that is larger than its bound', () => {
+  test('holds the newest events, also of a batch that is larger than its limit', () => {
     const memtable = new Memtable(both);
     const past = new NaivePast();
     memtable.accept([]);
@@ -206,7 +209,7 @@ describe('memtable', () => {
     expect(memtable.since(8)).toBeUndefined();
   });
 
-  test('hands batches on as they are: nothing is copied but a part of the first', () => {
+  test('returns batches without copying, except a part of the first', () => {
     const memtable = new Memtable({ ...both, eventsMax: 100 });
     const past = new NaivePast();
     for (let i = 0; i < 3; i++) memtable.accept(past.batch(['A', at(i)], ['B', at(i)]));
@@ -218,7 +221,7 @@ describe('memtable', () => {
     expect(() => [...late]).toThrow('no batch came');
   });
 
-  test('no answer reaches over a gap of the journal as if nothing were missing', () => {
+  test('no answer silently skips a gap of the journal', () => {
     const memtable = new Memtable({ eventsMax: 100, tradesMax: 10 });
     const past = new NaivePast();
     memtable.accept(past.batch(['A', at(1)], ['A', at(2)]));
@@ -232,14 +235,14 @@ describe('memtable', () => {
     expect(memtable.trades('A', before + 1, 2)).toHaveLength(2); // all of it lies before
     expect(memtable.ticks('A', ALL, 0, 10)).toBeUndefined();
     expect(memtable.ticks('A', ALL, before, 10)).toHaveLength(2);
-    expect(memtable.ticks('B', ALL, 0, 10)).toHaveLength(1); // which began behind it
+    expect(memtable.ticks('B', ALL, 0, 10)).toHaveLength(1); // which began after it
     expect(memtable.since(before - 1)).toBeUndefined();
     expect([...memtable.since(before)!].flat()).toEqual(batch);
     memtable.clear();
     expect([memtable.size, memtable.trades('A', LATEST, 1)]).toEqual([0, undefined]);
   });
 
-  test('of many instruments each holds its share of all trades, ten at least', () => {
+  test('of many instruments each holds its share of all trades, at least ten', () => {
     const memtable = new Memtable({ eventsMax: 1, tradesMax: 100, tradesInAllMax: 120 });
     const past = new NaivePast();
     const held = (symbol: string): number => {
@@ -259,10 +262,10 @@ describe('memtable', () => {
     trade(30, 'A', ...many);
     expect(['A', ...many].map(held)).toEqual(Array<number>(21).fill(10));
     expect(memtable.trades('A', LATEST, 10)).toEqual(past.trades('A').toReversed().slice(0, 10));
-    expect(held('B')).toBe(30); // of one that trades no more all stay
+    expect(held('B')).toBe(30); // trades of an instrument that trades no more all stay
   });
 
-  test('an instrument that is quiet keeps its trades and its newest tick', () => {
+  test('a quiet instrument keeps its trades and its newest tick', () => {
     const memtable = new Memtable(both);
     const past = new NaivePast();
     memtable.accept(past.batch(['QUIET', at(1)], ['QUIET', at(2)]));
@@ -277,7 +280,7 @@ describe('memtable', () => {
     expect(memtable.ticks('QUIET', { from: at(2).plus(1), to: null }, 0, 5)).toEqual([]);
   });
 
-  test('behind a start it knows what it was told of the time before, and no more', () => {
+  test('after a start it knows the earlier events that it was given, and no more', () => {
     const past = new NaivePast();
     for (let i = 0; i < 5; i++) past.batch(['A', at(i)]);
     const before = past.events.length;
@@ -288,7 +291,7 @@ describe('memtable', () => {
     expect(memtable.newestTick('A')).toBe(newest);
     expect(memtable.trades('A', LATEST, 2)).toEqual([five, four]);
     expect(memtable.trades('A', LATEST, 3)).toBeUndefined();
-    expect(memtable.ticks('A', { from: at(100), to: null }, 0, 5)).toBeUndefined(); // for all it knows
+    expect(memtable.ticks('A', { from: at(100), to: null }, 0, 5)).toBeUndefined(); // as far as it knows
     expect(memtable.ticks('A', ALL, newest.seq, 5)).toEqual([]);
     expect(memtable.ticks('B', ALL, 0, 5)).toBeUndefined();
     expect(memtable.trades('B', LATEST, 5)).toBeUndefined();
@@ -306,7 +309,7 @@ describe('memtable', () => {
       memtable.accept(past.events.slice(i, i + 1_000));
     expect(joined(memtable.since(past.lastSeq - 5))).toEqual(past.events.slice(-5));
     expect(memtable.size).toBe(2_500);
-    // The journal gives fewer than the tail had; what is known already stays.
+    // The journal has fewer than the tail; what is known stays.
     memtable.hydrate(
       'A',
       past.ticks('A', ALL, 0).at(-1)!,
@@ -315,7 +318,7 @@ describe('memtable', () => {
     expect(memtable.trades('A', LATEST, 10)).toEqual(past.trades('A').toReversed().slice(0, 10));
   });
 
-  test('a gap in the tail: what lies behind it is given whole, what reaches over it not at all', () => {
+  test('a gap in the tail: queries after it are answered, queries that include it are not', () => {
     const past = new NaivePast();
     for (let i = 0; i < 40; i++) past.batch(['A', at(i)]);
     const [before, behind] = [past.events.slice(0, 20), past.events.slice(30)];

@@ -1,4 +1,4 @@
-/** Tiers of a real server: pages join over memory and disk, and a start fills what it may. */
+/** Tiers of a real server: pages continue over memory and disk, and a start fills what it may. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 
@@ -31,7 +31,7 @@ afterAll(async () => {
   scratch.remove();
 });
 
-/** All pages of a query, and the tiers that gave them. */
+/** All pages of a query, and the tiers that answered them. */
 async function ticks(query: string): Promise<{ last: number[]; sources: Set<unknown> }> {
   const last: number[] = [];
   const sources = new Set<unknown>();
@@ -48,27 +48,27 @@ async function ticks(query: string): Promise<{ last: number[]; sources: Set<unkn
 const from = (first: number): number[] =>
   Array.from({ length: TRADES - first }, (_, i) => first + i);
 
-test('ticks: pages join without gap or repetition, from the disk into memory', async () => {
+test('ticks: pages continue without gap or repetition, from the disk into memory', async () => {
   const { last, sources } = await ticks('limit=300');
   expect(last).toEqual(from(0));
   expect([...sources]).toEqual(['l3', 'l2']);
 });
 
-test('ticks: a range behind all that has left needs no disk, one before it does', async () => {
+test('ticks: a range after everything that has left needs no disk, one before it does', async () => {
   const recent = await ticks(`from=${timeOf(1_400)}&limit=300`);
   expect(recent).toEqual({ last: from(1_400), sources: new Set(['l2']) });
   const past = await ticks(`from=${timeOf(10)}&to=${timeOf(20)}&limit=300`);
   expect(past).toEqual({ last: from(10).slice(0, 10), sources: new Set(['l3']) });
 });
 
-test('the newest tick is in L2 and then in L1; before the first trade it is of the market', async () => {
+test('the newest tick is in L2 and then in L1; before the first trade the market has it', async () => {
   const source = async (symbol: string) => (await server.json(`/v1/tick/${symbol}`))['source'];
   expect([await source('PAGES'), await source('PAGES')]).toEqual(['l2', 'l1']);
   expect([await source('BARE'), await source('BARE')]).toEqual(['live', 'live']);
   expect(await server.json('/v1/ticks/BARE')).toMatchObject({ ticks: [], source: 'l2' });
 });
 
-test('what a start knows again: by its tail after a crash, else by what it reads', async () => {
+test('after a crash a start knows the events of its tail, otherwise those that it reads', async () => {
   for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     await server.stop(signal);
     server = await ServerProcess.start({ config, data });
@@ -79,12 +79,12 @@ test('what a start knows again: by its tail after a crash, else by what it reads
       from(500).toReversed(),
     );
     const { sources } = await ticks(`from=${timeOf(1_400)}&limit=300`);
-    // In order, a checkpoint stands at the end, so there is no tail.
+    // After an orderly end a checkpoint is at the end, so there is no tail.
     expect([...sources]).toEqual([signal === 'SIGKILL' ? 'l2' : 'l3']);
   }
 });
 
-test('a start reads so many trades over all instruments; what lies before them is in L3', async () => {
+test('a start reads a bounded number of trades over all instruments; earlier ones are in L3', async () => {
   const [symbols, each, share] = [25, 900, 800]; // 20,000 in all
   const names = Array.from({ length: symbols }, (_, i) => `MANY${i}`);
   const many = await ServerProcess.start({ config });

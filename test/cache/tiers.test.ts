@@ -1,4 +1,4 @@
-/** Tiers: an answer is the newest state, says where it comes from, and costs L1 nothing but time. */
+/** Tiers: an answer has the newest state, names its source, and L1 is faster. */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -10,7 +10,7 @@ import { Memtable } from '../../src/cache/memtable';
 import { Tiers, type LiveInstrument, type Outcomes } from '../../src/cache/tiers';
 import { at, instrument } from '../support/market-events';
 
-/** A live instrument whose state is whatever the test says. */
+/** A live instrument whose state the test sets. */
 class FakeLive implements LiveInstrument {
   definition: Instrument;
   tickHead = 0;
@@ -89,7 +89,7 @@ const outcomes = (more: Partial<Outcomes> = {}): Outcomes => ({
 const MS = 1_000_000;
 
 describe('L1', () => {
-  test('answers again with the same value until the state moves on', () => {
+  test('answers again with the same value until the state changes', () => {
     const { tiers, live } = scene();
     live.trades(5);
     live.moves(6, [1, 1]);
@@ -114,7 +114,7 @@ describe('L1', () => {
     });
   });
 
-  test('a value lives for its time and no longer', () => {
+  test('a value is kept for its time and no longer', () => {
     const { tiers, clock, live } = scene();
     live.trades(5);
     tiers.tick(live);
@@ -139,7 +139,7 @@ describe('L1', () => {
     expect(tiers.book(live).entry!.value.bids).toEqual([2, 2]);
   });
 
-  test('before the first trade the tick follows quotes and definitions, whose places it does not have', () => {
+  test('before the first trade the tick follows quotes and definitions, whose seqs it does not have', () => {
     const { tiers, live } = scene();
     expect(tiers.tick(live).entry).toBeNull();
     for (const last of [100, 200, 300]) {
@@ -148,7 +148,7 @@ describe('L1', () => {
     }
   });
 
-  test('holds so many instruments; those not asked for go first', () => {
+  test('holds a limited number of instruments; the least recently requested are dropped first', () => {
     const { tiers } = scene(2);
     const [a, b, c] = ['A', 'B', 'C'].map((symbol) => {
       const live = new FakeLive(symbol);
@@ -158,18 +158,18 @@ describe('L1', () => {
     const sources = (...lives: FakeLive[]): string[] => lives.map((l) => tiers.tick(l).source);
     expect(sources(a, b, a, b)).toEqual(['live', 'live', 'l1', 'l1']);
     a.trades(2);
-    expect(sources(a)).toEqual(['live']); // asked for since: B goes before it
+    expect(sources(a)).toEqual(['live']); // requested since: B is dropped before it
     expect(sources(c)).toEqual(['live']);
     expect(sources(a, c)).toEqual(['l1', 'l1']);
     expect(sources(b)).toEqual(['live']);
     expect(sources(c, b)).toEqual(['l1', 'l1']);
     expect(sources(a)).toEqual(['live']);
     for (const live of [a, c]) live.trades(3);
-    expect(sources(a, a)).toEqual(['live', 'l1']); // renewing a value drives none out
+    expect(sources(a, a)).toEqual(['live', 'l1']); // renewing a value drops none
     expect(sources(c)).toEqual(['live']);
     expect(sources(a, c, a, c)).toEqual(['l1', 'l1', 'l1', 'l1']);
     for (const live of [a, c]) live.trades(4);
-    expect(sources(a, c, b)).toEqual(['live', 'live', 'live']); // and all being asked for, one must go
+    expect(sources(a, c, b)).toEqual(['live', 'live', 'live']); // if all are requested, one must go
     expect(sources(b)).toEqual(['l1']);
   });
 
@@ -184,7 +184,7 @@ describe('L1', () => {
 });
 
 describe('L2', () => {
-  test('gives the newest tick before the live instrument does, and L1 keeps it', () => {
+  test('returns the newest tick before the live instrument does, and L1 keeps it', () => {
     const { tiers, memtable, clock, live } = scene();
     live.trades(5);
     memtable.accept([live.tick!]);
@@ -221,7 +221,7 @@ describe('L2', () => {
   });
 });
 
-describe('whatever happens', () => {
+describe('under random operations', () => {
   test('no answer is older than the live state', () => {
     const step = fc.record({
       symbol: fc.nat({ max: 3 }),

@@ -1,4 +1,4 @@
-/** What a channel is stands in protocol/channels.ts alone: nothing else lists channels. */
+/** Channels are described only in protocol/channels.ts: nothing else lists them. */
 
 import { expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -15,9 +15,9 @@ const SOURCES = ['protocol', 'src'].flatMap((folder) =>
     .map((name) => join(folder, String(name)))
     .filter((name) => name.endsWith('.ts') && name !== TABLE),
 );
-/** Three channels in one list, one union of types, one chain of comparisons or one set of cases. */
+/** This many names in a row are allowed; three make a list, a union, a chain of comparisons or a set of cases. */
 const NAMES_MAX = 2;
-/** Files in which such a run describes no channels. */
+/** Files in which such a list does not describe channels. */
 const OTHERS: ReadonlyMap<string, string> = new Map([
   ['protocol/codec.ts', 'which messages have an encoder of their own'],
   ['protocol/hot.ts', 'the encoders of those'],
@@ -37,14 +37,14 @@ function descriptions(source: string): string[] {
   return runs.flatMap((run) => code.match(run) ?? []);
 }
 
-test('no list of channels stands outside of the channel table', () => {
+test('no list of channels exists outside of the channel table', () => {
   const found = SOURCES.filter((file) => !OTHERS.has(file)).flatMap((file) =>
     descriptions(readFileSync(join(ROOT, file), 'utf8')).map((text) => `${file}: ${text}`),
   );
   expect(found).toEqual([]);
 });
 
-test('the check sees a list, a union, a chain of comparisons, a table and cases', () => {
+test('the check finds a list, a union, a chain of comparisons, a table and cases', () => {
   for (const text of [
     `const KINDS = ['tick', 'trade', 'bbo'];`,
     `type Kind = 'tick' | 'trade' | 'status';`,
@@ -57,7 +57,7 @@ test('the check sees a list, a union, a chain of comparisons, a table and cases'
   expect(descriptions(`if (m.type === 'trade' || m.type === 'book') return;`)).toEqual([]);
 });
 
-test('every channel has a message, and what the table says fits together', () => {
+test('every channel has a message, and the table is consistent', () => {
   const kinds = new Set<number>();
   const rings = new Set<number>();
   const ringKinds: Readonly<Record<string, number>> = RING_KIND;
@@ -65,7 +65,7 @@ test('every channel has a message, and what the table says fits together', () =>
     const def: ChannelDef = CHANNEL_TABLE[channel];
     const fields = MESSAGES[channel].fields;
     expect(Object.keys(fields).slice(0, 3)).toEqual(['symbol', 'seq', 'prevSeq']);
-    // A message that stands for others says for how many.
+    // A message that can replace others has a count.
     expect('count' in fields).toBe(def.nature !== 'stream');
     expect(def.conflation === 'fresh' || def.conflation === 'all').toBe(def.nature === 'stream');
     // What the journal does not hold cannot be read from it.

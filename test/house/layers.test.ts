@@ -1,14 +1,14 @@
-/** House rules that a compiler does not hold: who may import whom, and what is banned where. */
+/** House rules that a compiler does not check: who may import whom, and what is banned where. */
 
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dir, '../..');
-/** Runs in browsers: a client of the server like any other, that happens to be served by it. */
+/** Runs in browsers: a client of the server like any other, served by it. */
 const PAGE = 'src/gateway/page';
 
-/** What a part may import besides itself; `any`: it joins parts. A folder that is not named is a stage. */
+/** What a part may import besides itself; `any`: it joins parts. A folder that is not listed is a stage. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[] | 'any'>> = {
   'protocol': [],
   'src/base': ['protocol'],
@@ -18,11 +18,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | 'any'>> = {
   'src/app': 'any',
   'src/cli': 'any',
   'src/deploy': 'any',
-  'src/docs': 'any', // lists documents, which stand beside what they describe
+  'lists documents, which are beside what they describe': 'any', // lists documents, which stand beside what they describe
   'src/verify': 'any', // the journal's records, executed by the market
   'src/main': 'any',
 };
-/** Of a stage. What it needs of another one it is handed by `src/app`. */
+/** For a stage. What it needs of another one, `src/app` passes to it. */
 const STAGE_MAY_IMPORT = ['protocol', 'src/base', 'src/log/contract'];
 
 const FILES = ['protocol', 'src', 'test'].flatMap((folder) =>
@@ -36,7 +36,7 @@ function read(file: string): string {
   return readFileSync(join(ROOT, file), 'utf8');
 }
 
-/** Code without comments and without what stands in quotes. */
+/** Code without comments and without quoted text. */
 function code(file: string): string {
   return read(file)
     .replaceAll(/\/\*[\s\S]*?\*\//g, '')
@@ -51,7 +51,7 @@ function imports(file: string): string[] {
   );
 }
 
-/** The part that a path lies in: `protocol`, `src/base`, `src/market`, `src/main` … */
+/** The part to which a path belongs: `protocol`, `src/base`, `src/market`, `src/main` … */
 function part(path: string): string {
   if (path.startsWith(`${PAGE}/`) && !path.endsWith('.html')) return PAGE;
   const [top, second] = path.split('/');
@@ -78,7 +78,7 @@ describe('layers', () => {
     expect(wrong).toEqual([]);
   });
 
-  test('the check sees a stage that reaches into another', () => {
+  test('the check finds a stage that imports another', () => {
     expect(wrongImport('src/market/market.ts', 'src/journal/journal')).toBeDefined();
     expect(wrongImport('protocol/codec.ts', 'src/base/clock')).toBeDefined();
     expect(wrongImport('src/market/venue/venue.ts', 'src/market/output')).toBeUndefined();
@@ -94,7 +94,7 @@ describe('layers', () => {
   });
 });
 
-/** What may only be used behind its door. */
+/** What may be used in certain files only. */
 const BANS: readonly { what: string; pattern: RegExp; doors: readonly string[] }[] = [
   { what: 'Date.now', pattern: /\bDate\.now\b|\bnew Date\(\)/, doors: ['src/base/clock.ts'] },
   {
@@ -114,12 +114,12 @@ const BANS: readonly { what: string; pattern: RegExp; doors: readonly string[] }
   },
 ];
 
-/** How a callback of the event loop is asked for. */
+/** How a callback of the event loop is requested. */
 const ENTRIES = /\bset(Timeout|Interval|Immediate)\(|\.onmessage = /;
-/** Files that run in other loops than that of a server: of clients, commands and threads. */
+/** Files that run in other loops than that of a server: clients, commands and threads. */
 const OTHER_LOOPS =
   /^src\/(client|cli|gateway\/page|ingest\/recording|ipc)\/|^src\/journal\/[a-z-]+-thread\.ts$/;
-/** Files that ask for callbacks which do nothing that could take long, or time them otherwise. */
+/** Files whose callbacks cannot take long, or are timed in another way. */
 const UNTIMED: ReadonlyMap<string, string> = new Map([
   ['src/app/shutdown.ts', 'it serves nobody any more'],
   ['src/gateway/rest/requests.ts', 'what is held is let go'],
@@ -138,20 +138,20 @@ test('the root of src has the entry, the version and a README', () => {
 
 describe('bans', () => {
   for (const { what, pattern, doors } of BANS) {
-    test(`${what} stays behind its door`, () => {
+    test(`${what} is used only where allowed`, () => {
       const users = SOURCES.filter((file) => pattern.test(code(file)));
       expect(users.filter((file) => !doors.includes(file))).toEqual([]);
       for (const door of doors) expect(users).toContain(door);
     });
   }
 
-  test('every callback of the loop of a server is a turn that is timed', () => {
+  test('every callback of the loop of a server is a timed turn', () => {
     const own = SOURCES.filter((file) => !OTHER_LOOPS.test(file) && ENTRIES.test(code(file)));
     expect(own.filter((file) => !UNTIMED.has(file))).toEqual(['src/base/turn-meter.ts']);
     expect(own).toEqual(expect.arrayContaining([...UNTIMED.keys()]));
   });
 
-  test('no module keeps state of its own', () => {
+  test('no module has state of its own', () => {
     const mutable = SOURCES.filter((file) => /^(export )?(let|var) /m.test(code(file)));
     expect(mutable).toEqual([]);
   });
@@ -165,7 +165,7 @@ describe('bans', () => {
     expect(FILES.filter((file) => read(file).includes(directive))).toEqual([]);
   });
 
-  test('every file of the product opens with what it is for', () => {
+  test('every file of the product begins with its purpose', () => {
     const silent = SOURCES.filter((file) => !/^(#!.*\n)?\/\*\*/.test(read(file)));
     expect(silent).toEqual([]);
   });

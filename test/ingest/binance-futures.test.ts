@@ -1,4 +1,4 @@
-/** Captures of Binance futures, and what tells them from spot. */
+/** Captures of Binance futures, and how they are distinguished from spot. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -49,7 +49,7 @@ const eventsOf = ({ records }: All): SourceEvent[] => records.flatMap(({ events 
 const tradesOf = (all: All): Trade[] => eventsOf(all).filter((e) => e.type === 'trade');
 
 describe('binance futures', () => {
-  test('a diff continues the one that `pu` names, so the book is whole', () => {
+  test('a diff continues the one that `pu` names, so the book is complete', () => {
     const all = read([
       raw({ lastUpdateId: 400, E: AT, T: AT, bids: [['30.10', '5']], asks: [['30.20', '7']] }),
       line(diff(390, 410, 380, [['30.11', '2']])),
@@ -70,7 +70,7 @@ describe('binance futures', () => {
     ]);
   });
 
-  test('what is no trade of the order book is left out, and leaves no hole in the numbers', () => {
+  test('messages that are no trades of the order book are skipped, without a hole in the numbers', () => {
     const all = read([
       line(dealt(11, '30.10', { X: 'MARKET' })),
       line(dealt(12, '0', { q: '0', X: 'NA' })),
@@ -87,7 +87,7 @@ describe('binance futures', () => {
     expect(all.reader.counts.skippedBy).toEqual({ 'trade-off-book': 2 });
   });
 
-  test('a quote has the time that it names', () => {
+  test('a quote has the time in its message', () => {
     const quote = {
       e: 'bookTicker',
       u: 9,
@@ -104,7 +104,7 @@ describe('binance futures', () => {
   });
 
   test.each(['x@depth5', 'x@depth10@100ms', 'x@depth20@500ms'])(
-    'the best levels alone, as %s has them, are no diff',
+    'best levels alone, as %s has them, are no diff',
     (stream) => {
       const { records, reader } = read([line(diff(1, 9, 0, [['30.1', '1']]), stream)]);
       expect(records).toEqual([]);
@@ -112,7 +112,7 @@ describe('binance futures', () => {
     },
   );
 
-  test('aggregates are trades where there are no others, else made of them', () => {
+  test('aggregate trades are used where there are no others', () => {
     const sum = (a: number): Json => ({
       e: 'aggTrade',
       E: AT,
@@ -144,7 +144,7 @@ describe('binance futures', () => {
     ]);
   });
 
-  test('times in microseconds are told by their size', () => {
+  test('times in microseconds are recognised by their size', () => {
     const us = AT * 1000 + 123;
     const all = read([line(dealt(1, '1.0', { T: us })), line(diff(2, 3, 1, [], { E: us }))]);
     expect(all.faults).toEqual([]);
@@ -157,7 +157,7 @@ describe('binance futures', () => {
     }
   });
 
-  test('spot and futures of one name do not become one instrument', () => {
+  test('spot and futures with the same name are not mixed in one instrument', () => {
     const markets = new BookMarkets();
     const spot = [line({ ...diff(1, 2, undefined, []) }), line(dealt(1, '1.0', { M: true }))];
     const futures = [
@@ -183,7 +183,7 @@ describe('binance futures', () => {
 describe('names', () => {
   const named = (s: string): string => line({ ...dealt(3, '1.0'), s });
 
-  test('one that can be no symbol costs its own lines, whatever the policy, and is reported once', () => {
+  test('an invalid one skips its own lines, under either policy, and is reported once', () => {
     const lines = [
       named('BTCUSDT'),
       named('龙USDT'),
@@ -201,7 +201,7 @@ describe('names', () => {
     ]);
   });
 
-  test('they may be given others', () => {
+  test('they can be replaced', () => {
     const names = new Map([
       ['龙USDT', 'DRAGON'],
       ['BTCUSDT', 'BTC-SPOT'],

@@ -41,7 +41,7 @@ const snapshot = {
 
 const line = (message: Json, time = TIME): string => `${time} ${JSON.stringify(message)}\n`;
 const stream = (data: Json, name = 'acme@depth'): Json => ({ stream: name, data });
-/** By eight decimals, unless told otherwise. */
+/** With eight decimals by default. */
 const EIGHT: Partial<LineReaderOptions> = {
   known: {
     definitionOf: () => undefined,
@@ -59,14 +59,14 @@ describe('binance', () => {
   const receiveTime = Nanos.parse(TIME)!;
   const common = { symbol: 'ACME', receiveTime };
 
-  test('the first event of a symbol brings its definition, by the decimals that are written', () => {
+  test('the first event of a symbol brings its definition, with the decimals that were written', () => {
     const { records } = read([line(stream(trade)), line(stream(trade))], {});
     expect(records[0]!.receiveTime).toEqual(receiveTime);
     expect(records.map((r) => r.events.length)).toEqual([2, 1]);
     expect(records[0]!.events[0]).toEqual({ ...ACME, priceScale: 1, quantityScale: 1 });
   });
 
-  test('a definition of the caller replaces the default, and its scales hold', () => {
+  test('a definition of the caller replaces the default, and its scales are used', () => {
     const { records, faults } = read(
       [line(stream(trade)), line(stream({ ...trade, p: '2.555' }))],
       {
@@ -95,7 +95,7 @@ describe('binance', () => {
     expect(records[1]!.events[0]).toMatchObject({ aggressor: 'buy', seq: 8, prevSeq: 7 });
   });
 
-  test('depth diff: a delta from U − 1 to u at time E, levels as they stand', () => {
+  test('depth diff: a delta from U − 1 to u at time E, levels unchanged', () => {
     const b = [
       ['2.5', '1'],
       ['1.5', '0.00000000'],
@@ -136,7 +136,7 @@ describe('binance', () => {
     expect(records[1]!.events[0]).toMatchObject({ ask: null, askQuantity: 0, bid: 250_000_000 });
   });
 
-  test('snapshot: stands at lastUpdateId, at the local time, order kept', () => {
+  test('snapshot: with number lastUpdateId, at the local time, order kept', () => {
     const { records } = read([line(stream(depth)), line(snapshot)]);
     expect(records[1]!.events).toEqual([
       {
@@ -181,23 +181,23 @@ describe('binance', () => {
     });
   });
 
-  describe('the symbol of a snapshot', () => {
+  describe('which symbol a snapshot belongs to', () => {
     const other = stream({ ...trade, s: 'OTHER' });
 
-    test('before any symbol: it is that of the first, and comes before it', () => {
+    test('before any symbol: to the first one, and it is placed before it', () => {
       const [at, later] = ['1700000000000000005', '1700000000000000006'];
       const found = read([line(snapshot, at), line(stream(depth), later)]);
       expect(kinds(found)).toEqual(['1 instrument ACME', '1 book ACME', '2 book ACME']);
       expect(found.records.map((r) => r.receiveTime.toString())).toEqual([at, later]);
     });
 
-    test('a symbol never comes: ambiguous', () => {
+    test('no symbol follows: ambiguous', () => {
       const { faults, records } = read([line(snapshot)]);
       expect(records).toEqual([]);
       expect(faults).toMatchObject([{ line: 1, code: 'ambiguous-symbol' }]);
     });
 
-    test('of several symbols it is the one among whose updates its number stands', () => {
+    test('of several symbols, to the one whose updates surround its number', () => {
       const far = stream({ ...depth, s: 'OTHER', U: 90_000, u: 90_004 });
       for (const lines of [
         [line(stream(depth)), line(far), line(snapshot)],
@@ -218,7 +218,7 @@ describe('binance', () => {
       expect(kinds(both)).toContain('2 book OTHER');
     });
 
-    test('among the updates of none, or of two: ambiguous, nothing is guessed', () => {
+    test('surrounded by the updates of none, or of two: ambiguous, nothing is guessed', () => {
       const near = stream({ ...depth, s: 'NEAR' });
       for (const lines of [
         [line(stream(trade)), line(other), line(snapshot)],
@@ -301,7 +301,7 @@ describe('binance', () => {
     );
   });
 
-  test('any message is taken, skipped or refused, and never throws', () => {
+  test('any message is accepted, skipped or refused, and never throws', () => {
     const value = fc.oneof(fc.jsonValue(), fc.constantFrom('ACME', '1.5', 1, 'depthUpdate', []));
     const names = ['e', 'E', 's', 'U', 'u', 'b', 'a', 'B', 'A', 't', 'T', 'p', 'q', 'm'] as const;
     const fields = Object.fromEntries(

@@ -1,4 +1,4 @@
-/** Compressed recordings, cut and damaged at every place: good lines stay, and what followed is said. */
+/** Compressed recordings, cut and damaged at every byte: good lines are kept, and the loss is reported. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
@@ -36,7 +36,7 @@ describe('gzip', () => {
   const behind = (...more: (string | Uint8Array)[]): Buffer =>
     Buffer.concat([GZIP, ...more.map((one) => Buffer.from(one as string))]);
 
-  test('cut at every byte: a beginning of its lines, the longer the later, then the fault', async () => {
+  test('cut at every byte: the first lines, more with a later cut, then the fault', async () => {
     let before = 0;
     for (let at = 4; at < GZIP.length; at++) {
       const { lines, fault } = await read(GZIP.subarray(0, at));
@@ -48,7 +48,7 @@ describe('gzip', () => {
     expect(before).toBe(LINES);
   });
 
-  test('garbled at every byte: no loss is silent, and every line before the damage stays', async () => {
+  test('damaged at every byte: no loss is silent, and every line before the damage is kept', async () => {
     const whole = (await read(GZIP)).lines;
     expect(whole).toEqual(counted(LINES));
     for (let at = 10; at < GZIP.length; at++) {
@@ -56,14 +56,14 @@ describe('gzip', () => {
       garbled[at]! ^= 0x5a;
       const { lines, fault } = await read(garbled);
       if (fault === undefined) expect(lines).toEqual(counted(LINES)); // some bits mean nothing
-      // What the bytes before the damage give by themselves is there; the last of them may be the damage.
+      // What the bytes before the damage give by themselves is kept; the last of them may be damaged.
       const kept = (await read(GZIP.subarray(0, at))).lines.length;
       expect(lines.slice(0, kept)).toEqual(counted(kept));
       if (at >= GZIP.length - 8) expect(lines).toEqual(counted(LINES));
     }
   });
 
-  test('padding with zeros is passed over and noted', async () => {
+  test('zero padding is skipped and reported', async () => {
     for (const zeros of [1, 511, 512, 200_000]) {
       const { lines, fault, note } = await read(behind(new Uint8Array(zeros)));
       expect([lines.length, fault]).toEqual([LINES, undefined]);
@@ -71,7 +71,7 @@ describe('gzip', () => {
     }
   });
 
-  test('whatever else follows harms none of the lines, and is said', async () => {
+  test('other trailing bytes affect none of the lines, and are reported', async () => {
     const unended = gzipSync(TAPE.slice(0, -1)); // the last line lacks its line feed
     for (const bytes of [
       behind('garbage'),
@@ -108,14 +108,14 @@ describe('zstd', () => {
   const params = { [constants.ZSTD_c_checksumFlag]: 1 };
   const ZSTD = zstdCompressSync(TAPE, { params });
 
-  test('is read as gzip is, several frames in a row and skippable ones too', async () => {
+  test('is read like gzip, with several frames in a row and skippable ones too', async () => {
     const skippable = Buffer.from([0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
     const two = Buffer.concat([ZSTD, skippable, zstdCompressSync(line(40))]);
     expect(await read(ZSTD)).toEqual({ lines: counted(LINES), fault: undefined, note: undefined });
     expect(await read(two)).toMatchObject({ lines: counted(LINES + 1), fault: undefined });
   });
 
-  test('cut or garbled at every byte: a beginning of its lines, and no loss is silent', async () => {
+  test('cut or damaged at every byte: the first lines, and no loss is silent', async () => {
     for (let at = 4; at < ZSTD.length; at++) {
       const { lines, fault } = await read(ZSTD.subarray(0, at));
       expect(lines).toEqual(counted(lines.length));
@@ -128,7 +128,7 @@ describe('zstd', () => {
     }
   });
 
-  test('large blocks before a break are there', async () => {
+  test('large blocks before a break are kept', async () => {
     const text = TAPE + Array.from({ length: 20_000 }, (_, i) => line(i + 31)).join('');
     const bytes = zstdCompressSync(text);
     const { lines, fault } = await read(bytes.subarray(0, Math.floor(bytes.length * 0.7)));
@@ -137,7 +137,7 @@ describe('zstd', () => {
     expect(fault?.code).toBe('truncated-recording');
   });
 
-  test('bytes behind it harm none of the lines', async () => {
+  test('bytes after it affect none of the lines', async () => {
     const { lines, fault } = await read(Buffer.concat([ZSTD, Buffer.from('garbage')]));
     expect(lines).toEqual(counted(LINES));
     expect(fault?.message).toContain('behind the zstd data, which is whole');

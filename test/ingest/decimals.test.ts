@@ -1,4 +1,4 @@
-/** By which decimals numbers are read, and how they become those of where they go to. */
+/** The decimals with which numbers are read, and how they are converted to those of the target. */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -29,11 +29,11 @@ describe('decimals found in values', () => {
     ['of a price in pesos', ['135000000.00'], 2],
   ])('%s: %p', (_, values, scale) => expect(scaleOf(...values)).toBe(scale));
 
-  test('what is no decimal says nothing', () => {
+  test('values that are no decimals give none', () => {
     expect(scaleOf('1.50', 7.123, null, '1e5', '-1.123', '.5', '', {})).toBe(2);
   });
 
-  test('whatever was seen can be read by them, if any scale can', () => {
+  test('all values seen can be read with them, if any scale can', () => {
     const value = fc
       .tuple(fc.nat(999_999_999), fc.integer({ min: 0, max: 8 }), fc.nat(99_999_999))
       .map(([whole, places, rest]) =>
@@ -50,7 +50,7 @@ describe('decimals found in values', () => {
   });
 });
 
-describe('whose decimals count', () => {
+describe('whose decimals are used', () => {
   const shib = `1700000000000000000 {"e":"trade","s":"SHIB2","t":1,"p":"0.00001234","q":"170000000.00","T":1700000000000,"m":true}\n`;
   const options = (price: [string, number][], quantity: [string, number][]): Known => ({
     definitionOf: () => undefined,
@@ -63,7 +63,7 @@ describe('whose decimals count', () => {
     return [priceScale, quantityScale];
   };
 
-  test('those of the lines, else of where it goes, else of the options', () => {
+  test('those of the lines, otherwise those of the target, otherwise those of the options', () => {
     expect(scales()).toEqual([8, 2]);
     const there: Instrument = { ...ACME, symbol: 'SHIB2', priceScale: 9, quantityScale: 1 };
     const known: Known = { ...options([], []), definitionOf: () => there };
@@ -83,7 +83,7 @@ describe('whose decimals count', () => {
     expect(scales(options([['', 12]], []))).toEqual([12, 2]);
   });
 
-  test('a value without room is a fault that shows it as it stands', () => {
+  test('a value that does not fit is a fault that quotes it', () => {
     const { faults } = readPieces([shib], { format: 'binance', known: options([], [['', 9]]) });
     expect(faults).toMatchObject([{ code: 'out-of-range', line: 1, field: 'q' }]);
     expect(faults[0]!.message).toContain('"170000000.00"');
@@ -111,7 +111,7 @@ describe('conversion', () => {
     quantityScale,
   });
 
-  test('a price that has no place there is refused, as a decimal', () => {
+  test('a price that does not fit the target is refused, as a decimal', () => {
     const conversion = new Conversion(() => to(2, 0));
     const record = (e: Trade | Instrument) => ({ line: 1, receiveTime: Nanos.ZERO, events: [e] });
     expect(conversion.convert(record(to(3, 0)))).toMatchObject({ events: [] });
@@ -123,7 +123,7 @@ describe('conversion', () => {
     );
   });
 
-  test('steps that can be said there are', () => {
+  test('increments that can be expressed are converted', () => {
     const conversion = new Conversion(() => to(2, 0));
     const definition = { ...to(3, 0), priceIncrement: 50 };
     const record = { line: 1, receiveTime: Nanos.ZERO, events: [definition] };
@@ -132,7 +132,7 @@ describe('conversion', () => {
     });
   });
 
-  test('what a refused definition told the meaning of is refused with it', () => {
+  test('events that depend on a refused definition are refused too', () => {
     const conversion = new Conversion(() => undefined);
     const record = (e: Trade | Instrument) => ({ line: 1, receiveTime: Nanos.ZERO, events: [e] });
     conversion.convert(record(ACME));
@@ -142,7 +142,7 @@ describe('conversion', () => {
     expect(conversion.convert(record(trade(1, 1)))).toMatchObject({ events: [{ price: 1 }] });
   });
 
-  test('of any digits and scales: the same decimals, or refused', () => {
+  test('for any digits and scales: the same decimals, or refused', () => {
     const scale = fc.integer({ min: 0, max: 15 });
     const amount = fc.nat(Number.MAX_SAFE_INTEGER);
     fc.assert(

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { LineSplitter } from '../../src/ingest/recording/lines';
 import { cut } from './support';
 
-/** What a splitter hands over: a line as `n:text`, a fault as `n!code`. */
+/** What a splitter delivers: a line as `n:text`, a fault as `n!code`. */
 function split(pieces: readonly Uint8Array[], lineBytesMax?: number): string[] {
   const out: string[] = [];
   const taker = {
@@ -36,7 +36,7 @@ describe('lines', () => {
     expect(split([bytes('\uFEFFa\n\uFEFFb')])).toEqual(['1:a', '2:\uFEFFb']);
   });
 
-  test('a line that is not UTF-8 is a fault of its own; its neighbours stand', () => {
+  test('a line that is not UTF-8 is a separate fault; other lines are kept', () => {
     const broken = Buffer.concat([bytes('é\n'), Buffer.from([0x61, 0xff, 0xfe]), bytes('\nz')]);
     expect(split([broken])).toEqual(['1:é', '2!not-utf8', '3:z']);
     const messages: string[] = [];
@@ -48,7 +48,7 @@ describe('lines', () => {
     expect(messages).toEqual(['byte 2 of the line begins ff fe; expected UTF-8']);
   });
 
-  test('a line of the greatest length is taken, one byte more is a fault', () => {
+  test('a line of the maximum length is accepted, one byte more is a fault', () => {
     expect(split([bytes('12345\n123456\n12345\r\nx')], 5)).toEqual([
       '1:12345',
       '2!line-too-long',
@@ -69,7 +69,7 @@ describe('lines', () => {
     expect(splitter.lines).toBe(2);
   });
 
-  test('a taker that says no gets no more lines', () => {
+  test('a receiver that refuses a line gets no more', () => {
     const seen: string[] = [];
     const splitter = new LineSplitter({
       line: (text) => seen.push(text) < 2,
@@ -79,7 +79,7 @@ describe('lines', () => {
     expect(seen).toEqual(['a', 'b']);
   });
 
-  test('any cut of any bytes gives the same lines and faults', () => {
+  test('bytes cut anywhere give the same lines and faults', () => {
     const piece = fc.oneof(
       fc.constantFrom('\n', '\r\n', 'aé€😀', 'plain', '\uFEFF').map(bytes),
       fc

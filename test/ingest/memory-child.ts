@@ -1,4 +1,4 @@
-/** Reads a recording in a process of its own and prints how much its memory grew. */
+/** Reads a recording in its own process and prints how much its memory grew. */
 
 import { openRecording } from '../../src/ingest/recording/recording';
 

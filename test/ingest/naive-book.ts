@@ -1,6 +1,6 @@
 /**
- * The naive oracle of the tapes: a book on decimal texts in plain maps. Slow and plain on purpose,
- * so that it can be believed by reading it.
+ * The naive oracle of the tapes: a book with decimal texts in plain maps. It is slow and simple on purpose, so that
+ * it can be checked by reading it.
  */
 
 import type { Book, Instrument, SourceEvent } from '../../protocol/messages';

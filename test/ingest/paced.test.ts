@@ -9,7 +9,7 @@ import { ACME } from './support';
 
 const START = Nanos.fromSeconds(1_700_000_000, 123);
 
-/** A recording of lines at these nanoseconds after the start; null for a line without a time. */
+/** A recording with lines at these nanoseconds after the start; null for a line without a time. */
 async function* recorded(...batches: (number | null)[][]): AsyncGenerator<RecordedBatch> {
   let line = 0;
   for (const times of batches) {
@@ -22,7 +22,7 @@ async function* recorded(...batches: (number | null)[][]): AsyncGenerator<Record
   }
 }
 
-/** Timers that move the clock on at once, by as much as asked for or by what `fires` makes of it. */
+/** Timers that advance the clock at once, by the requested time or by what `fires` makes of it. */
 class SteeredTimers implements Timers {
   readonly sleeps: number[] = [];
   private readonly clock: ManualClock;
@@ -61,7 +61,7 @@ async function deliveries(
 const MS = 1e6;
 
 describe('paced', () => {
-  test('lines come at their own times; what is due together comes together', async () => {
+  test('lines are delivered at their own times; what is due together is delivered together', async () => {
     const clock = new ManualClock();
     const timers = new SteeredTimers(clock);
     const found = await deliveries(recorded([0, 0, 5 * MS, 5 * MS, 9.5 * MS]), clock, 1, timers);
@@ -84,7 +84,7 @@ describe('paced', () => {
     expect(found.map((d) => d.atMs)).toEqual([0, 1, 3]);
   });
 
-  test('max waits for nothing and passes batches on as they are', async () => {
+  test('max waits for nothing and passes batches on unchanged', async () => {
     const clock = new ManualClock();
     const timers = new SteeredTimers(clock);
     const found = await deliveries(recorded([0, 1e15], [2e15]), clock, 'max', timers);
@@ -92,7 +92,7 @@ describe('paced', () => {
     expect(timers.sleeps).toEqual([]);
   });
 
-  test('a time that steps back, or none, is due at once and moves nothing', async () => {
+  test('a time that steps back, or none, is due at once and delays nothing', async () => {
     const clock = new ManualClock();
     const times = [null, 0, 10 * MS, -1e15, null, 3 * MS, 20 * MS];
     const found = await deliveries(recorded(times), clock, 1, new SteeredTimers(clock));
@@ -115,7 +115,7 @@ describe('paced', () => {
     expect(lines.map((d) => d.lines)).toEqual([[1], [2, 3, 4], [5]]);
   });
 
-  test('a reader that is slow gets the rest at once', async () => {
+  test('a slow reader gets the rest at once', async () => {
     const clock = new ManualClock();
     const timers = new SteeredTimers(clock);
     const lines: number[] = [];
@@ -128,7 +128,7 @@ describe('paced', () => {
     expect(lines.length).toBeLessThan(5);
   });
 
-  test('faults go out with the lines before them, none is lost', async () => {
+  test('faults are delivered with the lines before them, none is lost', async () => {
     const clock = new ManualClock();
     const fault = (line: number) => ({ file: 'f', line, code: 'not-utf8' as const, message: '' });
     async function* recording(): AsyncGenerator<RecordedBatch> {
@@ -152,7 +152,7 @@ describe('paced', () => {
     ]);
   });
 
-  test('a far time is waited for in steps; the signal ends the wait', async () => {
+  test('a distant time is waited for in steps; the signal ends the wait', async () => {
     const abort = new AbortController();
     const sleeps: number[] = [];
     const clock = new ManualClock();
@@ -172,7 +172,7 @@ describe('paced', () => {
     expect(sleeps).toEqual([3_600_000, 3_600_000, 3_600_000]);
   });
 
-  test('the timers of the system: not early, ended by the signal', async () => {
+  test('system timers: not early, ended by the signal', async () => {
     const clock = new SystemClock();
     const start = clock.monotonicMs();
     const found: number[] = [];
@@ -194,7 +194,7 @@ describe('paced', () => {
     await systemTimers.sleep(60_000, abort.signal);
   });
 
-  test('every line comes once, in order and not before its time, whatever the times', async () => {
+  test('every line is delivered once, in order and not early, for any times', async () => {
     const time = fc.oneof(fc.constant(null), fc.integer({ min: -1e9, max: 1e12 }));
     await fc.assert(
       fc.asyncProperty(

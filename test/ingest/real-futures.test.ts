@@ -68,7 +68,7 @@ interface Line {
   readonly symbol: string;
 }
 
-/** Lines `<time>: {…}`, and of a REST answer `https://…symbol=X… -> <time>: {…}`. */
+/** Lines `<time>: {…}`, and for a REST answer `https://…symbol=X… -> <time>: {…}`. */
 function linesOf(venue: string): Line[] {
   const found: Line[] = [];
   for (const part of ['ws.1', 'http.0']) {
@@ -97,7 +97,7 @@ async function importLines(lines: readonly Line[]): Promise<void> {
 }
 
 test.skipIf(!present)(
-  'spot, four symbols in one: each snapshot finds its own by its number, each book is whole',
+  'spot, four symbols in one capture: each snapshot is assigned by its number, each book is complete',
   async () => {
     const lines = linesOf('BINANCE');
     expect(new Set(lines.map(({ symbol }) => symbol)).size).toBe(4);
@@ -107,7 +107,7 @@ test.skipIf(!present)(
 );
 
 test.skipIf(!present)(
-  'USD-M: each book is whole; of all at once the numbers do not tell whose a snapshot is',
+  'USD-M: each book is complete; of all together the numbers do not reveal the symbol of a snapshot',
   async () => {
     const lines = linesOf('BINANCE_FUTURES');
     const symbols = [...new Set(lines.map(({ symbol }) => symbol))];
@@ -120,7 +120,7 @@ test.skipIf(!present)(
 );
 
 test.skipIf(!present)(
-  'captures in the form of cryptofeed are refused as what they are',
+  'captures in the form of cryptofeed are refused with that reason',
   async () => {
     for (const name of readdirSync(VENUES).filter((one) => one.startsWith('cryptofeed'))) {
       const { fault } = await importInto(scratch.fresh(), [join(VENUES, name)]);

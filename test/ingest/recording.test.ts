@@ -17,7 +17,7 @@ const tape = (count: number): string =>
   tapeLine(ACME, () => ACME) + Array.from({ length: count }, (_, i) => trade(i + 1)).join('');
 const BAD = '{"type":"trade"}\n';
 
-/** The descriptors of this process that lead to a file. */
+/** The descriptors of this process for a file. */
 const handlesOf = (path: string): number =>
   readdirSync('/proc/self/fd').filter((fd) => {
     try {
@@ -28,7 +28,7 @@ const handlesOf = (path: string): number =>
   }).length;
 
 describe('recording', () => {
-  test('gzip, gzip members in a row and plain give the same, whatever the name', async () => {
+  test('gzip, concatenated gzip members and plain text give the same, with any name', async () => {
     const text = tape(5000);
     const half = Math.floor(text.length / 2);
     const members = [text.slice(0, half), text.slice(half, half + 1), '', text.slice(half + 1)];
@@ -64,7 +64,7 @@ describe('recording', () => {
     expect(recording.stoppedBy).toBeUndefined();
   });
 
-  test('stop ends with the fault of the line; skip goes on', async () => {
+  test('stop ends with the fault of the line; skip continues', async () => {
     const path = files.write(`${tape(3)}${BAD}${trade(4)}${BAD}${trade(5)}`);
     const stopping = await opened(path);
     const stopped = await all(stopping);
@@ -100,7 +100,7 @@ describe('recording', () => {
     expect(delivered).toBe(whole.records.length);
   });
 
-  test('a gzip cut before its first line is refused when the format is to be found', async () => {
+  test('a gzip cut before its first line is refused when the format must be detected', async () => {
     const path = files.write(gzipSync(tape(400)).subarray(0, 15));
     expect(await refused(path)).toMatchObject({ code: 'truncated-recording', file: path });
   });
@@ -111,7 +111,7 @@ describe('recording', () => {
     expect(faults).toMatchObject([{ code: 'malformed-json', line: 4 }]);
   });
 
-  test('damaged gzip, or bytes behind it, are a fault and never pass in silence', async () => {
+  test('damaged gzip, or bytes after it, are a fault and never silent', async () => {
     const bytes = gzipSync(tape(400));
     const flipped = Buffer.from(bytes);
     flipped[bytes.length >> 1]! ^= 0xff;
@@ -152,7 +152,7 @@ describe('recording', () => {
     expect(handlesOf(path)).toBe(0);
   });
 
-  test('the format comes from the first line that is not blank, or from the caller', async () => {
+  test('the format is detected from the first line that is not blank, or given by the caller', async () => {
     const binance =
       '\n\r\n1700000000000000000 {"u":1,"s":"ACME","b":"1","B":"1","a":"2","A":"1"}\n';
     const found = await opened(files.write(binance));
@@ -188,7 +188,7 @@ describe('recording', () => {
     }
   });
 
-  test('any bytes at all are read to an end', async () => {
+  test('any bytes can be read to their end', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.uint8Array({ maxLength: 60 }),
@@ -205,7 +205,7 @@ describe('recording', () => {
     );
   });
 
-  test('memory stays bounded: 120 MB of tape, 200 MB out of a small gzip', async () => {
+  test('memory stays bounded: 120 MB of tape, 200 MB from a small gzip', async () => {
     const large = files.path('large');
     const block = Array.from({ length: 5000 }, (_, i) => trade(i)).join('');
     const fd = openSync(large, 'w');

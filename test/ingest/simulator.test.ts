@@ -1,4 +1,4 @@
-/** The demo's markets: repeatable by their seed, and with the features that make a market look like one. */
+/** The markets of the demo: repeatable by their seed, and with the features of a real market. */
 
 import { beforeAll, describe, expect, test } from 'bun:test';
 
@@ -17,18 +17,18 @@ import { at } from '../support/market-events';
 const STEP_SECONDS = 0.25;
 const SECONDS = 900;
 
-/** What one instrument did over the run. */
+/** What one instrument did during the run. */
 interface Seen {
   /** Middle of best bid and offer at the end of each second; scaled. */
   readonly mids: number[];
   readonly spreads: number[];
   readonly depths: number[];
   readonly sizes: number[];
-  /** Trades of each second. */
+  /** Number of trades in each second. */
   readonly pace: number[];
 }
 
-/** Runs all markets for so many seconds of their own time. */
+/** Runs all markets for a number of seconds of their own time. */
 function simulate(seed: number, seconds: number): { seen: Map<string, Seen>; hash: string } {
   const config = withDemoInstruments(check({}) as Config);
   const market = new Market({ instrumentsMax: 100, endedOrdersMax: 100 });
@@ -102,7 +102,7 @@ function quantile(values: readonly number[], q: number): number {
   return values.toSorted((a, b) => a - b)[Math.floor(q * (values.length - 1))]!;
 }
 
-/** Correlation of a series with itself so many places later. */
+/** Correlation of a series with itself at a lag. */
 function autocorrelation(values: readonly number[], lag: number): number {
   const m = mean(values);
   const pairs = values.slice(lag).map((value, i) => (value - m) * (values[i]! - m));
@@ -121,7 +121,7 @@ describe('a quarter of an hour', () => {
   });
   const busy = (): Seen => seen.get('BTC-USD')!;
 
-  test('prices move, by small steps mostly, and nowhere near zero or the sky', () => {
+  test('prices move, mostly by small steps, and stay in a sensible range', () => {
     for (const [symbol, { mids }] of seen) {
       const [low, high] = [Math.min(...mids), Math.max(...mids)];
       expect([symbol, high > low]).toEqual([symbol, true]);
@@ -129,7 +129,7 @@ describe('a quarter of an hour', () => {
     }
   });
 
-  test('large moves are more frequent than a normal distribution has them, and come in clusters', () => {
+  test('large moves are more frequent than in a normal distribution, and occur in clusters', () => {
     const { mids } = busy();
     const moves = mids.slice(1).map((mid, i) => Math.log(mid / mids[i]!));
     const fourth = mean(moves.map((move) => (move / deviation(moves)) ** 4));
@@ -137,7 +137,7 @@ describe('a quarter of an hour', () => {
     expect(autocorrelation(moves.map(Math.abs), 5)).toBeGreaterThan(0.05);
   });
 
-  test('spread and depth breathe', () => {
+  test('spread and depth vary', () => {
     const { spreads, depths } = busy();
     expect(new Set(spreads).size).toBeGreaterThan(3);
     expect(quantile(depths, 0.95)).toBeGreaterThan(1.5 * quantile(depths, 0.05));
@@ -148,7 +148,7 @@ describe('a quarter of an hour', () => {
     expect(quantile(sizes, 0.99)).toBeGreaterThan(8 * quantile(sizes, 0.5));
   });
 
-  test('there are bursts and quiet spells, and every market has a pace of its own', () => {
+  test('there are bursts and quiet periods, and every market has its own pace', () => {
     const { pace } = busy();
     const minutes = Array.from({ length: SECONDS / 30 }, (_, i) =>
       mean(pace.slice(i * 30, (i + 1) * 30)),

@@ -1,4 +1,4 @@
-/** Helpers of the recording tests: files that vanish, and everything a reader gives at once. */
+/** Helpers of the recording tests: temporary files, and reading everything at once. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ export const ACME: Instrument = {
   rules: null,
 };
 
-/** Definitions that are known beforehand, and no options. */
+/** Known definitions, and no options. */
 export function known(...definitions: Instrument[]): Known {
   const bySymbol = new Map(definitions.map((one) => [one.symbol, one]));
   return { ...NOTHING_KNOWN, definitionOf: (symbol) => bySymbol.get(symbol) };
@@ -98,7 +98,7 @@ function append(out: All, batch: RecordedBatch): void {
   for (const fault of batch.faults) out.faults.push(fault);
 }
 
-/** Cuts bytes at the places given, which may be in any order and outside. */
+/** Cuts bytes at the given offsets, which may be in any order and out of range. */
 export function cut(bytes: Uint8Array, places: readonly number[]): Uint8Array[] {
   const inside = places.map((p) => p % (bytes.length + 1)).sort((a, b) => a - b);
   const pieces: Uint8Array[] = [];

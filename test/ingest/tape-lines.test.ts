@@ -1,4 +1,4 @@
-/** A tape that comes as a body is read a little at a time, whatever it holds. */
+/** A tape in a request body is read a little at a time, whatever it contains. */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -34,20 +34,20 @@ const eventsOf = (result: TapeLines | Fault): number =>
   'code' in result ? -1 : result.events.length;
 
 describe('tape lines', () => {
-  test('of a long body are read in as many steps as it has lines', () => {
+  test('of a long body are read in as many steps as there are lines', () => {
     const lines = Array.from({ length: 20_000 }, (_, i) => trade(i)).join('\n');
     const { result, steps } = read([bytes(lines)]);
     expect(eventsOf(result)).toBe(20_000);
     expect(steps).toBeGreaterThan(20_000);
   });
 
-  test('that are blank cost steps, too: at most 16 KiB of them in one', () => {
+  test('that are blank need steps, too: at most 16 KiB of them in one', () => {
     const { result, steps } = read([new Uint8Array(1_048_576).fill(10)]);
     expect(result).toMatchObject({ events: [], skipped: 1_048_576 });
     expect(steps).toBeGreaterThan(64);
   });
 
-  test('no longer than the limit, wherever their ends lie', () => {
+  test('are no longer than the limit, wherever their ends are', () => {
     const long = JSON.stringify({
       type: 'heartbeat',
       time: '1',
@@ -64,7 +64,7 @@ describe('tape lines', () => {
     expect(read(pieces, long.length).result).toMatchObject({ skipped: 1 });
   });
 
-  test('of a book with many levels are read some at a time, and refused as any other', () => {
+  test('of a book with many levels are read in parts, and refused like any other', () => {
     const side = (count: number): string[][] =>
       Array.from({ length: count }, (_, i) => [`${i}.25`, '1.5']);
     const of = (bids: unknown[], asks: unknown[]): Uint8Array =>
@@ -93,7 +93,7 @@ describe('tape lines', () => {
     expect(read([of(side(20_001), [])]).result).toMatchObject({ field: 'lines[1].bids' });
   });
 
-  test('are the same however the body was cut, up to the first fault', () => {
+  test('are the same wherever the body was cut, up to the first fault', () => {
     const line = fc.oneof(
       { weight: 6, arbitrary: fc.nat(99).map(trade) },
       { weight: 2, arbitrary: fc.constantFrom('', ' ', '\t\r') },

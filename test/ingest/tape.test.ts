@@ -11,7 +11,7 @@ const TRADE =
   '{"type":"trade","symbol":"ACME","eventTime":"1723161255342000001","price":"100.5","quantity":"0.25","aggressor":"sell"}\n';
 
 describe('tape', () => {
-  test('a source event is taken exactly; what a source may leave out is filled in', () => {
+  test('a source event is read exactly; what a source may omit is filled in', () => {
     const { records, faults } = readPieces([INSTRUMENT, TRADE]);
     expect(faults).toEqual([]);
     const time = Nanos.parse('1723161255342000001')!;
@@ -39,7 +39,7 @@ describe('tape', () => {
     ]);
   });
 
-  test('a venue is fed when it is played back: its orders are not on the tape', () => {
+  test('a venue is imported as a feed: its orders are not on the tape', () => {
     const rules = {
       quantityMin: 1,
       quantityMax: 9,
@@ -67,12 +67,12 @@ describe('tape', () => {
     expect(records[1]!.receiveTime.toString()).toBe('1700000000000000007');
   });
 
-  test('a later instrument line takes the time of the line before it', () => {
+  test('a later instrument line gets the time of the line before it', () => {
     const { records } = readPieces([INSTRUMENT, TRADE, INSTRUMENT.replace('ACME', 'OTHER')]);
     expect(records[2]!.receiveTime.toString()).toBe('1723161255342000001');
   });
 
-  test('definitions may come from the caller, once, before the first event of the symbol', () => {
+  test('the caller may give definitions, once, before the first event of the symbol', () => {
     const { records } = readPieces([TRADE, TRADE], { known: known(ACME) });
     expect(records.map((r) => r.events.map((e) => e.type))).toEqual([
       ['instrument', 'trade'],
@@ -128,7 +128,7 @@ describe('tape', () => {
     expect(records.map((r) => r.line)).toEqual([1, 3]);
   });
 
-  test('any line is taken, skipped or refused, and never throws', () => {
+  test('any line is accepted, skipped or refused, and never throws', () => {
     const value = fc.oneof(
       fc.jsonValue(),
       fc.constantFrom('ACME', '1', '1.5', 'buy', 'delta', [], 0),
@@ -163,7 +163,7 @@ describe('tape', () => {
     );
   });
 
-  test('what tapeLine writes is read back, however the bytes are cut', () => {
+  test('the output of tapeLine can be read back, wherever the bytes are cut', () => {
     const time = fc.bigInt(10n ** 17n, (1n << 63n) - 1n).map((n) => Nanos.fromBigInt(n));
     const amount = fc.nat(Number.MAX_SAFE_INTEGER);
     const trade: fc.Arbitrary<Trade> = fc.record({

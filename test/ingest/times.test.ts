@@ -1,4 +1,4 @@
-/** Times of recordings: their unit, and when a line was received that does not say it. */
+/** Times of recordings: their unit, and the receive time of a line that has none. */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -11,7 +11,7 @@ import { ACME, readPieces } from './support';
 const DIGITS: Record<TimeUnit, number> = { s: 9, ms: 6, us: 3, ns: 0 };
 
 describe('the unit of times', () => {
-  test('any time of this age is read exactly in its own unit, and in no other', () => {
+  test('any present-day time is read exactly in its own unit, and in no other', () => {
     const nanos = fc.bigInt(10n ** 17n, (1n << 63n) - 1n);
     fc.assert(
       fc.property(
@@ -62,7 +62,7 @@ describe('the unit of times', () => {
     expect(taken.records.map((r) => r.receiveTime.toString())).toEqual(['0', expected, expected]);
   });
 
-  test('a capture likewise, by its receive times', () => {
+  test('the same for a capture, by its receive times', () => {
     const line = `1700000000123 {"e":"trade","s":"ACME","t":1,"p":"1","q":"1","T":1700000000100,"m":true}\n`;
     const { faults } = readPieces([line], { format: 'binance' });
     expect(faults).toMatchObject([{ code: 'wrong-time-unit', line: 1, field: 'time' }]);
@@ -87,7 +87,7 @@ describe('a line without a receive time', () => {
     expect(received(trade(S), trade(S + 500), trade(S + 450))).toEqual([0, 500, 450]);
   });
 
-  test('unless that is far ahead of all around it: then with the first of those behind it', () => {
+  test('unless that is far ahead of all lines around it: then with the first of those after it', () => {
     expect(received(trade(S), trade(S + 900), trade(S + 30), trade(S + 20))).toEqual([
       0, 20, 30, 20,
     ]);
@@ -104,7 +104,7 @@ describe('a line without a receive time', () => {
     expect(received(trade(S), trade(9_223_372_036), trade(S + 1))).toEqual([0, 1, 1]);
   });
 
-  test('a recording that goes back to an earlier day, or to another symbol, is no such thing', () => {
+  test('a recording that goes back to an earlier day, or to another symbol, does not count as ahead', () => {
     const day = 86_400;
     expect(received(trade(S + day), trade(S + day + 9), trade(S), trade(S + 9))).toEqual([
       day,
@@ -115,7 +115,7 @@ describe('a line without a receive time', () => {
     expect(received(trade(S + 500, 'OTHER'), trade(S), trade(S + 9))).toEqual([500, 0, 9]);
   });
 
-  test('one that says when it was received is left as it is', () => {
+  test('a line that has a receive time is not changed', () => {
     const own = `,"receiveTime":"${S}000000000"`;
     expect(received(trade(S + 900, 'ACME', own), trade(S + 1), trade(S + 2))).toEqual([0, 1, 2]);
   });

@@ -1,6 +1,6 @@
 /**
- * What clients can bring into the log of a real server at its most talkative level: no secret, wherever
- * it is put; and of a flood, some lines.
+ * What clients can write into the log of a real server at its most verbose level: no secret, wherever it is placed;
+ * and only a few lines for a flood.
  */
 
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
@@ -36,7 +36,7 @@ function jwt(payload: object, key: string): string {
 }
 
 const NEXT_YEAR = Math.floor(Date.now() / 1_000) + 31_536_000;
-/** Those that open something, and those that somebody takes for one that does. */
+/** Secrets that open something, and texts that could be taken for one. */
 const SECRETS: Readonly<Record<string, string>> = {
   known: TRADE_KEY,
   unknown: testKey('nobody'),
@@ -49,7 +49,7 @@ const SECRETS: Readonly<Record<string, string>> = {
 };
 const PASSWORD = 'correct-horse-battery-staple';
 
-/** What of them must not be seen: the secret part of a key, the payload and signature of a token. */
+/** What must not appear of them: the secret part of a key, the payload and signature of a token. */
 const PARTS = Object.values(SECRETS).flatMap((secret) =>
   secret.startsWith('tk_')
     ? [secret.slice(20, 40)]
@@ -142,7 +142,7 @@ const STREAM: Throw[] = [
       () => {},
     ),
 ];
-// The last one is let in with a good secret, and then ended by nobody but its client.
+// The last one has a valid secret, and its session is ended by its client.
 STREAM[STREAM.length - 1] = async (server, secret) => {
   const headers = {
     'authorization': `Bearer ${secret}`,
@@ -162,7 +162,7 @@ test('no key, token or password of any client reaches the log', async () => {
   const seed = readSeed();
   for (const { how, secret } of fc.sample(thrown, { seed, numRuns: 300 }))
     await how(server, secret);
-  // A word that has no form of its own is known by its place alone.
+  // A password without a recognisable form is known by its position alone.
   for (const bearer of [`Bearer ${PASSWORD}`, `Basic ${PASSWORD}`, PASSWORD]) {
     for (const route of ROUTES) await server.get(route, { headers: { authorization: bearer } });
   }
@@ -172,12 +172,12 @@ test('no key, token or password of any client reaches the log', async () => {
   }
   const { code, stderr } = await server.stop('SIGTERM');
   expect(code).toBe(0);
-  expect(stderr).toContain('session refused'); // there was something to say
+  expect(stderr).toContain('session refused'); // there was something to report
   for (const part of [...PARTS, PASSWORD])
     expect([part, stderr.includes(part)]).toEqual([part, false]);
 });
 
-test('what the program itself logs is redacted at every level, with errors and objects in it', async () => {
+test('logs of the program itself are redacted at every level, including errors and objects', async () => {
   const log = join(import.meta.dir, '../../src/log/log.ts');
   const { known, good } = SECRETS as { known: string; good: string };
   const script = `
@@ -198,7 +198,7 @@ test('what the program itself logs is redacted at every level, with errors and o
 const CONNECTIONS = 1_000;
 const FRAMES_EACH = 100;
 
-test('a hundred thousand bad frames are some lines, and counted one by one', async () => {
+test('a hundred thousand bad frames give a few lines, and are all counted', async () => {
   const server = await start();
   for (let i = 0; i < CONNECTIONS; i += 50) {
     const clients = await Promise.all(
@@ -220,7 +220,7 @@ test('a hundred thousand bad frames are some lines, and counted one by one', asy
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   expect([code, lines.length < 60]).toEqual([0, true]);
-  // Of each session the first refusal is told of; so many of them were not written.
+  // The first refusal of each session is logged; this many were not written.
   const told = (start: string): number =>
     lines
       .filter(({ msg }) => String(msg).startsWith(start))

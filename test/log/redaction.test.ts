@@ -1,4 +1,4 @@
-/** Redaction: no key, token or password survives it, wherever in what is logged it stands. */
+/** Redaction: no key, token or password remains in the log, wherever it is. */
 
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -12,7 +12,7 @@ const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZXNrIiwiZXhwIjoxfQ.c2lnbmF0dXJlLW9
 const PASSWORD = 'correct-horse-battery';
 
 test.each([KEY, JWT, `Bearer ${PASSWORD}`, `bearer\t${PASSWORD}`, `Basic ${PASSWORD}`])(
-  'out of a text: %s',
+  'from a text: %s',
   (secret) => {
     for (const text of [
       secret,
@@ -28,7 +28,7 @@ test.each([KEY, JWT, `Bearer ${PASSWORD}`, `bearer\t${PASSWORD}`, `Basic ${PASSW
   },
 );
 
-test('what only looks like a secret stays: ids of sessions, names of keys, the hint on how to give one', () => {
+test('what only looks like a secret is kept: ids of sessions, names of keys, the hint on how to present one', () => {
   for (const text of [
     's17',
     'Give a key: Authorization: Bearer KEY, or hello.key.',
@@ -39,17 +39,17 @@ test('what only looks like a secret stays: ids of sessions, names of keys, the h
   }
 });
 
-test('of an error, its message, stack and cause', () => {
+test('from the message, stack and cause of an error', () => {
   const cause = new Error(`inner ${KEY}`);
   const error = Object.assign(new Error(`outer ${JWT}`, { cause }), {
     detail: { token: PASSWORD },
   });
   const text = JSON.stringify(redacted({ error, hint: `with Bearer ${PASSWORD}` }));
   for (const secret of [KEY, JWT, PASSWORD]) expect(text).not.toContain(secret);
-  expect(text).toContain('redaction.test.ts'); // where it happened is told
+  expect(text).toContain('redaction.test.ts'); // the location is kept
 });
 
-test('a secret anywhere in any object is gone, and the rest of it is there', () => {
+test('a secret anywhere in any object is removed, and the rest is kept', () => {
   const names = fc.constantFrom(
     'key',
     'Authorization',
@@ -88,7 +88,7 @@ test('a secret anywhere in any object is gone, and the rest of it is there', () 
   );
 });
 
-test('it ends on what has no end, and keeps a long text short', () => {
+test('it handles cyclic objects, and shortens long texts', () => {
   const loop: Record<string, unknown> = { code: 'kept' };
   loop['self'] = loop;
   expect(JSON.stringify(redacted(loop))).toContain('[deeper]');

@@ -1,4 +1,4 @@
-/** Repeated: a fault that repeats is a line, then a count, whatever there is of it. */
+/** Repeated: a fault that repeats is written once, then counted, however often it occurs. */
 
 import { expect, test } from 'bun:test';
 
@@ -24,7 +24,7 @@ function setUp() {
   return { lines, repeated, pass };
 }
 
-test('the first is written, the rest counted, and told every ten seconds while it goes on', () => {
+test('the first is written, the rest is counted and reported every ten seconds while it continues', () => {
   const { lines, repeated, pass } = setUp();
   for (let i = 0; i < 5; i++) repeated.report('warn', 'refused', 'a', { session: i });
   expect(lines).toEqual(['warn refused {"session":0}']);
@@ -39,11 +39,11 @@ test('the first is written, the rest counted, and told every ten seconds while i
   ]);
   pass(60);
   expect(lines).toHaveLength(3);
-  repeated.report('warn', 'refused', 'a', { session: 10 }); // it had ended, so this is a first again
+  repeated.report('warn', 'refused', 'a', { session: 10 }); // the series had ended, so this is a first one again
   expect(lines.slice(3)).toEqual(['warn refused {"session":10}']);
 });
 
-test('each code is a kind of its own, and so many of a kind may be written', () => {
+test('each code is a separate kind, with a limited number of lines', () => {
   const { lines, repeated } = setUp();
   for (let i = 0; i < 9; i++) {
     for (const code of ['a', 'b']) repeated.report('info', 'closed', code, { code, i }, 3);
@@ -51,7 +51,7 @@ test('each code is a kind of its own, and so many of a kind may be written', () 
   expect(lines).toHaveLength(6);
 });
 
-test('a stop tells what was counted', () => {
+test('a stop reports what was counted', () => {
   const { lines, repeated } = setUp();
   for (let i = 0; i < 1_001; i++) repeated.report('error', 'failed', '', {});
   repeated.close();
@@ -63,7 +63,7 @@ test('a stop tells what was counted', () => {
   expect(lines).toHaveLength(2);
 });
 
-test('however many kinds there are, lines and memory are bounded', () => {
+test('lines and memory are bounded for any number of kinds', () => {
   const { lines, repeated, pass } = setUp();
   for (let i = 0; i < 100_000; i++) repeated.report('warn', 'refused', `code ${i}`, {});
   expect(lines.length).toBeLessThan(300);

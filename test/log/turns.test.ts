@@ -1,4 +1,4 @@
-/** Long turns in the log: what they did, once, and then counted. */
+/** Long turns in the log: written once with their work, and then counted. */
 
 import { expect, test } from 'bun:test';
 
@@ -6,7 +6,7 @@ import { ManualClock } from '../../src/base/clock';
 import { watchTurns } from '../../src/app/observing';
 import { Repeated } from '../../src/log/repeated';
 
-test('a turn that is longer than the bound is logged with what it did, and its like are counted', () => {
+test('a turn longer than the limit is logged with its work, and similar ones are counted', () => {
   const clock = new ManualClock();
   const lines: [object, string][] = [];
   const log = {

@@ -1,4 +1,4 @@
-/** What a long submission holds while it is checked and taken; and what the end of a source touches. */
+/** What a long submission reserves while it is checked and applied; and what the end of a source affects. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -24,7 +24,7 @@ function begin(market: Market, source: number, events: readonly SourceEvent[]) {
 }
 
 describe('a long submission', () => {
-  test('[P5] holds its symbols from its check on, and gives them back', () => {
+  test('[P5] owns its symbols from its check on, and releases them', () => {
     const market = newMarket();
     const out = new Collected();
     market.define(instrument(), out);
@@ -35,7 +35,7 @@ describe('a long submission', () => {
     expect(refusal(market, 2, [instrument()])).toBe('symbol-in-use');
     expect(refusal(market, 2, [instrument('NEW')])).toBeUndefined();
     expect(admission.check(3)).toBeUndefined();
-    // Other scales would make what was checked mean something else.
+    // Other scales would change the meaning of what was checked.
     expect(refusal(market, 2, [instrument('NEW', { priceScale: 5 })])).toBe('symbol-in-use');
     expect(market.checkOwn([instrument('NEW', { priceScale: 5 })])?.fault.code).toBe(
       'symbol-in-use',
@@ -81,7 +81,7 @@ describe('a long submission', () => {
 });
 
 describe('the end of a source', () => {
-  test('touches only what it fed, a part at a time', () => {
+  test('affects only what it fed, in parts', () => {
     const market = newMarket(2_000);
     const out = new Collected();
     for (let i = 0; i < 1_000; i++) market.define(instrument(`S${i}`), out);
@@ -103,7 +103,7 @@ describe('the end of a source', () => {
     expect(market.release(7, out, 4)).toBe(6);
     expect(asked).toEqual(['S0', 'S100', 'S200', 'S300']);
     expect([feedOf(market, 'S0').owner, feedOf(market, 'S900').owner]).toEqual([0, 7]);
-    // One that another source has taken over meanwhile is not its own any more.
+    // A symbol that another source has taken over is not its own any more.
     market.yield(7);
     market.apply(8, trade({ symbol: 'S400' }), out);
     expect(market.release(7, out, 4)).toBe(1);

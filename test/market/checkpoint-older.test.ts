@@ -1,4 +1,4 @@
-/** A checkpoint of the version before: what this version makes of it. */
+/** A checkpoint of the previous version, read by this version. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -22,7 +22,7 @@ import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
 const FAR = Nanos.fromBigInt((1n << 63n) - 1n);
 
-/** What this version keeps, taken back to what the version before kept. */
+/** What this version writes, converted to what the previous version wrote. */
 function older(text: string, change: (bars: Record<string, unknown>[]) => void = () => {}): string {
   const c = JSON.parse(text) as {
     instruments: Record<string, unknown>[];
@@ -68,7 +68,7 @@ function written(): { text: string; trades: RecordedTrade[] } {
 }
 
 describe('a checkpoint of the version before', () => {
-  test('gives the market, session and bars that it was written of', () => {
+  test('gives the market, session and bars that were saved', () => {
     const { text } = written();
     const now = readCheckpoint(text);
     const before = readCheckpoint(older(text));
@@ -83,7 +83,7 @@ describe('a checkpoint of the version before', () => {
     const [feed] = before.instruments;
     const [expected] = now.instruments;
     expect(feed).toEqual({ ...expected!, bookTimes: expect.anything() } as never);
-    // The next trade goes on: number, increment, volume of the session.
+    // The next trade continues: number, increment, volume of the session.
     const out = new Collected(100);
     out.receiveTime = at(5_000);
     expect(market.check(2, [trade({ price: 10_001, eventTime: at(4_000) })])?.fault.code).toBe(
@@ -95,7 +95,7 @@ describe('a checkpoint of the version before', () => {
     expect(out.events.find((e) => e.type === 'tick')).toMatchObject({ volume: 20 });
   });
 
-  test('a bar and a session that a time ahead of all others made end with that version', () => {
+  test('a bar and a session that one far-ahead time had made end with that version', () => {
     const { text } = written();
     const beyond = older(text, (bars) => {
       for (const bar of bars) {

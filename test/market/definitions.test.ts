@@ -1,4 +1,4 @@
-/** Definitions: whose they are, how many one key may make, and what deleting an instrument means. */
+/** Definitions: who owns them, how many one key may make, and what deleting an instrument means. */
 
 import { afterAll, describe, expect, test } from 'bun:test';
 import { cpSync, rmSync } from 'node:fs';
@@ -24,7 +24,7 @@ import { ScratchDirectory } from '../support/scratch-directory';
 import { record, type Recording } from '../support/test-recorder';
 import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
-/** @returns the code of the refusal, or undefined and the events are taken */
+/** @returns the code of the refusal, or undefined if the events were accepted */
 function submit(
   market: Market,
   out: Collected,
@@ -44,8 +44,8 @@ const OTHER = 2;
 const SNAPSHOT = book('snapshot', 1, 0, [90, 10], [110, 10]);
 const FED = [instrument(), SNAPSHOT, bbo(1, [90, 10], [110, 10]), trade({ seq: 1 })];
 
-describe('a definition of a symbol that is fed', () => {
-  test('[P5] is its source’s: another may repeat it, and not change it', () => {
+describe('a definition of a symbol with a source', () => {
+  test('[P5] belongs to its source: another may repeat it, but not change it', () => {
     const market = newMarket();
     const out = new Collected();
     expect(submit(market, out, FEEDER, 'ada', FED)).toBeUndefined();
@@ -62,17 +62,17 @@ describe('a definition of a symbol that is fed', () => {
     }
     expect(submit(market, out, OTHER, 'eve', [instrument()])).toBeUndefined();
     expect(out.take()).toEqual([]);
-    // Its own source, and the operator, may.
+    // Its own source and the operator may change it.
     const finer = instrument(SYMBOL, { previousClose: 8 });
     expect(submit(market, out, FEEDER, 'ada', [finer])).toBeUndefined();
     expect(market.checkOwn([instrument(SYMBOL, { previousClose: 9 })])).toBeUndefined();
-    // When it has gone, another may feed it, and define it.
+    // When the source has disconnected, another may feed the symbol and define it.
     market.release(FEEDER, out);
     const theirs = instrument(SYMBOL, { previousClose: 10 });
     expect(submit(market, out, OTHER, 'eve', [theirs, trade({ seq: 2 })])).toBeUndefined();
   });
 
-  test('[P4] of other scales leaves its sender misunderstood, also while another feeds it', () => {
+  test('[P4] with other scales makes later events of its sender unreadable, also while another feeds the symbol', () => {
     const market = newMarket();
     const out = new Collected();
     submit(market, out, FEEDER, 'ada', FED);
@@ -88,7 +88,7 @@ describe('instruments of one key', () => {
   const named = (...symbols: string[]): SourceEvent[] =>
     symbols.map((symbol) => instrument(symbol));
 
-  test('are counted with those of its submissions under way', () => {
+  test('are counted with those of its submissions in progress', () => {
     const market = new Market(options);
     const admit = (owner: string, symbol: string) =>
       market.admit({ source: 1, owner, isDecimal: false }, named(symbol), true);
@@ -97,7 +97,7 @@ describe('instruments of one key', () => {
     expect(admit('ada', 'D').check(1)).toBeUndefined();
   });
 
-  test('are bounded, over its sources and a restart; those of others and of the operator are not its own', () => {
+  test('are bounded, over its sources and a restart; those of others and of the operator do not count', () => {
     let market = new Market(options);
     const out = new Collected();
     expect(submit(market, out, 1, 'eve', named('A', 'B', 'C', 'D'))).toBe('too-many-instruments');
@@ -116,7 +116,7 @@ describe('instruments of one key', () => {
       expect(submit(market, out, 1, 'eve', named('E'))).toBe('too-many-instruments');
       expect(submit(market, out, 1, 'ada', named('E', 'F'))).toBeUndefined();
       expect(submit(market, out, 1, 'ada', named('G'))).toBe('too-many-instruments');
-      // Whoever changes one does not become the one who defined it.
+      // Changing an instrument does not make one its definer.
       const changed = [instrument('A', { previousClose: 5 })];
       expect(submit(market, out, 1, 'ada', changed)).toBeUndefined();
       expect(submit(market, out, 1, 'eve', named('G'))).toBe('too-many-instruments');
@@ -127,7 +127,7 @@ describe('instruments of one key', () => {
 });
 
 describe('a deleted instrument', () => {
-  test('is as not there: no slot, no events, and it may be defined again', () => {
+  test('does not exist: no slot, no events, and it may be defined again', () => {
     const market = newMarket(1);
     const out = new Collected();
     submit(market, out, FEEDER, 'ada', FED);
@@ -159,7 +159,7 @@ describe('a deleted instrument', () => {
     const again = out.take();
     expect(again[0]).toMatchObject({ type: 'instrument', symbol: SYMBOL });
     expect(again).toContainEqual(expect.objectContaining({ type: 'status', state: 'live' }));
-    // Its topics go on where they were.
+    // Its topics continue where they were.
     const lastTrade = heads.findLast((e) => e.type === 'trade')!;
     expect(again.find((e) => e.type === 'trade')).toMatchObject({ prevSeq: lastTrade.seq });
     const lastBook = gone.findLast((e) => e.type === 'book')!;
@@ -169,7 +169,7 @@ describe('a deleted instrument', () => {
     });
   });
 
-  test('is not deleted while a submission that was checked is being taken', () => {
+  test('is not deleted while a checked submission is being applied', () => {
     const market = newMarket();
     const out = new Collected();
     submit(market, out, FEEDER, 'ada', FED);
@@ -182,7 +182,7 @@ describe('a deleted instrument', () => {
     expect(market.delete(SYMBOL, out)).toBeUndefined();
   });
 
-  test('no more are deleted between two starts than the publishers of this machine have room for', () => {
+  test('no more are deleted between two starts than the local publishers have room for', () => {
     const market = newMarket();
     const out = new Collected();
     for (let i = 0; i < DELETED_MAX; i++) {
@@ -213,7 +213,7 @@ describe('in a journal', () => {
     await recorder.journal.closed;
   }
 
-  test('a deletion holds behind a crash and an orderly end, and the journal verifies', async () => {
+  test('a deletion survives a crash and an orderly end, and the journal verifies', async () => {
     const directory = scratch.fresh();
     const first = record(directory);
     const { market, sequencer } = first.recorder;

@@ -1,4 +1,4 @@
-/** The bounds of a feed book, and what a checkpoint and a truncated book may do. */
+/** The limits of a feed book, and what a checkpoint and a truncated book may do. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -13,7 +13,7 @@ function top(b: FeedBook): { bids: number[]; asks: number[] } {
 }
 
 describe('feed book', () => {
-  test('[P9] holds the newest 2,000 deltas back: a snapshot within their reach heals', () => {
+  test('[P9] keeps the newest 2,000 deltas: a snapshot within their range completes the book', () => {
     const deltas = HELD_DELTAS_MAX + 500;
     for (const [snapshotSeq, outcome] of [
       [500, 'applied'],
@@ -33,7 +33,7 @@ describe('feed book', () => {
     }
   });
 
-  test('[P9] holds so many levels back at most, but always the newest delta', () => {
+  test('[P9] keeps a limited number of levels, but always the newest delta', () => {
     const levels = (count: number): number[] =>
       Array.from({ length: count }, (_, i) => [i + 1, 1]).flat();
     const half = HELD_LEVELS_MAX / 2;
@@ -56,7 +56,7 @@ describe('feed book', () => {
     expect(large.levelCount).toBe(HELD_LEVELS_MAX + 2);
   });
 
-  test('a book that grows past its bound is incomplete, and healed by a smaller one', () => {
+  test('a book that grows beyond its limit is incomplete, and completed by a smaller one', () => {
     const b = new FeedBook();
     const levels = Array.from({ length: FEED_LEVELS_MAX }, (_, i) => [i + 1, 1]).flat();
     expect(b.apply(book('snapshot', 1, 0, [], levels))).toBe('applied');
@@ -70,7 +70,7 @@ describe('feed book', () => {
     expect([b.state, top(b)]).toEqual(['incomplete', { bids: [], asks: [] }]);
   });
 
-  test('[P8] a delta reaches back over a snapshot once, and never over a delta', () => {
+  test('[P8] a delta may overlap a snapshot once, and never another delta', () => {
     const b = new FeedBook();
     b.apply(book('snapshot', 10, 0, [1, 1]));
     expect(b.apply(book('delta', 10, 5, [1, 2]))).toBe('repeated');
@@ -87,14 +87,14 @@ describe('feed book', () => {
     expect([b.sourceSeq, top(b).bids]).toEqual([11, [2, 2, 1, 2]]);
   });
 
-  test('[P9] without a number, what came while it was incomplete is dropped', () => {
+  test('[P9] without a number, what arrived while it was incomplete is dropped', () => {
     const b = new FeedBook();
     expect(b.apply(book('delta', 0, 0, [1, 5, 2, 5]))).toBe('dropped');
     expect(b.apply(book('snapshot', 0, 0, [1, 7]))).toBe('applied');
     expect(top(b).bids).toEqual([1, 7]);
   });
 
-  test('a source that was away continues by number only', () => {
+  test('a source that was disconnected continues by number only', () => {
     for (const [seq, prevSeq, outcome] of [
       [11, 10, 'applied'],
       [12, 11, 'gap'],
@@ -108,7 +108,7 @@ describe('feed book', () => {
     }
   });
 
-  test('a source that begins anew is not mixed with what it said before', () => {
+  test('a source that begins again is not mixed with what it sent before', () => {
     const b = new FeedBook();
     b.apply(book('snapshot', 500, 0, [1, 1]));
     expect(b.apply(book('delta', 503, 502, [2, 2]))).toBe('gap');
@@ -118,7 +118,7 @@ describe('feed book', () => {
     expect([b.state, b.sourceSeq, top(b).bids]).toEqual(['live', 2, [4, 4, 3, 3]]);
   });
 
-  test('best levels alone are shown, and continued by a snapshot only', () => {
+  test('best levels alone are published, and continued by a snapshot only', () => {
     const b = new FeedBook();
     b.truncate([5, 1], [6, 1]);
     expect([b.state, top(b)]).toEqual(['live', { bids: [5, 1], asks: [6, 1] }]);

@@ -1,4 +1,4 @@
-/** What a feed instrument says, in which order, and about which moment. */
+/** What a feed instrument publishes, in which order, and with which times. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -19,7 +19,7 @@ import {
 
 const SOURCE = 7;
 
-/** A market with one instrument, defined at place 1. */
+/** A market with one instrument, defined at seq 1. */
 class Scene {
   readonly market = newMarket();
   readonly out = new Collected();
@@ -32,7 +32,7 @@ class Scene {
     return feedOf(this.market);
   }
 
-  /** Says it, as one batch. */
+  /** Sends events as one batch. @returns what is published */
   say(...events: SourceEvent[]): MarketEvent[] {
     expect(this.market.check(SOURCE, events)).toBeUndefined();
     for (const event of events) this.market.apply(SOURCE, event, this.out);
@@ -40,7 +40,7 @@ class Scene {
     return this.out.take();
   }
 
-  /** Like `say`, in words: what the events are and what matters of them. */
+  /** Like `say`, but describes the published events in short texts. */
   words(...events: SourceEvent[]): string[] {
     return this.say(...events).map(describeEvent);
   }
@@ -62,7 +62,7 @@ function describeEvent(e: MarketEvent): string {
 }
 
 describe('trades and ticks', () => {
-  test('a trade gives one trade and one tick, at consecutive places and the same moments', () => {
+  test('a trade gives one trade and one tick, with consecutive seqs and the same times', () => {
     const scene = new Scene();
     scene.say(bbo(0, [99, 4], [101, 6]));
     scene.out.receiveTime = at(77);
@@ -131,7 +131,7 @@ describe('trades and ticks', () => {
     ]);
   });
 
-  test('[P10] a trade sent before is dropped; trades missing are told with their number', () => {
+  test('[P10] a repeated trade is dropped; missing trades are declared with their number', () => {
     const scene = new Scene();
     expect(scene.words(trade({ seq: 10, prevSeq: 9 }))).toEqual(['trade', 'tick']);
     expect(scene.words(trade({ seq: 10, prevSeq: 9 }))).toEqual([]);
@@ -146,7 +146,7 @@ describe('trades and ticks', () => {
     expect(scene.instrument.currentTick()!.volume).toBe(25);
   });
 
-  test('before the first trade the tick is made of the previous close, at place 0', () => {
+  test('before the first trade the tick is made from the previous close, with seq 0', () => {
     const scene = new Scene(12_345);
     scene.say(bbo(0, [99, 4], null));
     const tick = scene.instrument.currentTick()!;
@@ -166,7 +166,7 @@ describe('trades and ticks', () => {
 });
 
 describe('best bid and offer', () => {
-  test('follows quotes and levels, whichever is newer, and is told when it changes', () => {
+  test('follows quotes and levels, whichever is newer, and is published when it changes', () => {
     const scene = new Scene();
     expect(scene.words(book('snapshot', 10, 0, [99, 1], [101, 1]))).toEqual([
       'book snapshot',
@@ -186,7 +186,7 @@ describe('best bid and offer', () => {
     ]);
   });
 
-  test('[P10] a quote that names the moment of the levels and differs makes them incomplete', () => {
+  test('[P10] a quote with the number of the levels that differs from them makes them incomplete', () => {
     for (const quote of [
       bbo(10, [98, 1], [101, 1]),
       bbo(10, [99, 2], [101, 1]),
@@ -211,7 +211,7 @@ describe('best bid and offer', () => {
     }
   });
 
-  test('[P10] the quote may come first', () => {
+  test('[P10] the quote may arrive first', () => {
     const scene = new Scene();
     scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(11, [99, 5], [101, 1]));
     expect(scene.words(book('delta', 11, 10, [99, 4]))).toEqual([
@@ -222,7 +222,7 @@ describe('best bid and offer', () => {
     ]);
   });
 
-  test('a quote without a number is not held against levels that have one', () => {
+  test('a quote without a number is not compared with levels that have one', () => {
     const scene = new Scene();
     scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(11, [99, 3], [101, 1]));
     expect(scene.words(bbo(0, [97, 1], [103, 1]))).toEqual(['bbo 97x1 103x1']);
@@ -235,13 +235,13 @@ describe('best bid and offer', () => {
     expect(plain.instrument.bookView()).not.toBeNull();
   });
 
-  test('a snapshot older than the levels before it is held against the quote of its own moment', () => {
+  test('a snapshot older than the previous levels is compared with the quote of its own number', () => {
     const scene = new Scene();
     scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(12, [99, 2], [101, 1]));
     scene.say(book('delta', 14, 10, [99, 7]));
     scene.say(book('delta', 20, 19));
     expect(scene.words(book('snapshot', 12, 0, [99, 2], [101, 1]))).toEqual([]);
-    expect(scene.instrument.bookView()).toBeNull(); // the delta held does not continue it
+    expect(scene.instrument.bookView()).toBeNull(); // the waiting delta does not continue it
     scene.say(book('incomplete', 0, 0));
     expect(scene.words(book('snapshot', 12, 0, [99, 2], [101, 1]))).toEqual([
       'book snapshot',
@@ -252,7 +252,7 @@ describe('best bid and offer', () => {
 });
 
 describe('the book as published', () => {
-  test('[B4] [B5] changes within ten levels are told, those behind are not', () => {
+  test('[B4] [B5] changes within ten levels are published, those beyond are not', () => {
     const scene = new Scene();
     const bids = Array.from({ length: 11 }, (_, i) => [100 - i, 1]).flat();
     scene.say(book('snapshot', 1, 0, bids, []));
@@ -277,7 +277,7 @@ describe('the book as published', () => {
     expect(scene.say(book('incomplete', 0, 0))).toMatchObject([{ crc: null }, {}, {}]);
   });
 
-  test('[P9] every way to lose it is told once, at once, with its reason', () => {
+  test('[P9] every way to lose it is published once, at once, with its reason', () => {
     for (const [reason, broken] of [
       ['gap 3', book('delta', 15, 13, [1, 1])],
       ['overlap 0', book('delta', 13, 9, [1, 1])],
@@ -300,7 +300,7 @@ describe('the book as published', () => {
     ]);
   });
 
-  test('views that were handed out do not change', () => {
+  test('views that were returned do not change', () => {
     const scene = new Scene();
     scene.say(book('snapshot', 1, 0, [99, 1], [101, 1]));
     const view = scene.instrument.bookView()!;
@@ -311,8 +311,8 @@ describe('the book as published', () => {
   });
 });
 
-describe('sources that come and go', () => {
-  test('a source that has gone leaves it stale, and one that says something new makes it live', () => {
+describe('sources that disconnect and reconnect', () => {
+  test('a source that has disconnected leaves it stale, and one that sends something new makes it live', () => {
     const scene = new Scene();
     scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), trade({ seq: 5, prevSeq: 4 }));
     scene.market.release(SOURCE + 1, scene.out);
@@ -325,7 +325,7 @@ describe('sources that come and go', () => {
     ]);
     scene.market.release(SOURCE, scene.out);
     expect(scene.out.take()).toEqual([]);
-    // What is old says nothing.
+    // Old events change nothing.
     const old = [trade({ seq: 5, prevSeq: 4 }), book('delta', 10, 9)];
     expect(scene.words(...old)).toEqual([]);
     expect(scene.instrument.state).toBe('stale');
@@ -336,7 +336,7 @@ describe('sources that come and go', () => {
     ]);
   });
 
-  test('without numbers, a book that was left waits for a snapshot, whatever comes first', () => {
+  test('without numbers, an abandoned book waits for a snapshot, whatever arrives first', () => {
     const scene = new Scene();
     scene.say(book('snapshot', 0, 0, [99, 1], [101, 1]));
     scene.market.release(SOURCE, scene.out);
@@ -349,7 +349,7 @@ describe('sources that come and go', () => {
     ]);
   });
 
-  test('one that counts from the beginning again is not held against the quotes of before', () => {
+  test('a source that counts from the beginning again is not compared with earlier quotes', () => {
     const scene = new Scene();
     scene.say(book('snapshot', 500, 0, [99, 1], [101, 1]), bbo(501, [98, 1], [101, 1]));
     scene.say(book('delta', 503, 502));
@@ -363,7 +363,7 @@ describe('sources that come and go', () => {
     expect(scene.words(bbo(2, [54, 1], [56, 1]))).toEqual(['bbo 54x1 56x1']);
   });
 
-  test('a source that goes while the book is incomplete leaves it so', () => {
+  test('a source that disconnects while the book is incomplete leaves it incomplete', () => {
     const scene = new Scene();
     scene.say(book('delta', 5, 4, [1, 1]));
     scene.market.release(SOURCE, scene.out);

@@ -1,7 +1,6 @@
 /**
- * A feed instrument under streams in which everything goes wrong that can: messages lost, repeated,
- * overlapping, snapshots early and late, sources that leave, are silent, and are followed by others. Rules [P5], [P8] to
- * [P10], [B3] to [B7].
+ * A feed instrument under streams with every kind of fault: messages lost, repeated, overlapping, snapshots early
+ * and late, sources that leave, are silent, and are followed by others. Rules [P5], [P8] to [P10], [B3] to [B7].
  */
 
 import { describe, expect, test } from 'bun:test';
@@ -44,7 +43,7 @@ interface Step {
   readonly what: (typeof STEPS)[number];
   /** How much of it. */
   readonly size: number;
-  /** Whether the batch ends behind it. */
+  /** Whether the batch ends after it. */
   readonly seals: boolean;
 }
 
@@ -57,7 +56,7 @@ const steps = fc.array(
   { minLength: 1, maxLength: 120 },
 );
 
-/** Everything at once: the source, the market that hears it, the oracle and a reader. */
+/** Everything together: the source, its market, the oracle and a reader. */
 class Stream {
   readonly source: FakeSource;
   readonly naive = new NaiveFeed();
@@ -66,9 +65,9 @@ class Stream {
   private readonly out = new Collected();
   private readonly told: SourceEvent[] = [];
   private readonly numbered: boolean;
-  /** Where the next delta begins. */
+  /** The number after which the next delta begins. */
   private toldSeq: number;
-  /** Of a source without numbers: the state that the newest message of the book left. */
+  /** For a source without numbers: the state after the newest message of the book. */
   private knownSeq = 0;
   private owner = 1;
 
@@ -97,7 +96,7 @@ class Stream {
         this.toldSeq = source.seq;
         return this.tell(source.delta(toldSeq, source.seq));
       case 'lose':
-        // Without numbers a loss cannot be seen; such a source is away when it loses something.
+        // Without numbers a loss cannot be noticed; such a source disconnects when it loses something.
         if (!this.numbered) this.leave();
         source.advance(size + 1);
         this.toldSeq = source.seq;
@@ -117,7 +116,7 @@ class Stream {
       case 'incomplete':
         return this.tell(source.incomplete());
       case 'quote':
-        if (!this.numbered) return; // it could be ahead of the levels, and nothing would say so
+        if (!this.numbered) return; // it could be ahead of the levels, and nothing would reveal it
         source.advance(size);
         return this.tell(source.quote(source.seq - (size >> 1)));
       case 'trade':
@@ -127,7 +126,7 @@ class Stream {
       case 'leave':
         return this.leave();
       case 'silent':
-        return this.market.yield(this.owner); // it goes on as if it had not been silent
+        return this.market.yield(this.owner); // it continues as if it had not been silent
       case 'followed':
         this.market.yield(this.owner);
         this.owner += 1;
@@ -166,7 +165,7 @@ class Stream {
 
   private submit(event: SourceEvent): void {
     expect(this.market.check(this.owner, [event])).toBeUndefined();
-    this.market.apply(this.owner, event, this.out, true); // its numbers go on, whatever happens
+    this.market.apply(this.owner, event, this.out, true); // its numbers continue, whatever happens
   }
 
   private events: MarketEvent[] = [];
@@ -242,7 +241,7 @@ class Stream {
   }
 }
 
-describe('a book that is trusted is the truth of its source', () => {
+describe('a complete book equals that of its source', () => {
   test.each([true, false])('[P5] [P8] [P9] numbered: %p', (numbered) => {
     fc.assert(
       fc.property(fc.nat(), steps, (seed, list) => {

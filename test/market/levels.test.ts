@@ -1,4 +1,7 @@
-/** How many levels the books of a key, and of all, may hold: counted as they change, and refused beyond. */
+/**
+ * How many levels the books of a key, and of all keys, may hold: counted as they change, and refused beyond the
+ * limit.
+ */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -21,7 +24,7 @@ class Scene {
     for (const symbol of symbols) this.market.define(instrument(symbol), this.out);
   }
 
-  /** @returns the code and the message of a refusal; otherwise it is taken */
+  /** @returns the code and the message of a refusal; undefined if it was accepted */
   enter(owner: string, events: readonly SourceEvent[]): string | undefined {
     const source = owner.charCodeAt(0);
     const admission = this.market.admit({ source, owner, isDecimal: false }, events, false);
@@ -50,14 +53,14 @@ const whole = (symbol: string, count: number): Book =>
   of(symbol, book('snapshot', 0, 0, levels(count)));
 
 describe('levels', () => {
-  test('of one key are bounded; another has its own', () => {
+  test('of one key are bounded; another has its own limit', () => {
     const scene = new Scene(1_000, 100);
     expect(scene.enter('a', [whole('ONE', 60)])).toBeUndefined();
     expect(scene.enter('a', [whole('TWO', 41)])).toBe(
       '0 too-many-levels: the books that a feeds would hold 101 levels; at most 100 are expected (limits.levelsPerKeyMax)',
     );
     expect(scene.enter('b', [whole('TWO', 100)])).toBeUndefined();
-    // What is refused is not recorded, and nothing of what came with it.
+    // Nothing of a refused submission is recorded.
     expect(
       scene.enter('a', [of('ONE', book('delta', 0, 0, [1, 0])), whole('THREE', 99)]),
     ).toStartWith('1 too-many-levels');
@@ -73,7 +76,7 @@ describe('levels', () => {
     expect(scene.enter('b', [whole('TWO', 50)])).toBeUndefined();
   });
 
-  test('that are there already are no new ones: a full book goes on', () => {
+  test('that exist already do not count again: a full book can change', () => {
     const scene = new Scene(100, 100);
     expect(scene.enter('a', [whole('ONE', 100)])).toBeUndefined();
     for (let i = 0; i < 5; i++) {
@@ -87,13 +90,13 @@ describe('levels', () => {
     expect(scene.enter('a', [of('ONE', book('delta', 0, 0, [0, 1]))])).toBeUndefined();
   });
 
-  test('are free again when a book shrinks, and belong to who feeds it', () => {
+  test('are free again when a book shrinks, and count for the key that feeds it', () => {
     const scene = new Scene(1_000, 100);
     expect(scene.enter('a', [whole('ONE', 100)])).toBeUndefined();
     expect(scene.enter('a', [of('ONE', book('incomplete', 0, 0))])).toBeUndefined();
     expect(scene.enter('a', [whole('TWO', 100)])).toBeUndefined();
     scene.leave('a');
-    // They still count as the last feeder's, until another key takes the book over.
+    // They still count for the last key until another one takes the book over.
     expect(scene.enter('a', [whole('THREE', 1)])).toStartWith('0 too-many-levels');
     expect(scene.enter('b', [whole('THREE', 1)])).toBeUndefined();
     expect(scene.enter('b', [of('TWO', book('delta', 0, 0, [5, 1]))])).toStartWith(
@@ -103,7 +106,7 @@ describe('levels', () => {
     expect(scene.enter('a', [whole('ONE', 100)])).toBeUndefined();
   });
 
-  test('that are held back for a book without a snapshot count too', () => {
+  test('that are kept for a book without a snapshot count too', () => {
     const scene = new Scene(1_000, 100);
     expect(scene.enter('a', [of('ONE', book('delta', 5, 4, levels(60)))])).toBeUndefined();
     expect(scene.enter('a', [of('ONE', book('delta', 6, 5, levels(41)))])).toStartWith(
@@ -113,7 +116,7 @@ describe('levels', () => {
     expect(scene.enter('a', [of('ONE', book('delta', 6, 5, levels(41)))])).toBeUndefined();
   });
 
-  test('behind a restart are counted anew, and are nobody’s until somebody feeds them', () => {
+  test('are counted again after a restart, and belong to no key until one feeds them', () => {
     const scene = new Scene(150, 100);
     expect(scene.enter('a', [whole('ONE', 100)])).toBeUndefined();
     const again = new Scene(150, 100, []);
@@ -127,7 +130,7 @@ describe('levels', () => {
     expect(again.enter('b', [whole('TWO', 100)])).toBeUndefined();
   });
 
-  test('never pass their bounds, whatever is sent, and what keeps within them is never refused', () => {
+  test('never exceed the limits, and a submission within them is never refused', () => {
     const price = fc.integer({ min: 1, max: 40 });
     const flat = fc
       .array(fc.tuple(price, fc.integer({ min: 0, max: 2 })), { maxLength: 30 })

@@ -1,4 +1,4 @@
-/** What may enter a market: definitions, increments, owners, volumes; all of a submission or none. */
+/** What may enter a market: definitions, increments, owners, volumes; a submission as a whole or not at all. */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -22,7 +22,7 @@ import { readCheckpoint } from '../../src/market/checkpoint-reading';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
-/** The code and field of the refusal, with the place of the event; undefined when it may enter. */
+/** The code and field of the refusal, with the index of the event; undefined when it may enter. */
 function refusal(market: Market, events: readonly SourceEvent[], source = 1): string | undefined {
   const before = writeCheckpoint(market.checkpoint());
   const found = market.check(source, events);
@@ -36,7 +36,7 @@ function enter(market: Market, out: Collected, events: readonly SourceEvent[], s
   market.seal();
 }
 
-/** A market with ACME, whose increments are 5 and 10 unless others are given. */
+/** A market with ACME, whose increments are 5 and 10 by default. */
 function withAcme(more: Partial<Instrument> = {}): { market: Market; out: Collected } {
   const market = newMarket();
   const out = new Collected();
@@ -47,7 +47,7 @@ function withAcme(more: Partial<Instrument> = {}): { market: Market; out: Collec
 }
 
 describe('definitions', () => {
-  test('[P4] come before the first event, at the latest in the same submission', () => {
+  test('[P4] must precede the first event, at the latest in the same submission', () => {
     const market = newMarket();
     for (const event of [trade(), bbo(0, null, null), book('snapshot', 0, 0)]) {
       expect(refusal(market, [event])).toBe('0 unknown-symbol symbol');
@@ -57,7 +57,7 @@ describe('definitions', () => {
     expect(refusal(market, [instrument('OTHER'), trade()])).toBe('1 unknown-symbol symbol');
   });
 
-  test('[P4] repeating one is harmless and says nothing; a change is told at its place', () => {
+  test('[P4] repeating one is harmless and publishes nothing; a change is published with its own seq', () => {
     const { market, out } = withAcme();
     const same = instrument(SYMBOL, { priceIncrement: 5, quantityIncrement: 10, seq: 99 });
     enter(market, out, [same, same]);
@@ -98,7 +98,7 @@ describe('definitions', () => {
     );
   });
 
-  test('are bounded in number; those that are known do not count again', () => {
+  test('are bounded in number; known ones do not count again', () => {
     const market = newMarket(3);
     const out = new Collected();
     enter(market, out, [instrument('A'), instrument('B')]);
@@ -115,7 +115,7 @@ describe('definitions', () => {
 });
 
 describe('increments', () => {
-  test('[N5] everything that enters is a whole multiple, and the field at fault is named', () => {
+  test('[N5] every value must be a whole multiple, and the wrong field is named', () => {
     const { market } = withAcme();
     const good = [5, 10, 10, 20];
     for (const [event, wrong] of [
@@ -149,10 +149,10 @@ describe('increments', () => {
 });
 
 describe('owners', () => {
-  test('[P5] one source feeds a symbol until it has gone', () => {
+  test('[P5] one source feeds a symbol until it has disconnected', () => {
     const { market, out } = withAcme();
     const event = trade({ price: 5, quantity: 10 });
-    expect(refusal(market, [event], 2)).toBeUndefined(); // a definition does not own
+    expect(refusal(market, [event], 2)).toBeUndefined(); // a definition does not make it the owner
     enter(market, out, [event], 1);
     expect(refusal(market, [event], 2)).toBe('0 symbol-in-use symbol');
     expect(refusal(market, [instrument('FREE'), trade({ symbol: 'FREE' }), event], 2)).toBe(
@@ -167,7 +167,7 @@ describe('owners', () => {
   });
 });
 
-test('a source is heard when it says something new, also what has to wait, and not when it repeats', () => {
+test('new events of a source count as heard, also those that wait; repetitions do not', () => {
   const { market, out } = withAcme({ priceIncrement: 1, quantityIncrement: 1 });
   const heardAt = (...events: SourceEvent[]): number => {
     out.receiveTime = out.receiveTime.plus(1_000);
@@ -184,10 +184,10 @@ test('a source is heard when it says something new, also what has to wait, and n
   expect(heardAt(book('delta', 8, 7, [1, 1]), trade({ seq: 5, prevSeq: 4 }))).toBe(last);
 });
 
-describe('a source that is silent', () => {
+describe('a silent source', () => {
   const event = trade({ price: 5, quantity: 10 });
 
-  test('[P5] may be followed by another, and then has to wait for it', () => {
+  test('[P5] may be followed by another, and then must wait for it', () => {
     const { market, out } = withAcme();
     enter(market, out, [event], 1);
     market.yield(2);
@@ -202,11 +202,11 @@ describe('a source that is silent', () => {
       { type: 'tick' },
     ]);
     expect(refusal(market, [event], 1)).toBe('0 symbol-in-use symbol');
-    market.release(1, out); // it is gone at last, and feeds nothing any more
+    market.release(1, out); // it has disconnected at last, and feeds nothing any more
     expect(out.take()).toEqual([]);
   });
 
-  test('[P5] goes on and says nothing of it; gone, its instrument is stale', () => {
+  test('[P5] continues silently; after it has disconnected, its instrument is stale', () => {
     const { market, out } = withAcme();
     enter(market, out, [event], 1);
     out.take();
@@ -262,7 +262,7 @@ describe('volume', () => {
 });
 
 describe('after a restart', () => {
-  test('every instrument is told to show the time before, and those without a book as such', () => {
+  test('every instrument is published with its earlier state, and marked if it has no book', () => {
     const { market, out } = withAcme({ priceIncrement: 1, quantityIncrement: 1 });
     enter(market, out, [instrument('LOST'), book('delta', 2, 1, [], [], { symbol: 'LOST' })]);
     enter(market, out, [instrument('QUIET')]);
@@ -277,7 +277,7 @@ describe('after a restart', () => {
     ]);
   });
 
-  test('a book of which the journal had only ten levels waits for a snapshot, also a start later', () => {
+  test('a book of which the journal had only ten levels waits for a snapshot, also after the next start', () => {
     const { market, out } = withAcme({ priceIncrement: 1, quantityIncrement: 1 });
     const bids = Array.from({ length: 12 }, (_, i) => [100 - i, 1]).flat();
     enter(market, out, [book('snapshot', 10, 0, bids)]);
@@ -303,7 +303,7 @@ describe('after a restart', () => {
     }
   });
 
-  test('an event of an instrument that was never defined is a damaged journal', () => {
+  test('an event of an undefined instrument means a damaged journal', () => {
     expect(() => newMarket().restore(null, [trade({ seq: 1 })])).toThrow('not defined before it');
   });
 });

@@ -6,7 +6,7 @@ import { sortedLevels } from '../../src/market/sorted-levels';
 
 type Side = 'bid' | 'ask';
 
-/** The oracle: a map, sorted when it is looked at. */
+/** The oracle: a map that is sorted when it is read. */
 class NaiveLadder {
   levels = new Map<number, number>();
   private readonly side: Side;
@@ -74,7 +74,7 @@ const operation = fc.oneof(
 );
 
 describe('price ladder', () => {
-  test('does what a sorted map does, on both sides, below zero and at its bound', () => {
+  test('behaves like a sorted map, on both sides, below zero and at its limit', () => {
     fc.assert(
       fc.property(
         side,
@@ -99,7 +99,7 @@ describe('price ladder', () => {
     );
   });
 
-  test('takes levels best first, worst first, and past the size it began with', () => {
+  test('accepts levels best first, worst first, and more than its initial size', () => {
     fc.assert(
       fc.property(
         side,
@@ -115,7 +115,7 @@ describe('price ladder', () => {
           expect(ladder.load(levels)).toBe('ok');
           naive.load(levels);
           expectSame(ladder, naive);
-          // What a larger load left behind must not show through a smaller one.
+          // Remains of a larger load must not appear in a smaller one.
           expect(ladder.load([7, 1, 7, 2])).toBe('ok');
           naive.load([7, 1, 7, 2]);
           expectSame(ladder, naive);
@@ -125,7 +125,7 @@ describe('price ladder', () => {
     );
   });
 
-  test('a doubled price counts once, so that it does not pass the bound', () => {
+  test('a repeated price counts once, so that it does not exceed the limit', () => {
     const ladder = new PriceLadder('ask', 2);
     expect(ladder.load([5, 1, 5, 2, 6, 3])).toBe('ok');
     expect(ladder.top(10)).toEqual([5, 2, 6, 3]);
@@ -139,7 +139,7 @@ describe('price ladder', () => {
     expect([ladder.set(3, 4), ladder.best]).toEqual(['ok', 2]);
   });
 
-  test('long lists of changes do what a sorted map does, whatever their order', () => {
+  test('long lists of changes give the same as with a sorted map, in any order', () => {
     const change = fc.tuple(
       fc.integer({ min: -9_000, max: 9_000 }),
       fc.integer({ min: 0, max: 2 }),
@@ -157,7 +157,7 @@ describe('price ladder', () => {
             if (order === 'best first') list.sort(([a], [b]) => sign * (a - b));
             if (order === 'worst first') list.sort(([a], [b]) => sign * (b - a));
             expect(ladder.apply(list.flat())).toBe(naive.apply(list.flat()));
-            // Few changes, and many deletions of single levels, behind many.
+            // Few changes, and many deletions of single levels, after many.
             for (const [price, quantity] of list.slice(0, 40)) {
               expect(ladder.set(price, quantity)).toBe(naive.set(price, quantity));
             }
@@ -174,7 +174,7 @@ describe('price ladder', () => {
     );
   });
 
-  test('levels are sorted by price, of a doubled price the last one counts', () => {
+  test('levels are sorted by price; for a repeated price the last one counts', () => {
     const far = fc.maxSafeInteger().map((n) => n + 0);
     const near = fc.integer({ min: -3, max: 3 }).map((n) => n + 0);
     fc.assert(
@@ -190,7 +190,7 @@ describe('price ladder', () => {
     );
   });
 
-  test('a change moves no more than a chunk, wherever it lies', () => {
+  test('a change moves at most one chunk, wherever it is', () => {
     const depth = 90_000;
     const ladder = new PriceLadder('bid', 100_000);
     expect(ladder.load(Array.from({ length: depth }, (_, i) => [2 * (depth - i), 1]).flat())).toBe(
@@ -210,13 +210,13 @@ describe('price ladder', () => {
     });
     expect(single).toBeGreaterThan(0);
     expect(single).toBeLessThanOrEqual(1_000 * CHUNK_LEVELS);
-    // As many as one message may bring, from the worst end on: they are merged, not moved.
+    // As many as one message may have, from the worst end on: they are merged, not moved.
     const changes = Array.from({ length: 10_000 }, (_, i) => [2 * i + 1, 1]).flat();
     expect(movedBy(() => void ladder.apply(changes))).toBe(0);
     expect(ladder.length).toBe(100_000);
   });
 
-  test('levels that come before deletions in one list pass the bound only if they remain', () => {
+  test('levels that precede deletions in one list exceed the limit only if they remain', () => {
     const ladder = new PriceLadder('ask', 3);
     expect(ladder.load([1, 1, 2, 1, 3, 1])).toBe('ok');
     expect(ladder.apply([4, 1, 1, 0])).toBe('ok');

@@ -1,6 +1,6 @@
 /**
- * Numbers of a source that begin anew, jump or repeat: rules [P8] to [P10]. The oracle knows what the source
- * truly sent, so each event is recorded, or it is a true repetition and is counted.
+ * Source numbers that begin again, jump or repeat: rules [P8] to [P10]. The oracle knows what the source really
+ * sent, so each event is recorded, or is a true repetition and counted as such.
  */
 
 import { describe, expect, test } from 'bun:test';
@@ -63,7 +63,7 @@ const numbered = (seq: number, time: number, more: Partial<Trade> = {}): Trade =
 const tradesOf = (events: readonly MarketEvent[]) => events.filter((e) => e.type === 'trade');
 
 describe('trades', () => {
-  test('numbers of the next day begin anew: all are recorded, and the change is reported once', () => {
+  test('numbers of the next day begin again: all are recorded, and the change is reported once', () => {
     const scene = new Scene();
     scene.say(1, numbered(1, 1), numbered(2, 2), numbered(3, 3));
     const events = scene.say(1, numbered(1, DAY), numbered(2, DAY + 1), numbered(3, DAY + 2));
@@ -72,7 +72,7 @@ describe('trades', () => {
     expect(scene.feed.intake).toMatchObject({ repeated: 0, renumbered: 1 });
   });
 
-  test('one absurd number is recorded, and those that follow are', () => {
+  test('one absurd number is recorded, and so are those that follow', () => {
     for (const step of [1, 0]) {
       const scene = new Scene();
       scene.say(1, numbered(100, 1), numbered(101, 2));
@@ -86,7 +86,7 @@ describe('trades', () => {
     }
   });
 
-  test('an announcement resets trades alone, and leaves the book', () => {
+  test('an announcement resets trades alone, and does not affect the book', () => {
     const scene = new Scene();
     scene.say(1, numbered(50, 1), book('snapshot', 10, 0, [99, 1], [101, 1]));
     const anew: SourceEvent = {
@@ -111,7 +111,7 @@ describe('trades', () => {
     expect(scene.tell(1, [numbered(3, 3), numbered(5, 5)])).toEqual(['repeated', 'taken']);
   });
 
-  test('another session repeats the end of the one before, or brings an older day', () => {
+  test('another session repeats the end of the previous one, or brings an older day', () => {
     const day1 = Array.from({ length: 50 }, (_, i) => numbered(i + 1, DAY + i));
     const scene = new Scene();
     scene.tell(1, day1);
@@ -129,7 +129,7 @@ describe('trades', () => {
     size: fc.integer({ min: 1, max: 8 }),
   });
 
-  test('whatever a source does, each trade is recorded once, or counted as the repetition it is', () => {
+  test('whatever a source does, each trade is recorded once, or counted as the repetition that it is', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
         const scene = new Scene();
@@ -152,7 +152,7 @@ describe('trades', () => {
             scene.market.release(source, scene.out);
             source += 1;
           } else if (what === 'repeat') {
-            // Of those that a source may still hold: the newest of the present numbering.
+            // Those that a source may still hold: the newest of the present numbering.
             for (const again of sent.slice(-size)) {
               expect(scene.tell(source, [again])).toEqual(['repeated']);
               repeated += 1;
@@ -177,7 +177,7 @@ describe('trades', () => {
 });
 
 describe('books', () => {
-  test('deltas of another numbering make the book wait, and a snapshot heals it', () => {
+  test('deltas of another numbering make the book wait, and a snapshot completes it', () => {
     const scene = new Scene();
     scene.say(1, book('snapshot', 500, 0, [99, 1], [101, 1]), book('delta', 501, 500, [98, 1]));
     const later = { eventTime: at(10_000) };
@@ -188,7 +188,7 @@ describe('books', () => {
     expect(scene.feed.levels(10)).toEqual({ bids: [97, 1, 50, 1], asks: [51, 1] });
   });
 
-  test('a snapshot of another numbering is kept until a delta or a second one shows that it is', () => {
+  test('a snapshot of another numbering waits for a delta or a second snapshot that confirms it', () => {
     for (const second of [
       book('delta', 4, 3, [40, 1], [], { eventTime: at(10_001) }),
       book('snapshot', 4, 0, [40, 1, 50, 1], [51, 1], { eventTime: at(10_001) }),
@@ -202,7 +202,7 @@ describe('books', () => {
     }
   });
 
-  test('so it is where the numbering before had no delta', () => {
+  test('also where the previous numbering had no delta', () => {
     const scene = new Scene();
     scene.say(1, book('snapshot', 500, 0, [99, 1], [101, 1]));
     const later = { eventTime: at(10_000) };
@@ -214,7 +214,7 @@ describe('books', () => {
     expect(scene.feed.levels(10)).toEqual({ bids: [50, 1, 49, 1], asks: [51, 1] });
   });
 
-  test('an old snapshot behind its deltas changes nothing', () => {
+  test('an old snapshot after its deltas changes nothing', () => {
     const scene = new Scene();
     scene.say(1, book('snapshot', 10, 0, [99, 1], [101, 1]), book('delta', 12, 10, [98, 1]));
     const late = book('snapshot', 11, 0, [5, 1], [6, 1], { eventTime: at(50_000) });
@@ -242,7 +242,7 @@ describe('books', () => {
     }
   });
 
-  test('quotes whose numbers begin anew are taken', () => {
+  test('quotes whose numbers begin again are accepted', () => {
     const scene = new Scene();
     scene.say(1, bbo(900, [99, 1], [101, 1], { eventTime: at(1) }));
     const events = scene.say(1, bbo(3, [95, 1], [105, 1], { eventTime: at(2) }));
@@ -263,7 +263,7 @@ test('an operator resets the numbering of an instrument', () => {
   expect(scene.market.renumber('NONE', scene.out)).toMatchObject({ code: 'unknown-symbol' });
 });
 
-test('what is repeated is no sign of life', () => {
+test('repetitions do not count as new data', () => {
   const scene = new Scene();
   scene.say(1, numbered(1, 1));
   const { heardAt } = scene.feed;
@@ -273,7 +273,7 @@ test('what is repeated is no sign of life', () => {
 });
 
 describe('two sessions, two numberings', () => {
-  test('a delta of another session does not reach back over the book of the one before', () => {
+  test('a delta of another session cannot overlap the book of the previous one', () => {
     const scene = new Scene();
     scene.say(1, book('snapshot', 10, 0, [100, 1], [110, 1]));
     scene.market.release(1, scene.out);
@@ -283,7 +283,7 @@ describe('two sessions, two numberings', () => {
     expect(scene.feed.intake.missed).toBe(0);
   });
 
-  test('quotes of another session, or that begin anew, go on below the numbers of the book', () => {
+  test('quotes of another session, or that begin again, continue below the numbers of the book', () => {
     for (const leaves of [true, false]) {
       const scene = new Scene();
       scene.say(1, book('snapshot', 1_000, 0, [100, 1], [110, 1]), bbo(1_001, [100, 2], [110, 1]));
@@ -296,7 +296,7 @@ describe('two sessions, two numberings', () => {
     }
   });
 
-  test('a quote of the numbering before is no top of a book that began anew', () => {
+  test('a quote of the previous numbering is no top of a book that began again', () => {
     const scene = new Scene();
     scene.say(1, book('snapshot', 1_000, 0, [100, 1], [110, 1]), bbo(1_005, [102, 1], [109, 1]));
     scene.say(1, book('snapshot', 5, 0, [50, 1], [61, 1], { eventTime: at(9_000) }));
@@ -304,7 +304,7 @@ describe('two sessions, two numberings', () => {
     expect(scene.feed.bbo).toMatchObject({ bid: 51, ask: 61 });
   });
 
-  test('a source that goes while its book is incomplete leaves its quote marked', () => {
+  test('a source that disconnects while its book is incomplete leaves its quote marked', () => {
     const scene = new Scene();
     scene.say(1, book('snapshot', 10, 0, [100, 1], [110, 1]), book('delta', 16, 14, [1, 1]));
     scene.say(1, bbo(16, [102, 1], [109, 1]));
@@ -313,7 +313,7 @@ describe('two sessions, two numberings', () => {
   });
 });
 
-test('recovery knows the numbers as they were: out of order, and behind a jump', () => {
+test('recovery restores the numbers: out of order, and after a jump', () => {
   const scene = new Scene();
   scene.tell(
     1,
@@ -328,7 +328,7 @@ test('recovery knows the numbers as they were: out of order, and behind a jump',
   expect(outcomes).toEqual(['repeated', 'repeated']);
 });
 
-test('a book of before a restart is not begun anew by a delta that it has', () => {
+test('a book from before a restart does not begin again because of a delta that it has', () => {
   const scene = new Scene();
   scene.say(1, book('snapshot', 1_000, 0, [100, 1], [110, 1]));
   const again = newMarket();
@@ -337,7 +337,7 @@ test('a book of before a restart is not begun anew by a delta that it has', () =
   expect(again.apply(1, book('delta', 1_001, 1_000, [98, 1]), scene.out, true)).toBe('taken');
 });
 
-test('a jump is still known as one behind a restart', () => {
+test('a jump is still recognised after a restart', () => {
   const scene = new Scene();
   scene.tell(1, [numbered(100, 1), numbered(ABSURD, 5_000_000, { prevSeq: ABSURD - 1 })]);
   const again = newMarket();

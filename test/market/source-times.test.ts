@@ -1,4 +1,4 @@
-/** Times that cannot be, trades that come too late, increments that change: rules [T1] [D3] [N5] [P7]. */
+/** Impossible times, late trades, increments that change: rules [T1] [D3] [N5] [P7]. */
 
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -58,7 +58,7 @@ test('a time in another unit is refused with the name of the unit', () => {
   }
 });
 
-test('[D3] a trade ahead of its receipt is recorded as sent, and moves nothing by its own time', () => {
+test('[D3] a trade ahead of its receipt is recorded as sent, and its own time affects nothing', () => {
   const { say, feed } = scene();
   const ahead = trade({ eventTime: NOW.plus(13 * 86_400e9), price: 7 });
   const events = say(trade({ eventTime: NOW }), ahead, trade({ eventTime: NOW.plus(SECOND) }));
@@ -69,7 +69,7 @@ test('[D3] a trade ahead of its receipt is recorded as sent, and moves nothing b
   expect(feed.intake.ahead).toBe(1);
 });
 
-test('[D3] a trade that is late changes no last price and no volume', () => {
+test('[D3] a late trade changes no last price and no volume', () => {
   const { say, feed, out } = scene();
   say(trade({ eventTime: NOW, price: 100, quantity: 5 }));
   const old = NOW.plus(-30 * 86_400e9);
@@ -77,14 +77,14 @@ test('[D3] a trade that is late changes no last price and no volume', () => {
   expect(events.map((e) => e.type)).toEqual(['trade', 'status', 'trade', 'trade']);
   expect(typed(events, 'trade').every((t) => t.timing === 'late')).toBe(true);
   expect(feed.currentTick()).toMatchObject({ last: 100, volume: 5 });
-  // A minute later what was not reported yet is.
+  // A minute later, what was not reported yet is reported.
   out.receiveTime = NOW.plus(61 * SECOND);
   const later = say(trade({ eventTime: out.receiveTime, price: 101, quantity: 1 }));
   expect(typed(later, 'status').map((s) => [s.reason, s.events])).toEqual([['trades-late', 2]]);
   expect(feed.intake.late).toBe(3);
 });
 
-test('[D3] against the rule as it reads, for random times', () => {
+test('[D3] compared with the literal rule, for random times', () => {
   const day = 86_400;
   const offset = fc.oneof(
     fc.integer({ min: -90, max: 20 }),
@@ -137,7 +137,7 @@ test('[D3] against the rule as it reads, for random times', () => {
   );
 });
 
-test('book events are ordered by a time that only rises, whatever their own say', () => {
+test('book events are ordered by a time that only rises, whatever their own times', () => {
   const { say } = scene();
   const time = (seconds: number) => ({ eventTime: NOW.plus(seconds * SECOND) });
   const events = say(
@@ -150,7 +150,7 @@ test('book events are ordered by a time that only rises, whatever their own say'
   expect(orders).toEqual([0, 0, 0, 1].map((seconds) => NOW.plus(seconds * SECOND)));
 });
 
-test('[N5] [P7] a coarser tick size leaves the old levels to be changed, traded and deleted', () => {
+test('[N5] [P7] after a coarser tick size the old levels can be changed, traded and deleted', () => {
   const fine = { priceIncrement: 1, quantityIncrement: 1 };
   const { say, market, feed } = scene([instrument('ACME', fine)]);
   const time = { eventTime: NOW };
@@ -171,7 +171,7 @@ test('[N5] [P7] a coarser tick size leaves the old levels to be changed, traded 
   expect(market.check(1, [trade({ eventTime: NOW, price: 1003 })])).toBeUndefined();
 });
 
-test('a definition that is refused refuses what its source means by it', () => {
+test('a refused definition also refuses the events that depend on it', () => {
   const { market, say } = scene();
   const other = instrument('ACME', { priceScale: 3 });
   const one = trade({ eventTime: NOW });
@@ -187,7 +187,7 @@ test('a definition that is refused refuses what its source means by it', () => {
   expect(market.check(1, [one])).toBeUndefined();
 });
 
-test('a book that is wrong has no top; a source that is gone leaves what it said marked', () => {
+test('a wrong book has no top; the data of a source that is gone are marked', () => {
   const { say, market, out, feed } = scene();
   const time = { eventTime: NOW };
   say(book('snapshot', 1, 0, [99, 1], [101, 1], time));
@@ -200,14 +200,14 @@ test('a book that is wrong has no top; a source that is gone leaves what it said
   expect(typed(gone, 'bbo')[0]).toMatchObject({ bid: 90, mark: 'stale' });
   expect(typed(gone, 'book')[0]).toMatchObject({ form: 'delta', bids: [], mark: 'stale' });
   expect([...feed.newest()].map((e) => ('mark' in e ? e.mark : ''))).toContain('stale');
-  // Trades alone do not make the top a present one.
+  // Trades alone do not make the top current.
   expect(typed(say(trade({ eventTime: at(0).plus(SECOND) })), 'tick')[0]?.bid ?? null).toBeNull();
   const back = say(book('delta', 11, 10, [], [], time));
   expect(typed(back, 'book')[0]).toMatchObject({ bids: [], asks: [], mark: null });
   expect(typed(back, 'bbo')[0]).toMatchObject({ bid: 90, ask: 110, mark: null });
 });
 
-test('after a restart the last known values are marked until the source says something', () => {
+test('after a restart the last known values are marked until the source sends something', () => {
   const { say, market } = scene();
   say(book('snapshot', 1, 0, [99, 1], [101, 1], { eventTime: NOW }));
   const again = newMarket();

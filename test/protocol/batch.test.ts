@@ -1,4 +1,4 @@
-/** The wire form of a batch: what is encoded comes back, and no other bytes are taken for a batch. */
+/** The wire form of a batch: encoding and decoding are inverse, and no other bytes are accepted. */
 
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
@@ -85,7 +85,7 @@ const snapshot = fc.record(
   },
 );
 
-/** A message with what readers do not get of it, where its type has such a thing. */
+/** A message with the fields that readers do not get, where its type has any. */
 function recorded(type: MessageType): Arbitrary<unknown> {
   const message = messageOf(type);
   const having = (extra: Arbitrary<object>): Arbitrary<unknown> =>
@@ -119,7 +119,7 @@ function faultOf(bytes: Uint8Array): Fault {
   return read;
 }
 
-/** A frame around a body, whatever that is. */
+/** A frame around any body. */
 function framed(body: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(body.length + 9);
   const view = new DataView(bytes.buffer);
@@ -131,7 +131,7 @@ function framed(body: Uint8Array): Uint8Array {
 }
 
 describe('batches', () => {
-  test('[X1] [X3] what is encoded comes back', () => {
+  test('[X1] [X3] decoding returns what was encoded', () => {
     fc.assert(
       fc.property(batches, (batch) => {
         expect(decodeBatch(encoder.encode(batch))).toEqual(batch);
@@ -139,7 +139,7 @@ describe('batches', () => {
     );
   });
 
-  test('[X1] [X3] bytes of an independent encoder are the batch, and the batch those bytes', () => {
+  test('[X1] [X3] bytes of an independent encoder decode to the batch, and the batch encodes to those bytes', () => {
     const batch = decodeBatch(fromHex(GOLDEN)) as WireBatch;
     expect(batch).toMatchObject({ epoch: 1723161255342, firstSeq: 1042, lastSeq: 1046 });
     expect(batch.events.map(({ type }) => type)).toEqual([
@@ -157,14 +157,14 @@ describe('batches', () => {
     expect(toHex(encoder.encode(batch))).toBe(GOLDEN);
   });
 
-  test('[X2] a batch that is cut short anywhere is refused', () => {
+  test('[X2] a batch that is cut anywhere is refused', () => {
     const bytes = fromHex(GOLDEN);
     for (let length = 0; length < bytes.length; length++) {
       expect(faultOf(bytes.subarray(0, length)).code).toBe('malformed-msgpack');
     }
   });
 
-  test('[X2] each bit that is flipped is noticed', () => {
+  test('[X2] every flipped bit is detected', () => {
     const bytes = fromHex(GOLDEN);
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const flipped = bytes.slice();
@@ -175,7 +175,7 @@ describe('batches', () => {
     }
   });
 
-  test('[X3] a body that is hostile under a right checksum is refused, and never throws', () => {
+  test('[X3] a hostile body with a valid checksum is refused, and never throws', () => {
     const body = fromHex(GOLDEN).subarray(5, -4);
     fc.assert(
       fc.property(
@@ -218,12 +218,12 @@ describe('batches', () => {
     ['too few items', [1, 7, 7, 0, [trade], []], undefined],
   ];
   for (const [name, body, field] of cases) {
-    test(`[X3] refused by name: ${name}`, () => {
+    test(`[X3] refused with its field: ${name}`, () => {
       expect(faultOf(framed(encode(body))).field).toBe(field);
     });
   }
 
-  test('[X4] items of a later version behind those that are known are passed over', () => {
+  test('[X4] unknown items of a later version after the known ones are ignored', () => {
     const read = decodeBatch(framed(encode([1, 7, 7, 0, [trade], [], [], 'later', [1]])));
     expect(read).toMatchObject({ firstSeq: 7, lastSeq: 7 });
   });

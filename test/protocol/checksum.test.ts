@@ -21,7 +21,7 @@ const levels = fc
   .array(fc.tuple(safeInteger(), safeInteger(0)), { maxLength: 13 })
   .map((pairs) => pairs.flat());
 
-test('[B8] the checksum is the CRC-32 of the stated bytes, also past the tenth level', () => {
+test('[B8] the checksum is the CRC-32 of the specified bytes, also beyond the tenth level', () => {
   fc.assert(
     fc.property(levels, levels, (bids, asks) => {
       expect(bookChecksum(bids, asks)).toBe(Bun.hash.crc32(checksummedBytes(bids, asks)));

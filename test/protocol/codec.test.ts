@@ -47,7 +47,7 @@ function optionalAtEnd(type: MessageType): number {
 
 describe('round trip', () => {
   for (const type of TYPES) {
-    test(`[W4] ${type}: a binary frame gives back what was encoded`, () => {
+    test(`[W4] ${type}: a binary frame decodes to what was encoded`, () => {
       fc.assert(
         fc.property(fc.array(messageOf(type), { maxLength: 4 }), (messages) => {
           expect(decodeFrame(encoder.encode(messages))).toEqual(messages);
@@ -55,7 +55,7 @@ describe('round trip', () => {
       );
     });
 
-    test(`[W9] ${type}: a text frame gives back what was encoded`, () => {
+    test(`[W9] ${type}: a text frame decodes to what was encoded`, () => {
       fc.assert(
         fc.property(fc.array(messageOf(type), { maxLength: 4 }), (messages) => {
           const frame = encodeTextFrame(messages, scalesOfSymbol);
@@ -65,7 +65,7 @@ describe('round trip', () => {
     });
   }
 
-  test('[W9] a text is to the letter what JSON.stringify makes of its object', () => {
+  test('[W9] a text equals JSON.stringify of its object', () => {
     fc.assert(
       fc.property(fc.array(anyMessage(), { maxLength: 4 }), (messages) => {
         const objects = messages.map((message) => naiveJson(message, scalesOfSymbol));
@@ -74,7 +74,7 @@ describe('round trip', () => {
     );
   });
 
-  test('[W9] what is no whole number is not written as another one', () => {
+  test('[W9] a value that is no whole number is not written as another one', () => {
     const tick: Tick = {
       type: 'tick',
       symbol: 'ACME',
@@ -96,7 +96,7 @@ describe('round trip', () => {
         expect(encode).toThrow(`${field} is ${wrong}; expected a whole number`);
       }
     }
-    // And nothing of those is in the way of the next one.
+    // None of those affects the next frame.
     expect(encodeTextFrame([tick], scalesOf)).toBe(JSON.stringify([naiveJson(tick, scalesOf)]));
   });
 
@@ -114,7 +114,7 @@ describe('round trip', () => {
     expect(decodeTextFrame(json, scalesOfSymbol)).toEqual([emptyBook]);
   });
 
-  test('[W12] a book of the most levels that a source may send passes, one more does not', () => {
+  test('[W12] a book with the maximum number of levels is accepted, one more is refused', () => {
     const levels = Array.from({ length: SOURCE_LEVELS_MAX * 2 }, (_, i) => i * 1_000_003);
     const book: Book = { ...emptyBook, form: 'snapshot', bids: levels, asks: levels };
     expect(decodeFrame(encoder.encode([book]))).toEqual([book]);
@@ -153,7 +153,7 @@ describe('sums', () => {
     1,
   ];
 
-  test('[N7] one below 2^106 is what it was, in both forms and at any scale', () => {
+  test('[N7] one below 2^106 is unchanged, in both forms and at any scale', () => {
     fc.assert(
       fc.property(sum(), fc.nat({ max: 15 }), (volume, quantityScale) => {
         const message = { ...tick, volume };
@@ -165,7 +165,7 @@ describe('sums', () => {
     );
   });
 
-  test('[N7] on the binary wire it is an integer up to 2^53 - 1, and the digits beyond', () => {
+  test('[N7] in the binary form it is an integer up to 2^53 - 1, and digits beyond', () => {
     fc.assert(
       fc.property(sum(), (volume) => {
         const [[, , , , , , , , , , onWire]] = decode(encoder.encode([{ ...tick, volume }]), {
@@ -178,7 +178,7 @@ describe('sums', () => {
     );
   });
 
-  test('[N7] digits of a small one are read too; what is none is refused', () => {
+  test('[N7] digits of a small one are accepted too; anything else is refused', () => {
     expect(decodeFrame(encode([tickOf('0007')]))).toEqual([{ ...tick, volume: 7 }]);
     for (const wrong of ['', '-1', '1.5', 'x', '1'.repeat(33), String(2n ** 106n), -1, 2 ** 53]) {
       const [fault] = decodeFrame(encode([tickOf(wrong)]));
@@ -189,7 +189,7 @@ describe('sums', () => {
 
 describe('specialised writers', () => {
   for (const type of HOT) {
-    test(`[W5] ${type}: the bytes are those that @msgpack/msgpack reads and writes again`, () => {
+    test(`[W5] ${type}: @msgpack/msgpack reads the bytes and writes the same`, () => {
       fc.assert(
         fc.property(messageOf(type), (message) => {
           const bytes = encoder.encode([message]);
@@ -198,7 +198,7 @@ describe('specialised writers', () => {
       );
     });
 
-    test(`[W5] ${type}: the bytes and the message are those of the general path`, () => {
+    test(`[W5] ${type}: bytes and message equal those of the general path`, () => {
       fc.assert(
         fc.property(messageOf(type), (message) => {
           const general = encode([toTuple(message)], { useBigInt64: true });
@@ -209,7 +209,7 @@ describe('specialised writers', () => {
     });
   }
 
-  test('[W4] their lists of words are those of the message table', () => {
+  test('[W4] their lists of enumerated words equal the message table', () => {
     const aggressor = MESSAGES.trade.fields.aggressor.spec;
     const words = aggressor.type === 'enum' ? aggressor.values : [];
     for (const [index, word] of words.entries()) {
@@ -240,7 +240,7 @@ describe('what a reader tolerates', () => {
     ]);
   });
 
-  test('[W8] an unknown code is one fault; the messages around it stand', () => {
+  test('[W8] an unknown code is one fault; the other messages are accepted', () => {
     const ping = [6, 1, 2];
     const decoded = decodeFrame(encode([ping, [99, { x: 1 }], ping]));
     expect(decoded.map((m) => (isFault(m) ? m.code : m.type))).toEqual([
@@ -250,7 +250,7 @@ describe('what a reader tolerates', () => {
     ]);
   });
 
-  test('[W6] any form of an integer is read, also in the place of a code', () => {
+  test('[W6] any form of an integer is accepted, also for a code', () => {
     const longForms = [
       [6n, 1n, 2n],
       [49n, 'A', 1n, 0n, 5n, 6n, -1n, null, 3n, 4n, 5n, 1n],
@@ -286,7 +286,7 @@ describe('what a reader tolerates', () => {
     ]);
   });
 
-  test('[W4] [W13] what an earlier version did not have at the end is null', () => {
+  test('[W4] [W13] fields that an earlier version did not have at the end are null', () => {
     const growing = TYPES.filter((type) => optionalAtEnd(type) > 0);
     expect(growing).toEqual(
       expect.arrayContaining(['trade', 'bbo', 'book', 'ack', 'publish', 'status']),
@@ -305,7 +305,7 @@ describe('what a reader tolerates', () => {
     );
   });
 
-  test('[W4] a nullable field at the end may be left out', () => {
+  test('[W4] a nullable field at the end may be omitted', () => {
     expect(decodeFrame(encode([[2, 7, ['status']]]))).toEqual([
       { type: 'subscribe', id: 7, topics: ['status'], intervalMs: null },
     ]);

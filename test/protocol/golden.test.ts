@@ -1,4 +1,4 @@
-/** Frames whose bytes an independent encoder made (fixtures/frames/README.md). */
+/** Frames made by an independent encoder (fixtures/frames/README.md). */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -18,7 +18,7 @@ function messagesOf(name: string): Message[] {
   return decodeFrame(fromHex(frame?.hex ?? '')) as Message[];
 }
 
-/** For `JSON.stringify`: leaves out what is null. */
+/** For `JSON.stringify`: leaves out nulls. */
 function withoutNull(_name: string, value: unknown): unknown {
   return value === null ? undefined : value;
 }
@@ -28,12 +28,12 @@ describe('golden frames', () => {
     const scalesOf: ScalesOf = (symbol) => scales[symbol];
     const fromText = decodeTextFrame(JSON.stringify(json), scalesOf) as Message[];
 
-    test(`[W4] ${name}: the messages make the bytes, and the bytes the messages`, () => {
+    test(`[W4] ${name}: the messages encode to the bytes, and the bytes decode to the messages`, () => {
       expect(toHex(encoder.encode(fromText))).toBe(hex);
       expect(decodeFrame(fromHex(hex))).toEqual(fromText);
     });
 
-    test(`[W9] ${name}: the messages make the JSON, and the JSON the messages`, () => {
+    test(`[W9] ${name}: the messages encode to the JSON, and the JSON decodes to the messages`, () => {
       const decoded = decodeFrame(fromHex(hex)) as Message[];
       expect(JSON.parse(encodeTextFrame(decoded, scalesOf))).toEqual(json as unknown[]);
     });
@@ -44,7 +44,7 @@ describe('golden frames', () => {
   }
 
   for (const { name, hex, messages: json, scales } of readEarlierFrames()) {
-    test(`[W4] [W13] ${name} of before a field was added: it is taken, the field being null`, () => {
+    test(`[W4] [W13] ${name} from before a field was added is accepted, with null for the field`, () => {
       const now = frames.find((frame) => frame.name === name)!;
       expect(hex.length).toBeLessThan(now.hex.length);
       expect(json).toEqual(now.messages as Record<string, unknown>[]);
@@ -55,14 +55,14 @@ describe('golden frames', () => {
     });
   }
 
-  test('[W4] every type of message has one that bears its name', () => {
+  test('[W4] every type of message has a frame of its name', () => {
     for (const type of Object.keys(MESSAGES)) {
       const types = frames.find((f) => f.name === type)?.messages.map((m) => m['type']);
       expect(types).toEqual([type]);
     }
   });
 
-  test('[B4] [B8] the delta follows the snapshot, and both prove themselves', () => {
+  test('[B4] [B8] the delta follows the snapshot, and the checksums of both are right', () => {
     const copy = new TenLevels();
     const [snapshot] = messagesOf('book') as Book[];
     const [delta] = messagesOf('book-delta') as Book[];

@@ -1,4 +1,4 @@
-/** Bytes and texts from someone who means harm, or who was cut off. */
+/** Hostile and truncated bytes and texts. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -30,7 +30,7 @@ function faultsOf(decoded: (Message | Fault)[]): Fault[] {
   return faults;
 }
 
-/** What a decoder let through must be a message that can be sent on, unchanged. */
+/** What a decoder accepted must be a message that can be encoded again, unchanged. */
 function messagesOf(decoded: (Message | Fault)[]): Message[] {
   const messages = decoded.filter((m): m is Message => !isFault(m));
   expect(decodeFrame(encoder.encode(messages))).toEqual(messages);
@@ -54,7 +54,7 @@ describe('binary frames', () => {
     );
   });
 
-  test('[E3] arbitrary MessagePack in the place of messages', () => {
+  test('[E3] arbitrary MessagePack instead of messages', () => {
     const junk = fc.anything({ withBigInt: true, withTypedArray: false, withDate: false });
     fc.assert(
       fc.property(
@@ -64,7 +64,7 @@ describe('binary frames', () => {
           try {
             bytes = encode(value, { useBigInt64: true });
           } catch {
-            return; // beyond int64, or nothing that MessagePack has
+            return; // beyond int64, or not expressible in MessagePack
           }
           faultsOf(decodeFrame(bytes));
         },
@@ -72,7 +72,7 @@ describe('binary frames', () => {
     );
   });
 
-  test('[W14] a frame cut at any byte gives the whole messages before the cut and one fault', () => {
+  test('[W14] a frame cut at any byte gives the complete messages before the cut and one fault', () => {
     fc.assert(
       fc.property(fc.array(anyMessage(), { minLength: 1, maxLength: 3 }), (messages) => {
         const bytes = encoder.encode(messages);
@@ -104,7 +104,7 @@ describe('binary frames', () => {
     );
   });
 
-  test('[W11] nesting is refused as too deep, however deep', () => {
+  test('[W11] nesting of any depth is refused as too deep', () => {
     for (const depth of [7, 100, 1_000_000]) {
       const bomb = new Uint8Array(depth + 1).fill(0x91);
       expect(codesOf(bomb)).toEqual(['too-deep']);
@@ -122,7 +122,7 @@ describe('binary frames', () => {
     ['levels of 2^32 - 2 integers', '91 9b 34 a141 01 00 00 00 00 dd fffffffe'],
   ];
   for (const [what, hex] of lies) {
-    test(`[E3] ${what} is refused without room being made for it`, () => {
+    test(`[E3] ${what} is refused without allocating memory for it`, () => {
       const before = process.memoryUsage.rss();
       const faults = faultsOf(decodeFrame(fromHex(hex)));
       expect(faults).toHaveLength(1);
@@ -187,7 +187,7 @@ describe('binary frames', () => {
       [book, 9, 2 ** 32, 'book.crc', 'invalid-field'],
     ];
   for (const [message, index, value, field, code] of fields) {
-    test(`[E4] ${field} of ${String(value)} is ${code} and leaves its neighbours alone`, () => {
+    test(`[E4] ${field} of ${String(value)} is ${code} and does not affect other messages`, () => {
       const damaged = message.with(index, value);
       const decoded = decodeFrame(encode([message, damaged, message], { useBigInt64: true }));
       expect(decoded).toHaveLength(3);
@@ -196,7 +196,7 @@ describe('binary frames', () => {
     });
   }
 
-  test('[P2] a publish inside a publish is refused before it is looked into', () => {
+  test('[P2] a publish inside a publish is refused before it is parsed', () => {
     const inner = [7, 1, [[7, 2, []]]];
     expect(faultsOf(decodeFrame(encode([inner])))).toMatchObject([
       { code: 'invalid-field', field: 'publish.events[0].type' },
@@ -216,7 +216,7 @@ describe('text frames', () => {
     );
   });
 
-  test('[E3] a member that was replaced by any JSON gives a valid message or a coded fault', () => {
+  test('[E3] a member replaced by any JSON gives a valid message or a coded fault', () => {
     const junk = fc.jsonValue({ maxDepth: 3 });
     fc.assert(
       fc.property(anyMessage(), fc.nat(), junk, (message, at, value) => {
@@ -232,7 +232,7 @@ describe('text frames', () => {
     );
   });
 
-  test('[W14] a text cut at any letter is one fault', () => {
+  test('[W14] a text cut at any character is one fault', () => {
     const text =
       '[{"type":"ping","id":1,"time":"5"},{"type":"subscribe","id":2,"topics":["status"]}]';
     for (let cut = 0; cut < text.length; cut++) {
@@ -240,7 +240,7 @@ describe('text frames', () => {
     }
   });
 
-  test('[W11] nesting is refused as too deep, however deep and wherever', () => {
+  test('[W11] nesting of any depth and position is refused as too deep', () => {
     for (const depth of [8, 1_000, 1_000_000]) {
       expect(faultsOf(decode('['.repeat(depth)))).toMatchObject([{ code: 'too-deep' }]);
       expect(faultsOf(decode('{"a":'.repeat(depth)))).toMatchObject([{ code: 'too-deep' }]);
@@ -249,7 +249,7 @@ describe('text frames', () => {
     }
   });
 
-  test('[W11] brackets in strings do not count', () => {
+  test('[W11] brackets in strings do not count as nesting', () => {
     const client = '[{"\\"[['.repeat(6);
     const hello = { type: 'hello', version: 1, client, key: null };
     expect(decode(JSON.stringify([hello]))).toEqual([hello] as unknown as Message[]);
@@ -285,7 +285,7 @@ describe('text frames', () => {
     });
   }
 
-  test('[E4] an instrument that nobody defined is unknown-symbol', () => {
+  test('[E4] an undefined instrument is unknown-symbol', () => {
     const text = '{"type":"order","id":1,"clientOrderId":"a","symbol":"NONE","price":"1"}';
     expect(faultsOf(decodeTextFrame(text, () => undefined))).toMatchObject([
       { code: 'unknown-symbol', field: 'order.symbol' },

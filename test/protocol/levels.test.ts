@@ -36,7 +36,7 @@ describe('deltas of the ten best levels', () => {
     );
   });
 
-  test('[B4] the changes are no more than what differs, each price once, best first', () => {
+  test('[B4] the changes are only the differences, each price once, best first', () => {
     fc.assert(
       fc.property(levels, levels, side, (from, to, side) => {
         const [before, after] = [best(from, side), best(to, side)];

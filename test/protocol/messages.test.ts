@@ -1,6 +1,6 @@
 /**
  * The shape of version 1, pinned. When one of these tests fails, the protocol has changed for every
- * reader in the field: what is pinned may be added to at the end, and nothing else.
+ * reader in use: only additions at the end are allowed.
  */
 
 import { describe, expect, test } from 'bun:test';
@@ -113,7 +113,7 @@ function ordersIn(path: string, spec: FieldSpec, found: Map<string, readonly str
 }
 
 describe('the message table', () => {
-  test('[W13] codes are unique and one byte, and lead to their message', () => {
+  test('[W13] codes are unique and one byte, and identify their message', () => {
     const defs = Object.values(MESSAGES);
     expect(new Set(defs.map((d) => d.code)).size).toBe(defs.length);
     for (const def of defs) {
@@ -177,7 +177,7 @@ describe('the tables of codes', () => {
     }
   });
 
-  test('[E6] close codes are pinned, unique and ours to give', () => {
+  test('[E6] close codes are pinned, unique and in the private range', () => {
     const codes = Object.entries(CLOSES).map(([reason, { code }]) => [reason, code]);
     expect(Object.fromEntries(codes)).toMatchObject(CLOSE_CODES);
     expect(new Set(codes.map(([, code]) => code)).size).toBe(codes.length);

@@ -1,4 +1,4 @@
-/** Holds protocol/README.md to the code, and the titles of these tests to its rules. */
+/** Compares protocol/README.md with the code, and checks that titles of these tests cite its rules. */
 
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { generatedParts, withParts } from '../support/protocol-tables';
 const readme = readFileSync(`${import.meta.dir}/../../protocol/README.md`, 'utf8');
 const rules = new Set([...readme.matchAll(/^\*\*\[([A-Z]\d+)\]\*\*/gm)].map((m) => m[1]!));
 
-/** Prettier pads tables; the words are what counts. */
+/** Prettier pads tables; only the text counts. */
 function plain(markdown: string): string[] {
   return markdown
     .split('\n')
@@ -18,11 +18,11 @@ function plain(markdown: string): string[] {
 }
 
 describe('protocol/README.md', () => {
-  test('[W4] its tables are those of the code (else: bun test/support/protocol-tables.ts)', () => {
+  test('[W4] its tables equal the code (otherwise run: bun test/support/protocol-tables.ts)', () => {
     expect(plain(readme)).toEqual(plain(withParts(readme, generatedParts())));
   });
 
-  test('[W4] the bytes that it explains are those of the golden frames', () => {
+  test('[W4] the bytes that it explains equal the golden frames', () => {
     const explained = [...readme.matchAll(/```text\n(91 {10}[^`]*)```/g)].map((m) =>
       m[1]!
         .split('\n')
@@ -35,14 +35,14 @@ describe('protocol/README.md', () => {
     expect(explained).toEqual(hexes as string[]);
   });
 
-  test('[W13] each rule has one place, and rules cite only rules that exist', () => {
+  test('[W13] each rule is defined once, and only existing rules are cited', () => {
     const opened = [...readme.matchAll(/^\*\*\[([A-Z]\d+)\]\*\*/gm)];
     expect(opened.length).toBe(rules.size);
     for (const [, cited] of readme.matchAll(/\[([A-Z]\d+)\]/g))
       expect([...rules]).toContain(cited!);
   });
 
-  test('[W13] the titles of the protocol tests cite rules that exist', () => {
+  test('[W13] the titles of the protocol tests cite existing rules', () => {
     for (const file of readdirSync(import.meta.dir)) {
       const titles = readFileSync(`${import.meta.dir}/${file}`, 'utf8').matchAll(
         /test\(\s*['`]([^\n]*)/g,

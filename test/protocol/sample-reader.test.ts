@@ -1,4 +1,4 @@
-/** The sample reader of section 12: each golden frame that it knows, and a real server. */
+/** The sample reader of section 12, tested with each golden frame that it knows, and with a real server. */
 
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ test.skipIf(PYTHON === undefined)(
 );
 
 test.skipIf(PYTHON === undefined)(
-  '[R2] [R7] [R8] the sample reader goes on over a killed server',
+  '[R2] [R7] [R8] the sample reader resumes after a kill of the server',
   async () => {
     const args = ['--demo', '--rate', '50'];
     const first = await ServerProcess.start({ args });

@@ -9,7 +9,7 @@ const NS_PER_S = 1_000_000_000n;
 const LAST = (1n << 63n) - 1n;
 
 describe('nanoseconds against a bigint oracle', () => {
-  test('[T1] words, digits and bigint are the same moment', () => {
+  test('[T1] halves, digits and bigint are the same time', () => {
     fc.assert(
       fc.property(nanos(), (t) => {
         const big = (BigInt(t.hi) << 32n) | BigInt(t.lo);
@@ -24,7 +24,7 @@ describe('nanoseconds against a bigint oracle', () => {
     );
   });
 
-  test('[T1] seconds, the rest and milliseconds are exact, up to the last moment', () => {
+  test('[T1] seconds, the rest and milliseconds are exact, up to the largest time', () => {
     fc.assert(
       fc.property(nanos(), (t) => {
         const big = t.toBigInt();
@@ -58,7 +58,7 @@ describe('nanoseconds against a bigint oracle', () => {
     );
   });
 
-  test('[T1] compare orders as the numbers do', () => {
+  test('[T1] compare orders like the numbers', () => {
     fc.assert(
       fc.property(nanos(), nanos(), safeInteger(-3, 3), (a, b, step) => {
         for (const other of [b, a.plus(step)]) {
@@ -86,7 +86,7 @@ describe('nanoseconds against a bigint oracle', () => {
     );
   });
 
-  test('[T1] what is outside int64 is refused', () => {
+  test('[T1] values outside int64 are refused', () => {
     expect(() => Nanos.fromBigInt(-1n)).toThrow(RangeError);
     expect(() => Nanos.fromBigInt(LAST + 1n)).toThrow(RangeError);
     expect(Nanos.parse(String(LAST))?.toBigInt()).toBe(LAST);
@@ -124,7 +124,7 @@ describe('texts of a time', () => {
     });
   }
 
-  test('[T2] a day that the calendar does not have is refused', () => {
+  test('[T2] a day that does not exist is refused', () => {
     expect(parseTime('2024-02-30T00:00:00Z')).toBeUndefined();
     expect(parseTime('2023-02-29T00:00:00Z')).toBeUndefined();
   });

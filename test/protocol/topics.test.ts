@@ -59,7 +59,7 @@ describe('topics', () => {
     test(`[S1] "${text}" is no topic`, () => expect(parseTopic(text)).toBeUndefined());
   }
 
-  test('[S1] arbitrary text never throws, and what is no topic has its fault', () => {
+  test('[S1] arbitrary text never throws; text that is no topic gives a fault', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         if (parseTopic(text) !== undefined) return;
@@ -94,7 +94,7 @@ describe('topics', () => {
     expect(message).toEndWith(words);
   });
 
-  test('[S1] the topic of a message, where it has one, is a topic that can be subscribed', () => {
+  test('[S1] the topic of a message, if it has one, can be subscribed', () => {
     fc.assert(
       fc.property(anyMessage(), (message) => {
         const topic = topicOf(message);

@@ -8,7 +8,7 @@ import { safeInteger } from '../support/arbitraries';
 
 const MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
-/** What parseDecimal must say of a well-formed text, worked out without a double anywhere. */
+/** The expected result of parseDecimal for a well-formed text, computed without doubles. */
 function oracle(text: string, scale: number): number | string {
   const [, sign, whole, decimals] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text)!;
   const kept = (decimals ?? '').slice(0, scale).padEnd(scale, '0');
@@ -57,7 +57,7 @@ describe('decimals', () => {
     );
   });
 
-  test('[N3] what is not a decimal is malformed, whatever it is', () => {
+  test('[N3] anything that is not a decimal is malformed', () => {
     const wellFormed = /^-?\d+(\.\d+)?$/;
     const near = fc.string({
       unit: fc.constantFrom(...'0123456789.-+eE ,_x٣'.split('')),
@@ -128,7 +128,7 @@ describe('decimals', () => {
     [undefined, 'invalid-field'],
   ];
   for (const [price, code] of faults) {
-    test(`[N3] a JSON price of ${JSON.stringify(price)} is refused as ${code}, by name`, () => {
+    test(`[N3] a JSON price of ${JSON.stringify(price)} is refused as ${code}, with its field`, () => {
       const trade = {
         type: 'trade',
         symbol: 'A',
@@ -150,7 +150,7 @@ describe('decimals', () => {
 });
 
 describe('symbols', () => {
-  test('[N9] a symbol is 1 to 16 of letters, digits, dot, dash and underscore', () => {
+  test('[N9] a symbol is 1 to 16 letters, digits, dots, dashes and underscores', () => {
     for (const good of ['A', 'BTCUSDT', 'a.b-c_d', '0', 'ABCDEFGHIJKLMNOP']) {
       expect(isSymbol(good)).toBe(true);
     }

@@ -1,4 +1,4 @@
-/** A sequencer over a market that echoes, with a loop that the test turns by hand. */
+/** A sequencer over a market that echoes, with a loop whose turns the test runs. */
 
 import { fault } from '../../protocol/codes';
 import type { SourceEvent } from '../../protocol/messages';
@@ -16,13 +16,13 @@ import type {
 
 export const taken = (seq: number): SubmitResult => ({ seq, intake: { repeated: 0, waiting: 0 } });
 
-/** Quantity of an event that this market refuses, with everything it came with. */
+/** Quantity of an event that this market refuses, with its whole submission. */
 export const BAD = 666;
 
-/** A market that makes as many events of each as the event's quantity says. */
+/** A market that makes as many events of each event as its quantity says. */
 class EchoMarket implements SequencedMarket {
   readonly applied: number[] = [];
-  /** Submissions under way that hold what was checked. */
+  /** Submissions in progress that reserve what was checked. */
   held = 0;
   takesOthers = false;
   sealed = 0;
@@ -67,10 +67,10 @@ export class Scene {
   readonly batches: Batch[] = [];
   readonly answers: { id: number; result: SubmitResult }[] = [];
   readonly sequencer: Sequencer;
-  /** What waits for durability. */
+  /** Callbacks that wait for durability. */
   readonly undone: (() => void)[] = [];
   durableAtOnce = true;
-  /** What it costs to hand an event on, in ns. */
+  /** The time that passing on one event takes, in ns. */
   handOnNs = 0;
   private readonly turns: (() => void)[] = [];
 

@@ -1,4 +1,4 @@
-/** Numbers, turns and batches, with a loop that the test turns by hand. */
+/** Numbers, turns and batches, with a loop whose turns the test runs. */
 
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
@@ -8,7 +8,7 @@ import { at, trade } from '../support/market-events';
 import { BAD, Scene, taken } from './scene';
 
 describe('turns', () => {
-  test('nothing polls: a turn is asked for once, by the first that arrives', () => {
+  test('nothing polls: the first arrival requests one turn', () => {
     const scene = new Scene();
     expect(scene.turnsAsked).toBe(0);
     scene.submit(1, [1]);
@@ -21,7 +21,7 @@ describe('turns', () => {
     expect(scene.turnsAsked).toBe(1);
   });
 
-  test('what arrived since is one batch, with the moment at which each part arrived', () => {
+  test('everything that arrived since is one batch, and each part has its time of arrival', () => {
     const scene = new Scene({ lastSeq: 41 });
     scene.submit(1, [1, 2], 7);
     scene.clock.advance(1_000);
@@ -42,7 +42,7 @@ describe('turns', () => {
     expect(scene.market.sealed).toBe(1);
   });
 
-  test('a recording brings the moments of its own', () => {
+  test('a recording brings its own times', () => {
     const scene = new Scene();
     scene.sequencer.submit(1, [trade({ quantity: 1 })], () => {}, { receiveTime: at(123) });
     scene.turn();
@@ -71,7 +71,7 @@ describe('turns', () => {
     }
   });
 
-  test('draining takes all that waits, and the turn asked for finds nothing', () => {
+  test('draining processes everything that waits, and the requested turn finds nothing', () => {
     const scene = new Scene({ batchEventsMax: 2 });
     for (let id = 1; id <= 5; id++) scene.submit(id, [1]);
     scene.sequencer.drain();
@@ -82,7 +82,7 @@ describe('turns', () => {
 });
 
 describe('answers', () => {
-  test('name the last place, and come once, when it is durable', () => {
+  test('have the last seq, and are given once, when the batch is durable', () => {
     const scene = new Scene();
     scene.durableAtOnce = false;
     scene.submit(1, [2]);
@@ -96,7 +96,7 @@ describe('answers', () => {
     ]);
   });
 
-  test('a refusal takes nothing, and its neighbours are not concerned', () => {
+  test('a refusal changes nothing, and does not affect others', () => {
     const scene = new Scene();
     scene.submit(1, [1]);
     scene.submit(2, [1, 1, BAD, 1]);
@@ -111,7 +111,7 @@ describe('answers', () => {
     expect(scene.idsOf(scene.batches[0]!)).toEqual([1, 3]);
   });
 
-  test('what makes no event makes no batch, and is answered with the newest place', () => {
+  test('a submission without events makes no batch, and is answered with the newest seq', () => {
     const scene = new Scene({ lastSeq: 9 });
     scene.submit(1, [0]);
     scene.submit(2, [BAD]);
@@ -122,7 +122,7 @@ describe('answers', () => {
     expect(scene.answers[0]!.result).toEqual(taken(9));
   });
 
-  test('[P12] beyond what may wait the answer is overloaded, at once, and nothing is taken', () => {
+  test('[P12] beyond the limit the answer is overloaded, at once, and nothing is accepted', () => {
     const scene = new Scene({ waitingEventsMax: 10 });
     scene.submit(1, [1, 1, 1, 1, 1, 1]);
     scene.submit(2, [1, 1, 1, 1, 1]);
@@ -148,7 +148,7 @@ describe('answers', () => {
     expect(scene.answers).toMatchObject([{ id: 11, result: { fault: { code: 'overloaded' } } }]);
   });
 
-  test('one who submits from within an answer is heard in a later turn', () => {
+  test('a submission from within an answer is processed in a later turn', () => {
     const scene = new Scene();
     scene.sequencer.submit(1, [trade({ quantity: 1 })], () => scene.submit(2, [1]));
     scene.turn();
@@ -162,7 +162,7 @@ describe('answers', () => {
 });
 
 describe('acts', () => {
-  test('take their turn behind what was submitted before, and tell when it is durable', () => {
+  test('run in order after earlier submissions, and report when they are durable', () => {
     const scene = new Scene();
     scene.durableAtOnce = false;
     const order: string[] = [];
@@ -180,7 +180,7 @@ describe('acts', () => {
     expect(order).toEqual(['done']);
   });
 
-  test('are not lost to a full queue, nor done before their turn', () => {
+  test('are not lost to a full queue, nor run early', () => {
     const scene = new Scene({ waitingEventsMax: 3 });
     for (let id = 1; id <= 4; id++) scene.submit(id, [1]);
     for (let i = 0; i < 10; i++) scene.sequencer.act((out) => scene.market.push(100 + i, 0, out));
@@ -192,7 +192,7 @@ describe('acts', () => {
   });
 });
 
-describe('whatever arrives', () => {
+describe('under random arrivals', () => {
   type Happening = { submit: number[]; source: number } | { act: true } | { turn: true };
   const source = fc.integer({ min: 1, max: 3 });
   const some = fc.array(fc.constantFrom(0, 1, 1, 2, 3, BAD), { maxLength: 6 });
@@ -208,7 +208,7 @@ describe('whatever arrives', () => {
     fc.record({ turn: fc.constant<true>(true) }),
   );
 
-  test('places are dense and in order, each once, and every answer is right', () => {
+  test('seqs are dense and in order, each once, and every answer is right', () => {
     fc.assert(
       fc.property(
         fc.array(happening, { maxLength: 80 }),
@@ -216,7 +216,7 @@ describe('whatever arrives', () => {
         fc.oneof(fc.integer({ min: 4, max: 30 }), fc.constant(2_000)),
         (happenings, batchEventsMax, waitingEventsMax) => {
           const scene = new Scene({ batchEventsMax, waitingEventsMax });
-          // Of each source and of the server itself, in the order in which they came.
+          // For each source and for the server itself, in the order of arrival.
           const expected: number[][] = [[], [], [], []];
           const laneOf = new Map<number, number>();
           for (const [id, h] of happenings.entries()) {

@@ -1,4 +1,4 @@
-/** Long submissions, and how those who bring much in share the turns. */
+/** Long submissions, and how busy clients share the turns. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -10,7 +10,7 @@ import type { SequencerOutput } from '../../src/sequencer/contract';
 describe('a long submission', () => {
   const long = (length: number): number[] => Array.from({ length }, () => 1);
 
-  test('is taken over several turns, between which others come', () => {
+  test('is applied over several turns, with other submissions in between', () => {
     const scene = new Scene({ batchEventsMax: 100, waitingEventsMax: 10_000 });
     scene.submit(1, long(2_000));
     scene.submit(2, [1], 2);
@@ -21,12 +21,12 @@ describe('a long submission', () => {
     expect(scene.answers.map(({ id }) => id)).toEqual([2, 1]);
     expect(scene.answers[1]!.result).toEqual(taken(2_001));
     expect(scene.market.applied.length).toBe(2_001);
-    // No turn took much more than it may: a part of one submission at the most.
+    // No turn took much more than its limit: at most a part of one submission.
     for (const { events } of scene.batches) expect(events.length).toBeLessThanOrEqual(100 + 16);
     expect(scene.market.held).toBe(0);
   });
 
-  test('[P2] is taken whole or not at all: it is checked to its end before any of it is taken', () => {
+  test('[P2] is applied as a whole or not at all: it is checked to its end before any of it is applied', () => {
     const scene = new Scene({ batchEventsMax: 50, waitingEventsMax: 10_000 });
     scene.submit(1, [...long(1_500), BAD]);
     scene.turn();
@@ -38,7 +38,7 @@ describe('a long submission', () => {
     expect(scene.market.held).toBe(0);
   });
 
-  test('what its source brings in behind it waits for it', () => {
+  test('later submissions of its source wait for it', () => {
     const scene = new Scene({ batchEventsMax: 50, waitingEventsMax: 10_000 });
     scene.submit(1, long(400), 7);
     scene.submit(2, [1], 7);
@@ -74,7 +74,7 @@ describe('a long submission', () => {
     expect(scene.market.applied.length).toBe(1);
   });
 
-  test('so does a definition, which goes to every session', () => {
+  test('so does a definition, because it is sent to every session', () => {
     const scene = new Scene({ batchEventsMax: 160, waitingEventsMax: 10_000 });
     const definition = { ...trade({ quantity: 1, tradeId: 1 }), type: 'instrument' };
     for (let i = 0; i < 100; i++) {
@@ -97,7 +97,7 @@ describe('shares', () => {
     expect(scene.idsOf(scene.batches[1]!)).toEqual([1, 2, 3]);
   });
 
-  test('of many sources that have much waiting each gets the same', () => {
+  test('many sources with much waiting get equal shares', () => {
     const scene = new Scene({ batchEventsMax: 1_000, waitingEventsMax: 200_000 });
     for (let i = 0; i < 100; i++) {
       for (let source = 1; source <= 10; source++)
@@ -106,13 +106,13 @@ describe('shares', () => {
     for (let i = 0; i < 5; i++) scene.turn();
     for (let source = 1; source <= 10; source++) {
       const own = scene.market.applied.filter((id) => id === source).length;
-      // Of the last ones each submission is a long one: its checks count too, and its turn may still come.
+      // At the end each submission is a long one: its check counts too, and its turn may still come.
       expect(own).toBeGreaterThanOrEqual(Math.min(500 / 1.125 - 100, source * 500));
       expect(own).toBeLessThanOrEqual(500 + 50);
     }
   });
 
-  test('[P12] of a source for which little waits nothing is refused for what others bring', () => {
+  test('[P12] a source with little waiting is not refused because of others', () => {
     const scene = new Scene({ batchEventsMax: 10, waitingEventsMax: 6_400 });
     for (let i = 0; i < 70; i++) scene.submit(1, Array<number>(100).fill(1), 1);
     expect(scene.answers.length).toBe(6);
@@ -127,7 +127,7 @@ describe('shares', () => {
 
   test('[P12] many sources of one key are one client: they leave room to others', () => {
     const scene = new Scene({ batchEventsMax: 10, waitingEventsMax: 6_400 });
-    // Each by itself would be modest, and all of them would fill twice what may wait.
+    // Each alone would be modest, and all together would exceed the limit twice.
     for (let source = 1; source <= 200; source++)
       scene.submit(source, Array<number>(100).fill(1), source, 'many');
     expect(scene.answers.length).toBe(200 - 64);
@@ -135,13 +135,13 @@ describe('shares', () => {
     expect(scene.answers.length).toBe(200 - 64);
     scene.turnAll();
     expect(scene.market.applied).toContain(1_001);
-    // What was taken counts no more.
+    // What was processed counts no more.
     scene.submit(1_002, Array<number>(100).fill(1), 1, 'many');
     scene.turnAll();
     expect(scene.market.applied).toContain(1_002);
   });
 
-  test('however many sessions one key has, another is reached in the next turn, and both get the same', () => {
+  test('however many sessions one key has, another key is in the next turn, and both get the same share', () => {
     const scene = new Scene({ batchEventsMax: 1_000, waitingEventsMax: 400_000 });
     for (let source = 1; source <= 330; source++) {
       for (let i = 0; i < 3; i++) scene.submit(source, Array<number>(100).fill(1), source, 'many');
@@ -156,10 +156,10 @@ describe('shares', () => {
     };
     for (let i = 0; i < 4; i++) scene.turn();
     const [many, one] = counts();
-    // What it costs to check long submissions counts too.
+    // Checking long submissions counts too.
     expect(one).toBeGreaterThanOrEqual(2_500 / 1.125 - 200);
     expect(many - 1_000).toBeLessThanOrEqual(2_500 + 200);
-    // Sessions of the key that has many have their turns one after the other.
+    // The sessions of the key with many take turns.
     const perSource = new Map<number, number>();
     for (const id of scene.market.applied) perSource.set(id, (perSource.get(id) ?? 0) + 1);
     perSource.delete(1_001);
@@ -168,7 +168,7 @@ describe('shares', () => {
     expect(scene.answers.length).toBe(330 * 3 + 30);
   });
 
-  test('also where turns end for want of time, whatever the work was thought to cost', () => {
+  test('also where turns end because their time is used, whatever the estimated cost', () => {
     const scene = new Scene({ batchEventsMax: 1_000 });
     const slow = (name: number, lane: number, owner: string): void => {
       const act = (out: SequencerOutput): void => {
@@ -179,14 +179,14 @@ describe('shares', () => {
     };
     for (let lane = 1; lane <= 330; lane++) slow(lane, lane, 'many');
     slow(1_001, 1_001, 'one');
-    scene.turn(); // in the order in which they came: all of it was thought to fit
+    scene.turn(); // in the order of arrival: all of it was estimated to fit
     scene.turn();
     scene.turn();
     expect(scene.batches.flatMap((b) => scene.idsOf(b))).toContain(1_001);
     expect(scene.batches.flatMap((b) => scene.idsOf(b)).length).toBeLessThanOrEqual(8);
   });
 
-  test('what an act makes counts, not what it was thought to cost', () => {
+  test('the real cost of an act counts, not the estimate', () => {
     const scene = new Scene({ batchEventsMax: 1_000 });
     const sweep = (name: number, lane: string): void =>
       scene.sequencer.act(
@@ -209,7 +209,7 @@ describe('shares', () => {
     expect(made).toBeLessThanOrEqual(1_000 + 100);
   });
 
-  test('a lane stays with its owner while anything waits in it, so that its order stands', () => {
+  test('a lane stays with its owner while anything waits in it, so that its order is kept', () => {
     const scene = new Scene({ batchEventsMax: 10, waitingEventsMax: 10_000 });
     for (let id = 1; id <= 20; id++) scene.submit(id, [1, 1, 1], 7, id <= 10 ? 'before' : 'after');
     scene.turnAll();
@@ -230,7 +230,7 @@ describe('shares', () => {
     expect(scene.batches.flatMap((b) => scene.idsOf(b))).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  test('of that time the taking of events has the part that it had of the turns before', () => {
+  test('applying events gets the share of that time that it needed in the turns before', () => {
     const scene = new Scene({ batchEventsMax: 1_000 });
     scene.handOnNs = 400_000;
     const act = (id: number): void =>
@@ -241,13 +241,13 @@ describe('shares', () => {
     for (let id = 1; id <= 200; id++) act(id);
     scene.turnAll();
     const sizes = scene.batches.map(({ events }) => events.length);
-    // Half a millisecond each, so five are a turn; nobody can know that before the first.
+    // Half a millisecond each, so a turn has five; before the first turn nobody knows that.
     expect(sizes[0]).toBe(20);
     for (const size of sizes.slice(1)) expect(size).toBeLessThanOrEqual(6);
     expect(sizes.reduce((a, b) => a + b)).toBe(200);
   });
 
-  test('an act that has more to do is called again, in turns with others', () => {
+  test('an act that has more to do is called again, alternating with others', () => {
     const scene = new Scene({ batchEventsMax: 4 });
     let calls = 0;
     let done = false;

@@ -1,4 +1,4 @@
-/** Sources that go: who may feed what they fed, and what it costs the others. */
+/** Sources that disconnect: who may feed their instruments, and what it costs others. */
 
 import { afterAll, expect, spyOn, test } from 'bun:test';
 
@@ -10,7 +10,7 @@ import { ScratchDirectory } from '../support/scratch-directory';
 import { record } from '../support/test-recorder';
 import type { SubmitResult } from '../../src/base/contracts/submission';
 
-/** A slow machine: each look at the time takes a millisecond, so that a turn ends behind two pieces of work. */
+/** A slow machine: each reading of the time takes a millisecond, so that a turn ends after two pieces of work. */
 class SlowClock extends ManualClock {
   override monotonicMs(): number {
     this.advance(1e6);
@@ -18,7 +18,7 @@ class SlowClock extends ManualClock {
   }
 }
 
-/** More than a turn takes, so that the lanes take turns. */
+/** More than one turn handles, so that the lanes alternate. */
 const INSTRUMENTS = 2_500;
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
@@ -48,14 +48,14 @@ function scene() {
   return { recorder, batches, sequencer, market, sources, answers, publish, symbols };
 }
 
-test('[P5] what a source fed may be fed by another as soon as it has gone, however much that is', async () => {
+test('[P5] the instruments of a disconnected source are free at once for another, however many there are', async () => {
   const { recorder, batches, sequencer, sources, answers, publish, symbols } = scene();
   const old = sources.nextId(client);
   publish(old, symbols);
   sequencer.drain();
   batches.length = 0;
   sources.release(old);
-  publish(sources.nextId(client), symbols.slice(-1)); // before the end of the first is through
+  publish(sources.nextId(client), symbols.slice(-1)); // before the end of the first source is complete
   sequencer.drain();
   recorder.close();
   await recorder.journal.closed;
@@ -64,12 +64,12 @@ test('[P5] what a source fed may be fed by another as soon as it has gone, howev
   const of = (reason: string) => events.filter((e) => e.type === 'status' && e.reason === reason);
   expect(of('source-disconnected').length).toBe(INSTRUMENTS);
   expect(of('source-connected').map((e) => e.symbol)).toEqual([symbols.at(-1)!]);
-  // The end of the first came in parts: no turn told of all of them.
+  // The end of the first source was published in parts.
   const most = Math.max(...batches.map((b) => b.events.length));
   expect([batches.length > 5, most < INSTRUMENTS / 2]).toEqual([true, true]);
 });
 
-test('[P5] what of it still waits comes first', async () => {
+test('[P5] its waiting events are processed first', async () => {
   const { recorder, sequencer, market, sources, answers, publish, symbols } = scene();
   const old = sources.nextId(client);
   publish(old, symbols);

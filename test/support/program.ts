@@ -1,7 +1,7 @@
 /**
- * The program that tests start as a process of its own. A run of a tier builds the single executable once
- * (`support/run.ts`), because it starts in a third of the processor time that the sources need. A test file
- * that is run alone starts the sources, as do tests that need what only they have.
+ * The program that tests start as a separate process. A run of a tier builds the single executable once
+ * (`support/run.ts`), because it starts in a third of the processor time of the sources. A test file that is run
+ * alone starts the sources, and so do tests that need features of the sources.
  */
 
 import { copyFileSync, mkdirSync } from 'node:fs';

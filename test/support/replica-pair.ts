@@ -1,4 +1,4 @@
-/** A leader and its replica, each with a journal of its own; batches go from one to the other as bytes. */
+/** A leader and its replica, each with its own journal; batches are passed from one to the other as bytes. */
 
 import { join } from 'node:path';
 
@@ -23,7 +23,7 @@ export type LogEntry =
 export class ReplicaPair {
   leader: Recorder;
   replica: Replica;
-  /** All that the leader has made, in order. */
+  /** Everything that the leader has made, in order. */
   readonly log: LogEntry[] = [];
   /** Batches that the leader and the replica have handed out. */
   readonly led: Batch[] = [];
@@ -65,7 +65,7 @@ export class ReplicaPair {
     return replica;
   }
 
-  /** Gives the replica up to so many more entries of the log. */
+  /** Gives the replica up to this many more entries of the log. */
   deliver(most = Infinity): void {
     const { log, replica } = this;
     for (let left = most; left > 0 && this.delivered < log.length; left--) {
@@ -80,7 +80,7 @@ export class ReplicaPair {
     }
   }
 
-  /** The replica starts again from its journal; the log is delivered from where that ends. */
+  /** Restarts the replica from its journal; the log is delivered from where the journal ends. */
   restartReplica(directory: string, keepUpTo = Infinity): void {
     this.replicaDirectory = directory;
     this.replica = this.openReplica(keepUpTo);

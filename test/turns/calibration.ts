@@ -1,9 +1,9 @@
 /**
- * Calibration: a fixed piece of work, by which a bound in ms is carried over to a machine that is slower,
- * or shared. Nothing in it is allocated, so no collector comes into it.
+ * Calibration: a fixed piece of work, by which a limit in ms is converted for a machine that is slower or shared.
+ * It allocates nothing, so the collector has no influence.
  */
 
-/** What a unit takes on the machine for which the bound of 5 ms is stated, when it is quiet. */
+/** The time of a unit, when idle, on the machine for which the limit of 5 ms is stated. */
 export const UNIT_MS = 0.066;
 
 const NUMBERS = 4_096;
@@ -13,7 +13,7 @@ const TRIES = 20;
 const numbers = new Float64Array(NUMBERS);
 const buckets = new Map<number, number>();
 
-/** Numbers that are made, put in order, and counted in a map. */
+/** Makes numbers, sorts them, and counts them in a map. */
 function unit(): void {
   for (let i = 0, at = 1; i < NUMBERS; i++) {
     at = (Math.imul(at, 1_103_515_245) + 12_345) >>> 0;
@@ -28,7 +28,7 @@ function unit(): void {
   }
 }
 
-/** @returns what a unit takes now: the least of some tries */
+/** @returns the time of a unit now: the shortest of some tries */
 export function unitMs(nowMs: () => number): number {
   let least = Infinity;
   for (let i = 0; i < TRIES; i++) {

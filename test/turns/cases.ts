@@ -1,4 +1,4 @@
-/** Cases: what clients may send at its limits, for each route and each type of message. */
+/** Cases: the largest inputs that clients may send, for each route and each type of message. */
 
 import {
   PUBLISH_EVENTS_MAX,
@@ -12,12 +12,12 @@ import { levels, order, symbolAt, type Json, type Stage } from './stage';
 
 /** One input, at its limits. */
 export interface Case {
-  /** The type of message, the operation of REST, or what else it is. */
+  /** The type of message, the operation of REST, or another name. */
   readonly of: string;
   readonly name: string;
-  /** What has to be there before; not timed. @returns what `act` is handed */
+  /** Prepares the case; not timed. @returns what `act` is given */
   readonly prepare?: (stage: Stage, turn: number) => Promise<unknown>;
-  /** What is timed; resolves when the server has done it. */
+  /** The timed part; resolves when the server has done it. */
   readonly act: (stage: Stage, turn: number, prepared: never) => Promise<unknown>;
 }
 
@@ -27,7 +27,7 @@ function client(stage: Stage): Promise<StreamClient> {
   return StreamClient.open(stage.url);
 }
 
-/** A case on a connection of its own, which is opened before and closed behind. */
+/** A case on its own connection, which is opened before and closed afterwards. */
 function said(
   of: MessageType,
   name: string,
@@ -62,9 +62,9 @@ function topicsOf(stage: Stage): string[] {
 }
 
 const STARS = ['tick:*', 'trade:*', 'bbo:*', 'book:*'];
-/** By default. */
+/** The default setting. */
 const TOPICS_OF_SESSION_MAX = 10_000;
-/** What is there besides the fed instruments of the stage, about. */
+/** About how many instruments there are besides the feed instruments of the stage. */
 const OTHER_INSTRUMENTS = 500;
 
 /** As many of them as one session may have. */

@@ -1,10 +1,9 @@
-/** Exceptions: inputs whose longest turn may be longer than 5 ms, each with its bound and the reason. */
+/** Exceptions: inputs whose longest turn may exceed 5 ms, each with its limit and the reason. */
 
-/** No turn is longer on the machine for which it is stated, in ms. */
+/** No turn is longer on the reference machine, in ms. */
 const TURN_MS_MAX = 5;
 /**
- * By how much more a turn may take of the processor: the caches of a machine that others use as well, and
- * code that is not compiled yet.
+ * By how much a turn may take longer: caches of a shared machine, and code that is not compiled yet.
  */
 const MARGIN = 2;
 
@@ -13,7 +12,7 @@ interface Exception {
   readonly why: string;
 }
 
-/** As measured with the smaller market of the test, where what is named here is still so. */
+/** Measured with the smaller market of the test, for exceptions that exist there. */
 export const EXCEPTIONS: ReadonlyMap<string, Exception> = new Map<string, Exception>([
   ['publish trades of all instruments', { ms: 9, why: 'a turn publishes to each topic of it' }],
   ['order sweeps one side', { ms: 8, why: 'an order is matched whole' }],
@@ -24,8 +23,8 @@ export const EXCEPTIONS: ReadonlyMap<string, Exception> = new Map<string, Except
 ]);
 
 /**
- * Of the large size of the test, with 9,000 instruments, where more: the topics that a `*` stands for are found,
- * and those of a resume are joined, in one turn. What is longer there and not named here is yet to be mended.
+ * For the large size of the test, with 9,000 instruments, where the limit is higher: the topics of a `*` are found,
+ * and those of a resume are joined, in one turn. What is longer there and not listed here must be fixed.
  */
 const LARGE_MS: ReadonlyMap<string, number> = new Map([
   ['subscribe all instruments', 7],
@@ -33,7 +32,7 @@ const LARGE_MS: ReadonlyMap<string, number> = new Map([
   ['resume all instruments, from the first', 14],
 ]);
 
-/** What the longest turn of a case may take, in ms of that machine. */
+/** The limit for the longest turn of a case, in ms of the reference machine. */
 export function boundOf(name: string, isLarge: boolean): number {
   const ms = EXCEPTIONS.get(name)?.ms ?? TURN_MS_MAX;
   return MARGIN * Math.max(ms, isLarge ? (LARGE_MS.get(name) ?? 0) : 0);

@@ -1,5 +1,5 @@
 /**
- * Scan: each case some times on one server, and the longest turn of each in its best repetition.
+ * Scan: runs each case several times on one server, and prints the longest turn of its best repetition.
  *
  *     bun test/turns/scan.ts [--instruments 2000] [--levels 20000] [--orders 10000] [--sessions 200] [--only TEXT] [--profile]
  */
@@ -11,7 +11,7 @@ import { UNIT_MS } from './calibration';
 import { REPETITIONS, Stage, type Sizes } from './stage';
 import type { Longest } from './turn-messages';
 
-/** What comes behind an answer, in slices and timers, is of the case as well. */
+/** Slices and timers after an answer also belong to the case. */
 const AFTER_MS = 40;
 
 /** The longest turn of a case, in its best repetition. */
@@ -19,11 +19,11 @@ export interface Found {
   readonly of: string;
   readonly name: string;
   readonly turn: Longest;
-  /** In ms of a machine on which a unit of work takes what is stated. */
+  /** In ms of the reference machine. */
   readonly scaledMs: number;
 }
 
-/** @param enoughMs a repetition in which no turn is longer ends those of its case */
+/** @param enoughMs a repetition in which no turn is longer is the last one */
 export async function leastOf(stage: Stage, one: Case, enoughMs: number): Promise<Found> {
   let best: Found | undefined;
   for (let turn = 0; turn < REPETITIONS; turn++) {

@@ -1,4 +1,4 @@
-/** Stage: a full market on a server whose turns are timed, and those who are connected to it. */
+/** Stage: a full market on a server whose turns are timed, and the clients connected to it. */
 
 import type { Subprocess } from 'bun';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,13 +10,13 @@ import { StreamClient } from '../support/stream-client';
 import { testKey, writeTestKeys } from '../support/tapedeck-process';
 import type { Ask, Told } from './turn-messages';
 
-/** How much there is of what turns may grow with. */
+/** The sizes with which turns may grow. */
 export interface Sizes {
-  /** Fed instruments, each with a book of ten levels. */
+  /** Feed instruments, each with a book of ten levels. */
   readonly instruments: number;
   /** Levels a side of the widest books. */
   readonly levels: number;
-  /** Resting orders of one side of a venue. */
+  /** Resting orders on one side of a venue. */
   readonly orders: number;
   /** Sessions, each on all kinds of topics of ten instruments. */
   readonly sessions: number;
@@ -24,7 +24,7 @@ export interface Sizes {
 
 export type Json = Record<string, unknown>;
 
-/** Where the system can do it, a server ends with who started it. */
+/** Where the system supports it, a server ends with the process that started it. */
 const WITH_PARENT = Bun.which('setpriv') === null ? [] : ['setpriv', '--pdeathsig', 'KILL'];
 export const REPETITIONS = 3;
 const EVENTS_A_PUBLISH = 1_000;
@@ -47,7 +47,7 @@ export class Stage {
   readonly url: string;
   source!: StreamClient;
   trader!: StreamClient;
-  /** Whose orders those of the trader meet. */
+  /** Its orders trade with those of the trader. */
   rival!: StreamClient;
   crowd: WebSocket[] = [];
   private readonly child: Subprocess;
@@ -121,7 +121,7 @@ export class Stage {
     return (await (await this.get(path)).json()) as Json;
   }
 
-  /** All of these in frames of so many; resolves when they are acknowledged. */
+  /** Publishes events in frames of a given size; resolves when they are acknowledged. */
   async publish(
     client: StreamClient,
     events: readonly Json[],
@@ -204,7 +204,7 @@ export class Stage {
     await this.connect(sizes.sessions);
   }
 
-  /** So many more readers, which take what comes and do not look at it. */
+  /** Connects more readers, which discard what they receive. */
   async connect(count: number): Promise<WebSocket[]> {
     const made: WebSocket[] = [];
     for (let i = 0; i < count; i++) {
@@ -246,7 +246,7 @@ export function order(id: number, fields: Json): Json {
   };
 }
 
-/** Limits as they are by default, but for rates: what takes a while to come together is there at once. */
+/** Default limits, except for rates: the load of some time is sent at once. */
 function settings(): object {
   const venue = (symbol: string, initialState: string): object => ({
     symbol,

@@ -1,13 +1,13 @@
 /**
- * Thread clock: processor time of the calling thread, which neither other processes nor a busy machine
- * move. `process.threadCpuUsage` will not do: Linux carries it on in steps of 4 ms.
+ * Thread clock: processor time of the calling thread, which other processes and a busy machine do not affect.
+ * `process.threadCpuUsage` is unsuitable: Linux advances it in steps of 4 ms.
  */
 
 import { dlopen, FFIType, ptr } from 'bun:ffi';
 
 const CLOCK_THREAD_CPUTIME_ID = 3;
 
-/** @returns a clock in ms; where the system is not Linux, that of the machine */
+/** @returns a clock in ms; on other systems than Linux, the monotonic clock */
 export function threadClock(): () => number {
   if (process.platform !== 'linux') return () => performance.now();
   const { symbols } = dlopen('libc.so.6', {

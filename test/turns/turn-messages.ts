@@ -1,4 +1,4 @@
-/** Messages between a server whose turns are timed and the test that asks for them. */
+/** Messages between a server whose turns are timed and the test. */
 
 export type Ask = 'begin' | 'end' | 'stop';
 
@@ -15,6 +15,6 @@ export type Told =
   | {
       readonly is: 'ended';
       readonly longest: readonly Longest[];
-      /** What a unit of the fixed work took, in ms of processor time. */
+      /** The time of a unit of the fixed work, in ms of processor time. */
       readonly unitMs: number;
     };

@@ -1,7 +1,7 @@
 /**
- * A real server in a process of its own, whose turns of the event loop are timed by the processor time of
- * its thread: what else the machine does is not in it. It is asked over IPC for the longest turn of each
- * kind, and for how long a piece of fixed work takes at the same time.
+ * A real server in its own process, whose turns of the event loop are timed by the processor time of its thread:
+ * other work of the machine does not count. It is asked over IPC for the longest turn of each kind, and for how
+ * long a piece of fixed work takes at the same time.
  *
  *     bun test/turns/turn-server.ts DIRECTORY SETTINGS
  */
@@ -47,7 +47,7 @@ function tell(told: Told): void {
 process.on('message', (ask: Ask) => {
   switch (ask) {
     case 'begin':
-      Bun.gc(true); // what was left by others is not collected in the turns that follow
+      Bun.gc(true); // garbage of earlier work is not collected in the turns that follow
       longest = new Map();
       return tell({ is: 'begun' });
     case 'end':

@@ -1,8 +1,8 @@
 /**
  * Turns: no turn of the event loop is longer than 5 ms, whatever a client sends within its limits.
  *
- * What counts is the processor time of the thread, as compared with a fixed piece of work at the same
- * time, and of several repetitions the least. So neither a busy machine nor a collector's pause fails it.
+ * The processor time of the thread counts, relative to a fixed piece of work at the same time, and the least of
+ * several repetitions. So neither a busy machine nor a pause of the collector makes it fail.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
@@ -15,7 +15,7 @@ import { leastOf } from './scan';
 import { Stage } from './stage';
 import { testDeep } from '../support/tier';
 
-/** Types of messages with a lower code go from client to server. */
+/** Messages with a lower code go from client to server. */
 const SERVER_CODES = 32;
 
 /** By hand, `TAPEDECK_TURNS_LARGE=1`: a market of thousands of instruments and sessions, for an hour. */
@@ -25,7 +25,7 @@ const SIZES = IS_LARGE
   : { instruments: 500, levels: 5_000, orders: 1_000, sessions: 40 };
 const TIMEOUT_MS = IS_LARGE ? 1_800_000 : 300_000;
 
-/** Each takes seconds. */
+/** These take seconds each. */
 const LONG = new Set([
   'amend five thousand in a frame',
   'cancel five thousand in a frame',

@@ -1,6 +1,6 @@
 /**
- * The venue against its oracle: after every command all events and the state hash are equal, and the
- * quantities that the events tell of add up. A failure names the seed and the command.
+ * The venue compared with its oracle: after every command all events and the state hash are equal, and the
+ * quantities in the events add up. A failure names the seed and the command.
  *
  * The full run of the issue: `bun test/venue/against-oracle.ts 1000000 [first seed]`.
  */
@@ -19,12 +19,12 @@ import { Recorder } from './recorder';
 const CHECK_EVERY = 16;
 const RESTORE_EVERY = 97;
 
-/** What the commands came to, so that a test can see that they reached everything. */
+/** How many events of each kind occurred, so that a test can check that all did. */
 export type EventCounts = Map<string, number>;
 
 /**
  * Runs one seed.
- * @throws InvariantError at the first difference, naming seed and command
+ * @throws InvariantError at the first difference, with seed and command
  */
 export function runAgainstOracle(seed: number, commands: number, counts: EventCounts): void {
   const random = new Prng(seed);

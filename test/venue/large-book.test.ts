@@ -1,4 +1,4 @@
-/** A book far larger than the oracle can follow: that what it holds stays in order as it grows. */
+/** A book far larger than the oracle can handle: its contents stay in order as it grows. */
 
 import { expect, test } from 'bun:test';
 
@@ -14,7 +14,7 @@ const ORDERS = 20_000;
 const MIDDLE = 1_000_000;
 const RANGE = 5_000;
 
-test('20,000 orders on some 8,000 levels, filled, emptied and filled again', () => {
+test('20,000 orders on about 8,000 levels, filled, emptied and filled again', () => {
   const random = new Prng(readSeed());
   const recorder = new Recorder();
   const quantities = new Quantities();
@@ -65,11 +65,11 @@ test('20,000 orders on some 8,000 levels, filled, emptied and filled again', () 
   }
 });
 
-test('the order index is a Map', () => {
+test('the order index behaves like a Map', () => {
   const random = new Prng(readSeed());
   const index = new OrderIndex();
   const map = new Map<number, number>();
-  // Ids that all want the same place, ids beyond 2^32, and dense ones.
+  // Ids that all hash to the same slot, ids beyond 2^32, and dense ones.
   const spread = [1, 2 ** 22, 2 ** 33, 2 ** 32 + 1];
   for (let i = 0; i < 200_000; i++) {
     const id = random.int(1, 3000) * spread[random.int(0, 3)]!;

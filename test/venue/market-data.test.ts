@@ -1,4 +1,4 @@
-/** The venue's messages: what a reader makes of them is what the venue holds. */
+/** Market data of a venue: the copy of a reader equals the venue. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -32,7 +32,7 @@ class Output implements MarketOutput {
   }
 }
 
-/** Hands trades and states on, as the router does. */
+/** Passes on trades and states, as the router does. */
 class Publishing extends Recorder {
   data: VenueMarketData | undefined;
   readonly out = new Output();

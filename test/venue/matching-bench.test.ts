@@ -1,4 +1,4 @@
-/** The bench `matching` at a small size, so that it does not rot: it also checks both books against each other. */
+/** The bench `matching` at a small size, so that it keeps working; it also compares the two books. */
 
 import { expect, test } from 'bun:test';
 

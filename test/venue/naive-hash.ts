@@ -1,6 +1,6 @@
 /**
- * The state hash once more, from its definition in src/market/venue/state-hash.ts and canonical.ts, over
- * a buffer that holds all the bytes: the oracle of the one that is made number by number.
+ * The state hash, implemented a second time from its definition in src/market/venue/state-hash.ts and canonical.ts,
+ * over a buffer with all bytes: the oracle of the one that is computed number by number.
  */
 
 /** Sixteen hexadecimal digits over the canonical sequence. */

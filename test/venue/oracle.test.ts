@@ -1,4 +1,4 @@
-/** The venue against its oracle, over many seeds. `against-oracle.ts` runs it at any length. */
+/** The venue compared with its oracle, over many seeds. `against-oracle.ts` runs it at any length. */
 
 import { expect, test } from 'bun:test';
 
@@ -8,10 +8,10 @@ import { runAgainstOracle, type EventCounts } from './against-oracle';
 
 const SEEDS = 100;
 const COMMANDS_PER_SEED = 1000;
-/** Seeds that once failed, or reach what others seldom do, stay. */
+/** Seeds that once failed, or reach what others rarely do, are kept. */
 const KEPT_SEEDS = [1, 2, 3];
 
-test('[V1] after every command all events and the state hash are those of the naive venue', () => {
+test('[V1] after every command all events and the state hash equal those of the naive venue', () => {
   const counts: EventCounts = new Map();
   const first = readSeed();
   for (const seed of KEPT_SEEDS) runAgainstOracle(seed, COMMANDS_PER_SEED, counts);

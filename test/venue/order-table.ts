@@ -1,6 +1,6 @@
 /**
- * Order tables: the files in fixtures/orders, which say in a trader's words what is entered and what
- * must follow.
+ * Order tables: the files in fixtures/orders, which say in the words of a trader what is entered and what must
+ * follow.
  *
  *     # comment, such as the rules that the table shows
  *     with selfTrade=cancel-oldest initialState=pre-open      (the definition, where it is not plain)
@@ -142,7 +142,7 @@ function parseNumber(text: string): number {
   return large === null ? Number(text) : Number.MAX_SAFE_INTEGER - Number(large[1] ?? 0);
 }
 
-/** An event in a trader's words. */
+/** An event in the words of a trader. */
 export function describeEvent([name, ...v]: NaiveEvent, owners: readonly string[]): string {
   switch (name) {
     case 'accepted':

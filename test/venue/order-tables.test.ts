@@ -1,6 +1,6 @@
 /**
- * Every table in fixtures/orders, on the venue and on its oracle: both must say what the table says.
- * `bun test/venue/run-table.ts FILE…` writes what follows into a table; read it before you keep it.
+ * Every table in fixtures/orders, on the venue and on its oracle: both must give what the table says. `bun
+ * test/venue/run-table.ts FILE…` writes the results into a table; check them before you keep it.
  */
 
 import { describe, expect, test } from 'bun:test';

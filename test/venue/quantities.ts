@@ -1,4 +1,4 @@
-/** Adds up, from the events alone, what came in and what went out: in = resting + traded + gone. */
+/** Adds up quantities from the events alone: entered = resting + traded + removed. */
 
 import { assert } from '../../src/base/assert';
 import { BUY, SELL } from '../../src/market/venue/constants';
@@ -7,7 +7,7 @@ import type { NaiveEvent } from '../support/naive-venue';
 export class Quantities {
   private readonly resting = [0n, 0n];
 
-  /** @param openBefore what was open of the amended order before the command */
+  /** @param openBefore open quantity of the amended order before the command */
   take([name, ...v]: NaiveEvent, openBefore: number): void {
     switch (name) {
       case 'accepted':

@@ -1,6 +1,6 @@
 /**
- * Random definitions and commands for the oracle: small price ranges, so that orders meet; few owners,
- * so that they meet themselves; tight limits; now and then quantities near 2^53 and plain nonsense.
+ * Random definitions and commands for the oracle: small price ranges, so that orders meet; few owners, so that they
+ * meet their own orders; tight limits; sometimes quantities near 2^53 and invalid values.
  */
 
 import type { Prng } from '../../src/base/prng';
@@ -24,7 +24,7 @@ import {
 const OWNERS = 6;
 const MAX = Number.MAX_SAFE_INTEGER;
 
-/** What one run of commands is drawn from. */
+/** The parameters of one run of commands. */
 export interface Profile {
   readonly definition: VenueDefinition;
   /** Share of quantities near 2^53 − 1. */
@@ -33,11 +33,11 @@ export interface Profile {
   readonly amends: number;
   readonly states: number;
   readonly nonsense: number;
-  /** Share of limits that fall on their own half of the range. */
+  /** Share of limit orders that fall on their own half of the range. */
   readonly apart: number;
-  /** Price levels on which limits fall. */
+  /** Price levels on which limit orders fall. */
   readonly levels: number;
-  /** What commands carry; undefined: nothing. */
+  /** The limit of fills that commands carry; undefined: none. */
   readonly fillsMax: number | undefined;
 }
 
@@ -74,8 +74,8 @@ export function randomProfile(random: Prng): Profile {
 }
 
 /**
- * @param newestId the newest order id given so far
- * @param resting the ids of the orders that rest
+ * @param newestId the newest order id so far
+ * @param resting ids of the resting orders
  */
 export function randomCommand(
   profile: Profile,
@@ -111,7 +111,7 @@ function drawCommand(
   return randomOrder(profile, owner, random);
 }
 
-/** As `randomCommand`, but a cancel or an amendment comes from the order's owner, as most do. */
+/** Like `randomCommand`, but a cancel or an amendment comes from the owner of the order, as most do. */
 export function byOwner(command: VenueCommand, owner: number | undefined): VenueCommand {
   if (owner === undefined || command.type === 'state' || command.type === 'submit') return command;
   return { ...command, owner };
@@ -130,7 +130,7 @@ function randomOrder(profile: Profile, owner: number, random: Prng): VenueComman
   return { type: 'submit', owner, side, kind, timeInForce, postOnly, price, quantity };
 }
 
-/** @param side draws from its half of the range only, so that orders come to rest */
+/** @param side draws from its half of the range only, so that orders rest */
 function randomPrice(profile: Profile, random: Prng, side?: Side): number {
   if (random.chance(profile.nonsense)) return nonsense(profile.definition.priceMin, random);
   const { priceMin, priceIncrement } = profile.definition;

@@ -1,4 +1,4 @@
-/** A listener that writes down what it is told: the event's name and its arguments in order. */
+/** A listener that records its calls: the name of the event and its arguments in order. */
 
 import type { VenueListener } from '../../src/market/venue/listener';
 import type { NaiveEvent } from '../support/naive-venue';
@@ -38,7 +38,7 @@ export class Recorder implements VenueListener {
     this.events.push(['stateChanged', ...values]);
   }
 
-  /** What was told since this was last asked. */
+  /** The calls since this was last called. */
   take(): NaiveEvent[] {
     const events = this.events;
     this.events = [];

@@ -1,8 +1,8 @@
 /**
  * Runs an order table on the venue and on its oracle, which must agree step by step.
  *
- * `bun test/venue/run-table.ts FILE…` writes into tables what follows each command; read it against the
- * rules before you keep it.
+ * `bun test/venue/run-table.ts FILE…` writes into tables what follows each command; check it against the rules
+ * before you keep it.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { naiveStateHash } from './naive-hash';
 import { describeBook, describeEvent, parseOrderTable, type OrderTable } from './order-table';
 import { Recorder } from './recorder';
 
-/** @returns for each step what followed, in a trader's words */
+/** @returns for each step what followed, in the words of a trader */
 export function runOrderTable({ definition, owners, steps }: OrderTable): string[][] {
   const recorder = new Recorder();
   const venue = new Venue(definition, recorder);

@@ -1,4 +1,4 @@
-/** Snapshots and state hashes: what they hold, what they refuse, and that recovery changes nothing. */
+/** Snapshots and state hashes: what they contain, what they refuse, and that recovery changes nothing. */
 
 import { describe, expect, test } from 'bun:test';
 
@@ -50,7 +50,7 @@ function smallVenue(): Venue {
 }
 
 describe('snapshot', () => {
-  test('[V1] commands after a restore give the events and the hash that they would have given', () => {
+  test('[V1] commands after a restore give the events and the hash of an uninterrupted venue', () => {
     for (let seed = 1; seed <= 20; seed++) {
       const profile = openProfile(seed);
       const recorder = new Recorder();
@@ -68,7 +68,7 @@ describe('snapshot', () => {
     }
   });
 
-  test('a damaged snapshot is refused, or it is a state that a venue could be in', () => {
+  test('a damaged snapshot is refused, or is a possible state of a venue', () => {
     const sound = smallVenue().snapshot();
     const before = smallVenue();
     const hash = before.stateHash();
@@ -84,7 +84,7 @@ describe('snapshot', () => {
     }
   });
 
-  test('one that is too short or too long is refused', () => {
+  test('a snapshot that is too short or too long is refused', () => {
     const sound = smallVenue().snapshot();
     for (let length = 0; length < sound.length; length++) {
       expect(smallVenue().restore(sound.slice(0, length))).toBeString();
@@ -92,7 +92,7 @@ describe('snapshot', () => {
     expect(smallVenue().restore(new Uint8Array([...sound, 0]))).toContain('bytes long');
   });
 
-  test('version 1, which has the sum of all trades behind the trade id, is read', () => {
+  test('version 1, which has the sum of all trades after the trade id, is read', () => {
     const venue = smallVenue();
     venue.submit(4, SELL, LIMIT, GTC, false, 100, 7);
     const now = venue.snapshot();
@@ -111,7 +111,7 @@ describe('snapshot', () => {
     }
   });
 
-  test('each thing that cannot be is named', () => {
+  test('every impossible state is refused with its reason', () => {
     const fields: [number, number, string][] = [
       [0, 4, 'version'],
       [1, 9, 'state'],
@@ -145,13 +145,13 @@ describe('state hash', () => {
     expect(venue.stateHash()).toBe(murmur3(bytes, 0) + murmur3(bytes, 0x9747b28c));
   });
 
-  test('stays what it is from version to version', () => {
+  test('is the same in all versions', () => {
     const hasher = new StateHasher();
     for (const value of [0, 1, 2 ** 32, Number.MAX_SAFE_INTEGER]) hasher.number(value);
     expect(hasher.digest()).toBe('f1bd0300737bd102');
   });
 
-  test('tells places in the queue, owners, states and ids apart', () => {
+  test('depends on places in the queue, owners, states and ids', () => {
     const hashes = new Set<string>();
     const base = smallVenue();
     hashes.add(base.stateHash());
