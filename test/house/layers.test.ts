@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | 'any'>> = {
   'src/app': 'any',
   'src/cli': 'any',
   'src/deploy': 'any',
-  'lists documents, which are beside what they describe': 'any', // lists documents, which stand beside what they describe
+  'src/docs': 'any', // lists documents, which are beside what they describe
   'src/verify': 'any', // the journal's records, executed by the market
   'src/main': 'any',
 };

@@ -43,7 +43,7 @@ describe('the events of a command', () => {
       'ada traded 0 5 101',
       'cyd traded 2 5 102',
       'bob traded 0 5 102',
-      'against an order without a name, whose owner is not notified', // against an order without a name, of which nobody is told
+      'cyd traded 0 2 102', // against an order without a name, whose owner is not notified
     ]);
     const trades = sweep.events.filter((e) => e.type === 'trade');
     const [first, second, third] = trades.map((trade) => trade.seq);
