@@ -16,6 +16,8 @@ import type {
 } from '../base/contracts/core';
 import type { OrderStage } from '../base/contracts/order-entry';
 import type { PastEpoch } from '../base/contracts/past';
+import type { Durations } from '../base/durations';
+import type { Replication } from '../base/contracts/replication';
 import { StartFault } from '../base/start-fault';
 import type { Config } from '../config/config';
 import type { Durability, GapNote, JournalNotices, JournalWarning } from '../journal/journal';
@@ -35,6 +37,10 @@ import { createSourceEntry } from './source-entry';
 import type { Statistics } from './statistics';
 
 export interface RecorderHooks extends RestoreHooks, DiskHooks {
+  /** With durability `replicated`: what is published was stored there before. */
+  readonly replication?: Replication | undefined;
+  /** Where to count how long submissions wait for their turn. */
+  readonly waited?: Durations;
   readonly onHole?: (gap: GapNote) => void;
 }
 
@@ -114,7 +120,10 @@ export class Recorder implements Core<MarketInstrument>, LocalMarket {
   refuse(): Promise<void> {
     this.isStopping = true;
     this.sequencer.drain();
-    return this.journal.flush();
+    const { replication } = this.hooks;
+    const journaled = this.journal.flush();
+    if (replication === undefined) return journaled;
+    return journaled.then(() => new Promise((resolve) => replication.behind(resolve)));
   }
 
   close(): void {
@@ -124,6 +133,7 @@ export class Recorder implements Core<MarketInstrument>, LocalMarket {
 
   private createSequencer(lastSeq: number, clock: Clock): Sequencer {
     const { config, journal, statistics, hooks } = this;
+    const { replication } = hooks;
     return new Sequencer(
       {
         epoch: this.epoch,
@@ -131,20 +141,30 @@ export class Recorder implements Core<MarketInstrument>, LocalMarket {
         waitingEventsMax: config.limits.waitingEventsMax,
         batchEventsMax: config.limits.batchEventsMax,
         schedule: (turn) => clock.turns.soon('batch', turn),
-        hasRoom: () => journal.hasRoom,
+        waited: hooks.waited,
+        hasRoom: () => journal.hasRoom && replication?.hasRoom !== false,
         refusal: () =>
-          this.isStopping ? SHUTTING_DOWN : refusalOf(journal, config.journal.durability),
+          this.isStopping
+            ? SHUTTING_DOWN
+            : (refusalOf(journal, config.journal.durability) ?? replication?.refusal()),
       },
       withSnapshots(this.market, this.snapshots),
       clock,
       (batch, answer) => {
-        if (batch === null) return journal.behind(answer);
+        const replicated = (done: () => void): void => {
+          if (replication === undefined) done();
+          else if (batch === null) replication.behind(done);
+          else replication.append(batch, done);
+        };
+        if (batch === null) return journal.behind(() => replicated(answer));
         statistics.accept(batch.events); // before the journal, which may take a checkpoint now
         hooks.recent?.accept(batch.events);
-        journal.append(batch, () => {
-          this.follower(batch);
-          answer();
-        });
+        journal.append(batch, () =>
+          replicated(() => {
+            this.follower(batch);
+            answer();
+          }),
+        );
       },
     );
   }

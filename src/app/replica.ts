@@ -5,7 +5,8 @@
  *     batches of the leader ─► market ─► journal ─► follower
  *     submissions ─► leader
  *
- * When its process becomes the leader, `lead` gives the recorder that goes on with the same market and journal.
+ * When its process becomes the leader, `lead` makes the recorder that goes on with the same market and journal, and the
+ * replica passes everything to it.
  */
 
 import type { WireBatch } from '../../protocol/batch';
@@ -31,7 +32,9 @@ import type { Following } from '../journal/recover/opening';
 import { MarketCapture } from '../market/capture';
 import type { MarketInstrument } from '../market/instrument';
 import type { Market } from '../market/market';
+import type { Sequencer } from '../sequencer/sequencer';
 import { beginJournal, diskNotices, figuresOf, pastOf, type DiskHooks } from './core-parts';
+import { leaderPortOf } from './leader-port';
 import { NO_LEADER } from './no-leader';
 import { Recorder, type RecorderHooks } from './recorder';
 import { ReplicaOrders } from './replica-orders';
@@ -78,6 +81,8 @@ export class Replica implements Core<MarketInstrument> {
   /** Who waits for a sequence number. */
   private readonly waiting = new Map<() => void, number>();
   private isStopping = false;
+  /** Once this process leads. */
+  private recorder: Recorder | undefined;
 
   constructor(restored: Restored, config: Config, clock: Clock, hooks: ReplicaHooks) {
     const { journal, market, statistics, recovery, recovered } = restored;
@@ -110,7 +115,7 @@ export class Replica implements Core<MarketInstrument> {
   }
 
   get lastSeq(): number {
-    return this.seq;
+    return this.recorder?.lastSeq ?? this.seq;
   }
 
   get pastEpochs(): ReadonlyMap<number, PastEpoch> {
@@ -138,6 +143,11 @@ export class Replica implements Core<MarketInstrument> {
     return this.restored.journal.hasRoom;
   }
 
+  /** Once this process leads. */
+  get sequencer(): Sequencer | undefined {
+    return this.recorder?.sequencer;
+  }
+
   follow(accept: (batch: Batch) => void): void {
     this.follower = accept;
   }
@@ -147,6 +157,7 @@ export class Replica implements Core<MarketInstrument> {
    * @throws Error if the market here does not make of its commands what the leader made
    */
   take({ epoch, firstSeq, lastSeq, events, executions }: WireBatch): void {
+    if (this.isStopping) return;
     assert(epoch === this.epoch, 'a batch is of the epoch that was begun');
     assert(firstSeq === this.seq + 1, 'a batch follows the one before it');
     const { journal, follower, statistics } = this.restored;
@@ -156,11 +167,13 @@ export class Replica implements Core<MarketInstrument> {
     this.seq = lastSeq;
     const arrivedMs = this.clock.monotonicMs();
     const batch: Batch = { epoch, firstSeq, lastSeq, events, executions, arrivedMs };
-    journal.append(batch, () => {
-      this.follower(batch);
-      this.followedSeq = lastSeq;
-      this.release(lastSeq);
-    });
+    journal.append(batch, () => this.publish(batch));
+  }
+
+  private publish(batch: Batch): void {
+    this.follower(batch);
+    this.followedSeq = batch.lastSeq;
+    this.release(batch.lastSeq);
   }
 
   /** Another leader goes on behind the newest batch. */
@@ -176,20 +189,27 @@ export class Replica implements Core<MarketInstrument> {
     restored.journal.beginEpoch(epoch, true);
     restored.follower.end();
     const recovered = { ...restored.recovered, epoch, lastSeq, pastEpochs: this.epochs };
-    const recorder = new Recorder({ ...restored, recovered }, this.config, this.clock, hooks);
-    recorder.follow(this.follower);
-    this.release(Infinity);
+    const { waited } = this.figures;
+    const parts = { ...hooks, waited, recent: this.hooks.recent };
+    const recorder = new Recorder({ ...restored, recovered }, this.config, this.clock, parts);
+    recorder.follow((batch) => {
+      this.seq = batch.lastSeq;
+      this.publish(batch);
+    });
+    this.recorder = recorder;
+    this.leader = leaderPortOf(recorder);
     return recorder;
   }
 
   refuse(): Promise<void> {
     this.isStopping = true;
-    return this.restored.journal.flush();
+    return this.recorder?.refuse() ?? this.restored.journal.flush();
   }
 
   close(): void {
+    if (this.recorder === undefined) this.restored.journal.close();
+    else this.recorder.close();
     this.release(Infinity);
-    this.restored.journal.close();
   }
 
   private endEpoch(): void {

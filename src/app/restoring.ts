@@ -32,7 +32,7 @@ export interface RestoreHooks {
   /** How checkpoints share the event loop; by default they do not. */
   readonly slices?: Slices;
   /** Answers with what the journal may not have yet. */
-  readonly recent?: RecentEvents;
+  readonly recent?: RecentEvents | undefined;
   /** Called when a damaged file is set aside. */
   readonly onDamage?: (message: string) => void;
   /** Called now and then while recovery runs. */

@@ -14,6 +14,8 @@ import { logStopped } from './lifecycle';
 import type { Past } from './past';
 import type { PublisherSet } from './publisher-set';
 import type { Recorder } from './recorder';
+import type { Replica } from './replica';
+import type { Membership } from './membership';
 import { merged, waiting } from './reload';
 import { shutDown } from './shutdown';
 import { timeLimitsOf } from './time-limits';
@@ -37,7 +39,7 @@ export interface Server {
 
 /** What a running server consists of, as far as its reload and its stop need it. */
 export interface RunningParts {
-  readonly core: Recorder;
+  readonly core: Recorder | Replica;
   readonly ingest: readonly IngestSource[];
   readonly listening: Listening;
   readonly publishers: PublisherSet<Batch>;
@@ -45,6 +47,7 @@ export interface RunningParts {
   readonly past: Past;
   readonly freshness: Freshness;
   readonly timers: Timers;
+  readonly membership: Membership | undefined;
 }
 
 export class RunningServer implements Server {
@@ -76,10 +79,10 @@ export class RunningServer implements Server {
   reload(wanted: Config): void {
     const { access, connections, limits, log } = this.ground;
     const { core, past, freshness } = this.parts;
-    const { market, sequencer } = core;
+    const market = core.instruments;
     access.reload(connections, limits.helloMs);
     const next = merged(this.config, wanted);
-    const defined = next instanceof StartFault ? next : definitionsOf(core, next.instruments);
+    const defined = next instanceof StartFault ? next : definitionsOf({ market }, next.instruments);
     if (next instanceof StartFault || defined instanceof StartFault) {
       const { code, message } = next instanceof StartFault ? next : (defined as StartFault);
       log.error({ code }, `settings stay as they are: ${message}`);
@@ -89,7 +92,10 @@ export class RunningServer implements Server {
     past.plays.beginWaiting();
     freshness.configure(next);
     market.configure(timeLimitsOf(next));
-    for (const definition of defined) sequencer.act((out) => market.define(definition, out));
+    // A replica leaves that to its leader, and defines them when it leads.
+    for (const definition of defined) {
+      core.sequencer?.act((out) => market.define(definition, out));
+    }
     log.info(
       { restart: waiting(this.config, wanted) },
       'settings were read; those under restart take one',
@@ -99,7 +105,7 @@ export class RunningServer implements Server {
 
   async stop(reason = 'unknown'): Promise<Error | undefined> {
     const { clock, config, log, repeated } = this.ground;
-    const { core, listening, broadcasting, past, publishers, timers } = this.parts;
+    const { core, listening, broadcasting, past, publishers, timers, membership } = this.parts;
     const { broadcaster, revisions } = broadcasting;
     const beganMs = clock.monotonicMs();
     this.state.isStopping = true;
@@ -109,6 +115,7 @@ export class RunningServer implements Server {
     const stages = { listening, core, broadcaster, threads: [past.history, past.playback] };
     const drained = await shutDown(stages, config.server.drainMs, new Prng(core.epoch));
     timers.stop();
+    await membership?.stop();
     await publishers.close(); // after the last batches that the journal still held
     repeated.close();
     logStopped(log, reason, clock.monotonicMs() - beganMs, drained, core);

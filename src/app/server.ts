@@ -5,7 +5,7 @@
  *                                              │         │          │
  *                       queries ◄── L1, live ◄─┴── L2 ◄──┘    L3 ◄──┘  history, a thread on the journal
  *
- * The publishers are the topics of WebSocket sessions, the ring and iceoryx2. A batch goes to them once the journal
+ * The core is a recorder, or in a cluster a replica. The publishers are the topics of WebSocket sessions, the ring and iceoryx2. A batch goes to them once the journal
  * has it, as durably as the settings demand; the answer to a submission goes out in the same turn.
  */
 
@@ -31,17 +31,18 @@ import { Freshness } from './freshness';
 import { createGateway, type GatewayParts } from './gateway';
 import { prepareGround, type Ground } from './ground';
 import { hydrate } from './hydration';
-import { definitionsOf } from './instruments';
+import { beginMarket, type LeadingSources } from './leading';
 import { logStarted } from './lifecycle';
 import type { LocalMarket } from './local-market';
+import type { ClusterMember, Membership } from './membership';
 import { journalNotices } from './notices';
 import { LoopLag, Published, watchTurns } from './observing';
-import { finishAuctions } from './order-stage';
 import { createPast } from './past';
 import type { PublisherSet } from './publisher-set';
 import { createPublishers, openLocalPublishers, topicsOf } from './publishers';
 import { createReading } from './reading';
-import { openRecorder, type Recorder } from './recorder';
+import { openRecorder, Recorder, type RecorderHooks } from './recorder';
+import { openReplica, Replica } from './replica';
 import { RunningServer, type Server } from './running';
 import { Sources } from './sources';
 import { LOOK_EVERY_MS, startTimers, type Timers } from './timers';
@@ -53,8 +54,10 @@ export interface ServerOptions {
   readonly createWriter?: CreateWriter;
   /** Source of the epoch's number; by default the generator of the system. */
   readonly secrets?: Secrets;
-  /** More sources, which run as long as the server does. */
-  readonly sources?: (local: LocalMarket) => readonly IngestSource[];
+  /** More sources, which run as long as the server numbers events. */
+  readonly sources?: LeadingSources;
+  /** Makes the server a member of a cluster: its batches come from a leader, until it leads. */
+  readonly membership?: Membership | undefined;
 }
 
 /** For files, threads and REST, besides those of sessions. */
@@ -75,15 +78,16 @@ export function startServer(
     tradesMax: config.cache.recentTradesMax,
     tradesInAllMax: config.cache.recentTradesInAllMax,
   });
-  const core = openCore(ground, memtable, options);
+  const hooks = hooksOf(ground, memtable, options);
+  const core = openCore(ground, options.membership, hooks);
   if (core instanceof StartFault) return core;
   const past = createPast(ground, core);
   const broadcasting = createBroadcasting(ground, core, memtable, past);
   const published = new Published(clock);
   const publishers = openPublishers(ground, core, memtable, broadcasting, published);
   if (publishers instanceof StartFault) return publishers;
-  const defined = beginMarket(core, config, publishers);
-  if (defined instanceof StartFault) return defined;
+  const wrong = beginAlone(core, config, publishers);
+  if (wrong !== undefined) return wrong;
 
   const sources = new Sources(core.entry, config.market, clock, ground.account, ground.clients);
   const reading = createReading(ground, core, memtable, past.history);
@@ -105,10 +109,8 @@ export function startServer(
   const listening = openPort(ground, parts, publishers);
   if (listening instanceof StartFault) return listening;
   for (const thread of [past.history, past.playback]) thread.prepare(); // before clients take their descriptors
-  core.sequencer.drain(); // the instruments of the settings are there when this returns
-
-  const ingest = [sources, ...(options.sources?.(core) ?? [])];
-  for (const source of ingest) source.start();
+  const { ingest, lead } = startSources(sources, options.sources);
+  if (core instanceof Recorder) lead(core);
   const timers = startServerTimers(ground, broadcasting, past.plays, () => {
     loopLag.tick();
     publishers.beat();
@@ -116,16 +118,18 @@ export function startServer(
   const started = core.past.flush();
   void started.then(() => logStarted(log, config, listening.url, core));
   const running = { core, ingest, listening, publishers, broadcasting, past, freshness, timers };
-  return new RunningServer(ground, running, state, started);
+  const { membership } = options;
+  if (core instanceof Replica) membership?.begin(memberOf(core, ground, hooks, lead));
+  return new RunningServer(ground, { ...running, membership }, state, started);
 }
 
-/** The recorder, with the memtable before its journal and its notices in the log. */
-function openCore(
-  { config, clock, log, repeated, account, clients }: Ground,
+/** The memtable before the journal, and the notices of the journal in the log. */
+function hooksOf(
+  { clock, log, repeated, account, clients }: Ground,
   memtable: Memtable,
   { createWriter = createThreadWriter, secrets }: ServerOptions,
-): Recorder | StartFault {
-  const recorder = openRecorder(config, clock, {
+): RecorderHooks {
+  return {
     createWriter: meteredWriter(createWriter, clock.turns),
     slices: slicesOf(clock.turns),
     secrets,
@@ -136,10 +140,41 @@ function openCore(
       log.error({ code: fault.code, hint: fault.hint }, fault.message);
       process.exit(fault.exitCode);
     },
-  });
-  if (recorder instanceof StartFault) return recorder;
-  for (const { code, message, hint } of recorder.warnings) log.warn({ code, hint }, message);
-  return recorder;
+  };
+}
+
+/** The recorder; for a member of a cluster, the replica. */
+function openCore(
+  { config, clock, log }: Ground,
+  membership: Membership | undefined,
+  hooks: RecorderHooks,
+): Recorder | Replica | StartFault {
+  const core =
+    membership === undefined
+      ? openRecorder(config, clock, hooks)
+      : openReplica(config, clock, { ...hooks, ...membership.hooks });
+  if (core instanceof StartFault) return core;
+  for (const { code, message, hint } of core.warnings) log.warn({ code, hint }, message);
+  return core;
+}
+
+/** @param begun called with the market that this server leads from now on */
+function memberOf(
+  replica: Replica,
+  { config, log }: Ground,
+  hooks: RecorderHooks,
+  begun: (local: LocalMarket) => void,
+): ClusterMember {
+  return {
+    replica,
+    lead: (epoch, more) => {
+      const recorder = replica.lead(epoch, { ...hooks, ...more });
+      const wrong = beginMarket(recorder, config);
+      if (wrong !== undefined) log.error({ code: wrong.code, hint: wrong.hint }, wrong.message);
+      begun(recorder);
+      return recorder;
+    },
+  };
 }
 
 /** Opens the publishers at the state of the core, and has them follow it. */
@@ -166,23 +201,34 @@ function openPublishers(
   return publishers;
 }
 
-/** Announces the recovered market, and defines the instruments of the settings. */
-function beginMarket(
-  core: Recorder,
-  { instruments }: Config,
+/** The market of a server that is no member of a cluster. */
+function beginAlone(
+  core: Recorder | Replica,
+  config: Config,
   publishers: PublisherSet<Batch>,
 ): StartFault | undefined {
-  const definitions = definitionsOf(core, instruments);
-  if (definitions instanceof StartFault) {
-    void publishers.close();
-    core.close();
-    return definitions;
-  }
-  const { market, sequencer } = core;
-  sequencer.act((out) => market.announceRecovered(out));
-  for (const definition of definitions) sequencer.act((out) => market.define(definition, out));
-  finishAuctions(core);
-  return undefined;
+  const wrong = core instanceof Recorder ? beginMarket(core, config) : undefined;
+  if (wrong === undefined) return undefined;
+  void publishers.close();
+  core.close();
+  return wrong;
+}
+
+/** @returns the sources that run, and `lead`, which starts those of a server that numbers events */
+function startSources(
+  sources: Sources,
+  leading: LeadingSources = () => [],
+): { readonly ingest: readonly IngestSource[]; readonly lead: (local: LocalMarket) => void } {
+  const ingest: IngestSource[] = [sources];
+  sources.start();
+  const lead = (local: LocalMarket): void => {
+    local.sequencer.drain(); // the instruments of the settings are there when this returns
+    for (const source of leading(local)) {
+      ingest.push(source);
+      source.start();
+    }
+  };
+  return { ingest, lead };
 }
 
 /** Opens the port, after which the native topics of the sessions exist. */

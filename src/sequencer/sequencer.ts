@@ -45,6 +45,8 @@ export interface SequencerOptions {
   readonly hasRoom?: () => boolean;
   /** Why nothing can be submitted now; undefined if it can. */
   readonly refusal?: () => Fault | undefined;
+  /** Where to count `waited`. */
+  readonly waited?: Durations | undefined;
 }
 
 /**
@@ -81,7 +83,7 @@ interface Taken {
 export class Sequencer {
   readonly epoch: number;
   /** Time from the arrival of the oldest submission of a batch to its turn. */
-  readonly waited = new Durations();
+  readonly waited: Durations;
   private readonly options: SequencerOptions;
   private readonly market: SequencedMarket;
   private readonly clock: Clock;
@@ -100,6 +102,7 @@ export class Sequencer {
 
   constructor(options: SequencerOptions, market: SequencedMarket, clock: Clock, deliver: Deliver) {
     this.options = options;
+    this.waited = options.waited ?? new Durations();
     this.epoch = options.epoch;
     this.seq = options.lastSeq;
     this.market = market;

@@ -3,14 +3,12 @@
 import { join } from 'node:path';
 
 import { BatchEncoder, decodeBatch } from '../../protocol/batch';
-import type { Fault } from '../../protocol/codes';
 import { Nanos } from '../../protocol/time';
+import { leaderPortOf } from '../../src/app/leader-port';
 import { openRecorder, type Recorder } from '../../src/app/recorder';
 import { openReplica, type Replica } from '../../src/app/replica';
 import type { Clock } from '../../src/base/clock';
 import type { Batch } from '../../src/base/contracts/batch';
-import type { CommandDone, LeaderPort } from '../../src/base/contracts/leader';
-import type { OrderOutcome } from '../../src/base/contracts/order-entry';
 import { StartFault } from '../../src/base/start-fault';
 import { testConfig } from './test-recorder';
 
@@ -61,7 +59,7 @@ export class ReplicaPair {
     const replica = openReplica(config, this.clock, { following: { keepUpTo } });
     if (replica instanceof StartFault) throw new Error(replica.message);
     replica.follow((batch) => this.followed.push(batch));
-    replica.leader = portOf(this.leader);
+    replica.leader = leaderPortOf(this.leader);
     return replica;
   }
 
@@ -99,24 +97,4 @@ export class ReplicaPair {
     this.leader.close();
     await Promise.all([this.replica.closed, this.leader.closed]);
   }
-}
-
-/** The leader in the same process, as a replica asks it. */
-export function portOf(leader: Recorder): LeaderPort {
-  const done = async (outcome: Promise<OrderOutcome | Fault>): Promise<CommandDone | Fault> => {
-    const result = await outcome;
-    return 'code' in result ? result : { seq: result.seq, orderId: result.orderId };
-  };
-  const { entry, administration, orders } = leader;
-  return {
-    entry,
-    administration,
-    orders: {
-      submit: (...of) => done(orders.submit(...of)),
-      cancel: (...of) => done(orders.cancel(...of)),
-      amend: (...of) => done(orders.amend(...of)),
-      setState: (...of) => done(orders.setState(...of)),
-      cancelAll: (owner) => orders.cancelAll(owner),
-    },
-  };
 }

@@ -1,0 +1,20 @@
+/** Membership: what connects a server to the other members of its cluster. */
+
+import type { Recorder, RecorderHooks } from './recorder';
+import type { Replica, ReplicaHooks } from './replica';
+
+/** A server as its membership sees it. */
+export interface ClusterMember {
+  /** Takes the batches of the leader. */
+  readonly replica: Replica;
+  /** The server numbers events from now on, under this epoch. */
+  lead(epoch: number, hooks: Pick<RecorderHooks, 'replication'>): Recorder;
+}
+
+export interface Membership {
+  readonly hooks: Pick<ReplicaHooks, 'following' | 'onRoom'>;
+  /** Called once, when the server is built. */
+  begin(member: ClusterMember): void;
+  /** Called when the server has stopped. */
+  stop(): Promise<void>;
+}
