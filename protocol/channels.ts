@@ -5,8 +5,9 @@
  * the command line derive from it; no other list of channels exists (test/house holds that). A
  * channel's messages have the channel's name as their type and are defined in messages.ts.
  *
- * To add one: an entry here, its message in messages.ts, a golden frame in fixtures/frames, what the market
- * does with the event, and the event of its row in journal/records.ts and journal/write/row-frame.ts.
+ * To add one: an entry here, its message in messages.ts, a golden frame in fixtures/frames, and a higher
+ * version of the journal's schema. A plain channel (`isPlain`) needs no more. Any other one also needs what the
+ * market does with its events, and code for its rows (journal/records.ts, journal/write/row-frame.ts).
  */
 
 /** The row of the journal that holds a message of a channel. */
@@ -15,8 +16,11 @@ export interface ChannelRow {
   readonly kind: number;
   /** Columns of its numbers, in the order of a row frame; at most five. */
   readonly numbers: readonly string[];
-  /** What else it has: levels as in layout.ts, or a text of its own form. */
-  readonly body: 'levels' | 'text' | null;
+  /**
+   * What else it has: levels as in layout.ts; a text of its own form; or as text the fields of the message
+   * that have no column (plain.ts). A channel with `fields` has no code of its own: it is plain.
+   */
+  readonly body: 'levels' | 'text' | 'fields' | null;
   /** Columns that few of its rows have. */
   readonly extras: readonly string[];
 }
@@ -157,6 +161,11 @@ export type JournaledChannel = ChannelsWith<'row', ChannelRow>;
 export type RingChannel = ChannelsWith<'ring', number>;
 export type ReplayedChannel = ChannelsWith<'isReplayed', true>;
 export type ExportedChannel = ChannelsWith<'isExported', true>;
+/**
+ * Channels without code of their own: state that a source sends and the server passes on. Everything between
+ * the protocol and readers derives from the table and from the definition of the message (plain.ts).
+ */
+export type PlainChannel = ChannelsWith<'row', { readonly body: 'fields' }>;
 
 /** All channels, in the order of the table. */
 export const CHANNELS = Object.keys(CHANNEL_TABLE) as Channel[];
@@ -166,11 +175,18 @@ export const JOURNALED_CHANNELS = where((c) => c.row !== null) as JournaledChann
 export const RING_CHANNELS = where((c) => c.ring !== null) as RingChannel[];
 export const REPLAYED_CHANNELS = where((c) => c.isReplayed) as ReplayedChannel[];
 export const EXPORTED_CHANNELS = where((c) => c.isExported) as ExportedChannel[];
+export const PLAIN_CHANNELS = where((c) => c.row?.body === 'fields') as PlainChannel[];
 
 const ALL: ReadonlySet<string> = new Set(CHANNELS);
+const PLAIN: ReadonlySet<string> = new Set(PLAIN_CHANNELS);
 
 export function isChannel(name: string): name is Channel {
   return ALL.has(name);
+}
+
+/** Whether a message of this type is one of a plain channel. */
+export function isPlain(type: string): type is PlainChannel {
+  return PLAIN.has(type);
 }
 
 /** What a channel is; the literal table types are widened. */

@@ -27,6 +27,7 @@ const TRUE = ascii('true');
 const FALSE = ascii('false');
 
 const writers = new Map<string, Write>();
+const fieldWriters = new WeakMap<Fields, Write>();
 const writer = new TextWriter();
 
 /** The text of a message's JSON object. @throws Error if it names an instrument without known scales */
@@ -66,6 +67,15 @@ export function toJsonFrames(
   writer.byte(CLOSE_LIST);
   texts.push(writer.take());
   return texts;
+}
+
+/** The text of a JSON object with these fields alone. */
+export function fieldsText(fields: Fields, object: unknown, scales: Scales): string {
+  let write = fieldWriters.get(fields);
+  if (write === undefined) fieldWriters.set(fields, (write = writerOfFields(fields, '{')));
+  writer.reset();
+  write(writer, object, scales, () => scales);
+  return writer.take();
 }
 
 function writeMessage(w: TextWriter, message: Message, scalesOf: ScalesOf): void {

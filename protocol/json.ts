@@ -101,6 +101,29 @@ export function readMessage(
   return message as unknown as Message;
 }
 
+/** The values of fields from a parsed JSON object that has these alone. @throws FieldError */
+export function readFields(
+  fields: Fields,
+  value: unknown,
+  scales: Scales,
+  path: string,
+): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) {
+    throw new FieldError(fieldFault(path, value, 'a JSON object'));
+  }
+  const object = value as Record<string, unknown>;
+  const missing = Object.keys(fields).find((name) => !Object.hasOwn(object, name));
+  if (missing !== undefined) {
+    throw new FieldError(fieldFault(`${path}.${missing}`, undefined, 'a value'));
+  }
+  return readStruct(
+    fields,
+    object,
+    { scales, scalesOf: () => scales, optional: {}, ready: undefined },
+    path,
+  );
+}
+
 interface Context {
   readonly scales: Scales | undefined;
   readonly scalesOf: ScalesOf;

@@ -11,6 +11,7 @@ import {
   SOURCE_CHANNELS,
   type Channel,
   type NumberedChannel,
+  type PlainChannel,
   type SourceChannel,
 } from './channels';
 import { define, type MessageDef } from './define';
@@ -62,7 +63,7 @@ const mark = field.nullable(
 );
 
 /** The first fields of every numbered message. */
-const sequenced = {
+export const sequenced = {
   symbol: field.symbol(),
   seq: field.seq(),
   prevSeq: field.seq('The `seq` of the message before this one on the same topic; 0 for the first'),
@@ -111,13 +112,13 @@ const ping = define(6, 'ping', 'Asks for a pong', {
   time: field.nanos("The sender's clock; the pong brings it back"),
 });
 /** What a source may send in one publish message. */
-const publishedTypes = ['instrument', ...SOURCE_CHANNELS, 'renumber'];
+export const SOURCE_TYPES = ['instrument', ...SOURCE_CHANNELS, 'renumber'] as const;
 const publish = define(7, 'publish', "Brings a source's events in; all are taken or none", {
   id: requestId,
   events: field.messages<SourceEvent>(
-    publishedTypes,
+    SOURCE_TYPES,
     PUBLISH_EVENTS_MAX,
-    'Instrument, trade, bbo, book and renumber messages; seq and prevSeq are the numbering of the source',
+    'Messages of these types; `seq` and `prevSeq` are the numbering of the source',
   ),
   continues: field.nullable(
     field.boolean("The source's numbers go on from those of its session before"),
@@ -408,6 +409,12 @@ export interface ChannelMessages {
 /** A message of a topic. */
 export type TopicMessage = ChannelMessages[Channel];
 
+/** What all messages of plain channels have; their own fields are read by their definitions. */
+export interface PlainMessage extends Memory<typeof sequenced> {
+  type: PlainChannel;
+  count: number;
+}
+
 /** Events of a source. */
 export type SourceEvent = Instrument | ChannelMessages[SourceChannel] | Renumber;
 
@@ -428,11 +435,11 @@ export function messageByCode(code: number): MessageDef | undefined {
   return BY_CODE[code];
 }
 
-const SOURCE_TYPES: ReadonlySet<string> = new Set(publishedTypes);
+const FROM_SOURCE: ReadonlySet<string> = new Set(SOURCE_TYPES);
 
 /** Whether a source may send messages of this type. */
 export function isSourceType(type: string): type is SourceEvent['type'] {
-  return SOURCE_TYPES.has(type);
+  return FROM_SOURCE.has(type);
 }
 
 export function messageByType(type: string): MessageDef | undefined {

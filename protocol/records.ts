@@ -3,7 +3,7 @@
  * a venue executed, each before its events, and snapshots of books.
  */
 
-import type { Instrument, Bbo, Book, MarketEvent, Tick, Trade } from './messages';
+import type { Instrument, Bbo, Book, MarketEvent, PlainMessage, Tick, Trade } from './messages';
 import type { Nanos } from './time';
 import { marketTime } from './trade-time';
 
@@ -65,6 +65,8 @@ export interface RecordedBbo extends Bbo, Ordered {}
 
 /** The times that order the book events of an instrument never decrease. */
 export interface RecordedBook extends Book, Ordered {}
+
+export interface RecordedPlain extends PlainMessage, Ordered {}
 
 /**
  * The ten levels of an instrument, for the journal alone: past books are found from it. Flat, best first,

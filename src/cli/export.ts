@@ -1,6 +1,6 @@
 /** `tapedeck export`: records of a journal as ndjson or csv, as a stream. */
 
-import { EXPORTED_CHANNELS } from '../../protocol/channels';
+import { EXPORTED_CHANNELS, SOURCE_CHANNELS } from '../../protocol/channels';
 import { Command } from 'commander';
 
 import { parseTime, type Nanos } from '../../protocol/time';
@@ -64,7 +64,7 @@ export function exportCommand(): Command {
     .addHelpText(
       'after',
       `
-ndjson of trade, bbo and book is a tape that "import" reads; of several kinds, merged by seq, as well. csv has a row for each level of a book.
+ndjson of ${SOURCE_CHANNELS.join(', ')} is a tape that "import" reads; of several kinds, merged by seq, as well. csv has a row for each level of a book.
 Where records are missing, ndjson has a line of type "gap"; for csv, a warning names the sequence numbers.
 
 Examples:

@@ -5,7 +5,12 @@
 
 import { fault, within, type Fault } from '../../protocol/codes';
 import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../protocol/json';
-import { SOURCE_LEVELS_MAX, type Book, type SourceEvent } from '../../protocol/messages';
+import {
+  isSourceType,
+  SOURCE_LEVELS_MAX,
+  type Book,
+  type SourceEvent,
+} from '../../protocol/messages';
 import type { Scales, ScalesOf } from '../../protocol/units';
 import { unknownMessageMember } from '../base/members';
 import type { LineFault } from './recording/faults';
@@ -148,9 +153,11 @@ function* readLevels(value: unknown, scalesOf: ScalesOf): Generator<undefined, B
 
 /** `trade.price` becomes `price`: the line is named already, and has one event. */
 function ofEvent(f: Fault): Fault {
-  const type = /^(instrument|trade|bbo|book|renumber)\./.exec(f.field ?? '')?.[0];
-  if (type === undefined) return f;
-  const cut = (text: string): string => (text.startsWith(type) ? text.slice(type.length) : text);
+  const [type = ''] = /^\w+/.exec(f.field ?? '') ?? [];
+  if (!isSourceType(type)) return f;
+  const prefix = `${type}.`;
+  const cut = (text: string): string =>
+    text.startsWith(prefix) ? text.slice(prefix.length) : text;
   return { ...f, field: cut(f.field!), message: cut(f.message) };
 }
 

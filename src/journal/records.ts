@@ -3,6 +3,7 @@
 import { decodeLevels } from '../../protocol/layout';
 import { BOOK_FORMS, INSTRUMENT_STATES, SIDES } from '../../protocol/messages';
 import type { Bbo, Instrument, Status, Trade } from '../../protocol/messages';
+import { asEvent, plainMessage } from '../../protocol/plain';
 import type {
   BatchEvent,
   Command,
@@ -14,7 +15,7 @@ import type {
 } from '../../protocol/records';
 import { sumOfHalves } from '../../protocol/sums';
 import { Nanos } from '../../protocol/time';
-import { FLAG, KIND, seqOf } from './schema';
+import { FLAG, KIND, plainChannelOf, seqOf } from './schema';
 
 export const AGGRESSORS = ['buy', 'sell', 'none'] as const;
 
@@ -118,8 +119,22 @@ export function rowToEvent(r: RecordRow, symbol: string): BatchEvent | undefined
     case KIND.instrument:
       return r.text === null ? undefined : parseDefinition(r.text);
     default:
-      return undefined;
+      return rowToPlain(r, symbol);
   }
+}
+
+function rowToPlain(r: RecordRow, symbol: string): BatchEvent | undefined {
+  const channel = plainChannelOf(r.kind);
+  if (channel === undefined || r.text === null) return undefined;
+  const opening = {
+    symbol,
+    seq: seqOf(r.id),
+    prevSeq: r.prev_seq,
+    eventTime: new Nanos(r.event_hi, r.event_lo),
+    receiveTime: new Nanos(r.receive_hi, r.receive_lo),
+  };
+  const message = plainMessage(channel, opening, r.text);
+  return message && asEvent(ordered(r, message));
 }
 
 function rowToTick(r: RecordRow, symbol: string): RecordedTick | undefined {

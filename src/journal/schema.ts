@@ -23,8 +23,10 @@
 import {
   channelDef,
   JOURNALED_CHANNELS,
+  PLAIN_CHANNELS,
   type ChannelRow,
   type JournaledChannel,
+  type PlainChannel,
 } from '../../protocol/channels';
 
 export const APPLICATION_ID = 0x7461_7065; // "tape"
@@ -43,6 +45,16 @@ export const KIND = {
   epoch: 11,
 } as const;
 export type KindName = keyof typeof KIND;
+
+/** Plain channels by the kinds of their records. */
+const PLAIN_KINDS: ReadonlyMap<number, PlainChannel> = new Map(
+  PLAIN_CHANNELS.map((channel) => [KIND[channel], channel]),
+);
+
+/** The plain channel that records of this kind belong to; undefined if it is another kind. */
+export function plainChannelOf(kind: number): PlainChannel | undefined {
+  return PLAIN_KINDS.get(kind);
+}
 
 /** Whether records of this kind are notes of the journal: gaps, checkpoints and epochs. */
 export function isNote(kind: number): boolean {
@@ -93,8 +105,8 @@ CREATE TABLE instrument (
 ) STRICT;
 CREATE TABLE record (
   id           INTEGER PRIMARY KEY,    -- seq * 8 + slot: 0 event 1 gap 2 checkpoint 3 epoch closed 4 epoch opened
-  kind         INTEGER NOT NULL,       -- 1 instrument 2 tick 3 trade 4 bbo 5 book 6 status 7 command 8 snapshot 9 gap 10 checkpoint 11 epoch
-  instrument   INTEGER NOT NULL,       -- 0 for kinds 9 to 11
+  kind         INTEGER NOT NULL,       -- ${kindsText()}
+  instrument   INTEGER NOT NULL,       -- 0 for kinds ${KIND.gap} to ${KIND.epoch}
   prev_seq     INTEGER NOT NULL,       -- the seq before it on its topic; checkpoint of pieces: where its cycle began
   event_time   INTEGER NOT NULL,       -- ns since 1970
   receive_time INTEGER NOT NULL,
@@ -109,7 +121,7 @@ CREATE TABLE record (
   ref          INTEGER,                -- trade: id by the source; book, snapshot: CRC-32; status: missed; command: order id; gap: first seq missed; checkpoint: CRC-32; epoch: its number
   source_seq   INTEGER,                -- trade of a feed instrument: its number at the source; 0 if it has none
   levels       BLOB,                   -- book, snapshot: as in protocol/layout.ts
-  text         TEXT,                   -- instrument: definition; status: state and reason; command: the rest as JSON; gap: reason; checkpoint: what is in no piece; epoch: opened, closed
+  text         TEXT,                   -- instrument: definition; status: state and reason; command: the rest as JSON; gap: reason; checkpoint: what is in no piece; epoch: opened, closed; other kinds: fields without a column as JSON, as in protocol/plain.ts
   as_of        INTEGER,                -- the time by which it is ordered, if that is not event_time
   flags        INTEGER,                -- 1 trade is late, 2 trade is dated ahead, 4 values are stale, 8 values are from before a restart
   volume_high  INTEGER                 -- times 2^53, to be added to volume
@@ -135,7 +147,7 @@ CREATE TABLE part (                    -- an instrument in a block
   book_seq   INTEGER NOT NULL,         -- its newest book event or snapshot there; 0: none
   PRIMARY KEY (instrument, last_id)
 ) STRICT, WITHOUT ROWID;
-${PIECE_TABLE}CREATE TABLE note (                    -- where the records of kinds 9 to 11 are
+${PIECE_TABLE}CREATE TABLE note (                    -- where the records of kinds ${KIND.gap} to ${KIND.epoch} are
   kind INTEGER NOT NULL,
   id   INTEGER NOT NULL,
   PRIMARY KEY (kind, id)
@@ -159,7 +171,7 @@ export const OWN_COLUMNS: Record<KindName, readonly string[]> = {
 /** The column that is neither number nor time; each kind has at most one. */
 export const BODY_COLUMN: Record<KindName, 'levels' | 'text' | null> = {
   instrument: 'text',
-  ...ofChannels(({ body }) => body),
+  ...ofChannels(({ body }) => (body === 'fields' ? 'text' : body)),
   command: 'text',
   snapshot: 'levels',
   gap: 'text',
@@ -215,6 +227,12 @@ export const SELECT_RECORD = `SELECT ${COLUMNS}, ${SELECT_EXTRAS} FROM record`;
 /** The same for a journal of schema 2, which has no extra columns. */
 export const SELECT_RECORD_2 = `SELECT ${COLUMNS},
   NULL AS as_of_hi, NULL AS as_of_lo, NULL AS flags, NULL AS volume_high FROM record`;
+
+/** The kinds with their numbers, for readers of the file: `1 instrument 2 tick …`. */
+function kindsText(): string {
+  const kinds = Object.entries(KIND).sort(([, a], [, b]) => a - b);
+  return kinds.map(([name, kind]) => `${kind} ${name}`).join(' ');
+}
 
 /** A property of the row of each journaled channel. */
 function ofChannels<T>(property: (row: ChannelRow) => T): Record<JournaledChannel, T> {

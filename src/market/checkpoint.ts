@@ -10,6 +10,7 @@ import { Nanos } from '../../protocol/time';
 import type { FeedBookState } from './feed-book';
 import type { FeedTradesState } from './feed-trades';
 import type { IncrementsState } from './increments';
+import type { PlainCheckpoint } from './plain-states';
 import type { ClientOrdersState, WrittenOrder } from './client-orders';
 
 /** The newest sequence number of each topic of an instrument; 0 before the first. */
@@ -51,6 +52,8 @@ export interface FeedCheckpoint {
   readonly trades: FeedTradesState;
   readonly tick: RecordedTick | null;
   readonly bbo: RecordedBbo | null;
+  /** The newest messages of plain channels; absent if there are none. */
+  readonly plain?: readonly PlainCheckpoint[];
 }
 
 /** One venue instrument. */

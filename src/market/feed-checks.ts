@@ -9,7 +9,10 @@
  */
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
-import type { Instrument, SourceEvent } from '../../protocol/messages';
+import type { FieldSpec } from '../../protocol/fields';
+import type { Instrument, PlainMessage, SourceEvent } from '../../protocol/messages';
+import { kindOf, plainFields } from '../../protocol/plain';
+import type { Nanos } from '../../protocol/time';
 import { timeUnitFault } from '../../protocol/time-unit';
 import type { DefinedBy } from './defined-by';
 import { Increments } from './increments';
@@ -333,6 +336,39 @@ function checkAmounts(event: FeedEvent, increments: Increments): Fault | undefin
         increments.levelsFault(event.bids, 'bids') ?? increments.levelsFault(event.asks, 'asks')
       );
     case 'renumber':
+      return undefined;
+    default:
+      return checkPlain(event, increments);
+  }
+}
+
+/** Checks the own fields of a plain message by their kinds. */
+function checkPlain(event: PlainMessage, increments: Increments): Fault | undefined {
+  const values = event as unknown as Readonly<Record<string, unknown>>;
+  for (const [name, field] of Object.entries(plainFields(event.type))) {
+    const value = values[name];
+    const wrong = value === null ? undefined : valueFault(kindOf(field), value, name, increments);
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+function valueFault(
+  kind: FieldSpec['type'],
+  value: unknown,
+  name: string,
+  increments: Increments,
+): Fault | undefined {
+  switch (kind) {
+    case 'price':
+      return increments.priceFault(value as number, name);
+    case 'quantity':
+      return increments.quantityFault(value as number, name);
+    case 'levels':
+      return increments.levelsFault(value as readonly number[], name);
+    case 'nanos':
+      return timeUnitFault(name, value as Nanos);
+    default:
       return undefined;
   }
 }

@@ -10,16 +10,19 @@ import type {
   Bbo,
   Book,
   MarketEvent,
+  PlainMessage,
   Renumber,
   Status,
   Tick,
   Trade,
 } from '../../protocol/messages';
+import { asEvent } from '../../protocol/plain';
 import type {
   BookView,
   RecordedBbo,
   RecordedBook,
   RecordedInstrument,
+  RecordedPlain,
   RecordedTick,
   RecordedTrade,
 } from '../../protocol/records';
@@ -35,6 +38,7 @@ import { tickBeforeTrades, type MarketInstrument } from './instrument';
 import type { IntakeCounts, IntakeOutcome, SourceSession } from './intake';
 import { CountedLevels, type LevelCounts } from './level-counts';
 import type { MarketOutput } from './output';
+import { PlainStates } from './plain-states';
 import { PublishedBook, type BookTime } from './published-book';
 import { TradeClock, type TimeLimits } from './trade-clock';
 import type { StatusHead } from './feed-status';
@@ -45,6 +49,9 @@ const RESTARTED_MARKS: NonNullable<FeedCheckpoint['marks']> = {
   book: 'recovered',
   isTopRecovered: true,
 };
+
+/** Reason of the status event when the numbers of a plain channel go back. */
+const PLAIN_RENUMBERED = 'state-renumbered';
 
 export class FeedInstrument implements MarketInstrument {
   readonly book = new FeedBook();
@@ -67,6 +74,7 @@ export class FeedInstrument implements MarketInstrument {
   private readonly trades: FeedTrades;
   private readonly published: PublishedBook;
   private readonly top: FeedTop;
+  private readonly plain = new PlainStates();
   /** The time that orders the newest book event. */
   private bookTime = Nanos.ZERO;
   /** Whether recovery has applied book events that `book` does not have yet. */
@@ -158,11 +166,12 @@ export class FeedInstrument implements MarketInstrument {
     yield this.definition;
     const newest = [this.trades.lastTick, this.top.newest, this.published.snapshot()];
     for (const event of newest) if (event !== null) yield event;
+    for (const message of this.plain.newest()) yield asEvent(message);
   }
 
   /** Applies a checked event of a source. */
   accept(
-    event: Trade | Bbo | Book | Renumber,
+    event: Trade | Bbo | Book | PlainMessage | Renumber,
     session: SourceSession,
     out: MarketOutput,
   ): IntakeOutcome {
@@ -171,7 +180,10 @@ export class FeedInstrument implements MarketInstrument {
       this.lastSource = session.id;
       this.trades.begin(session.continues);
       this.isNewBook = !session.continues;
-      if (this.isNewBook) this.book.begin();
+      if (this.isNewBook) {
+        this.book.begin();
+        this.plain.forgetNumbers();
+      }
     }
     this.owner = session.id;
     this.status.reportDue(out);
@@ -183,7 +195,10 @@ export class FeedInstrument implements MarketInstrument {
     return outcome;
   }
 
-  private take(event: Trade | Bbo | Book | Renumber, out: MarketOutput): IntakeOutcome {
+  private take(
+    event: Trade | Bbo | Book | PlainMessage | Renumber,
+    out: MarketOutput,
+  ): IntakeOutcome {
     switch (event.type) {
       case 'trade':
         return this.trades.take(event, out);
@@ -194,7 +209,21 @@ export class FeedInstrument implements MarketInstrument {
       case 'renumber':
         this.renumber(event.numbers, this.sane(event.eventTime, out), out);
         return 'taken';
+      default:
+        return this.passOn(event, out);
     }
+  }
+
+  /** Passes on a message of a channel that has no code of its own. */
+  private passOn(m: PlainMessage, out: MarketOutput): IntakeOutcome {
+    const verdict = this.plain.judge(m);
+    if (verdict === 'repeated') return 'repeated';
+    const at = this.sane(m.eventTime, out);
+    this.status.revive(at, out);
+    if (verdict === 'renumbered') this.status.renumbered(PLAIN_RENUMBERED, at, out);
+    this.plain.take(m, at, out);
+    this.countAhead(m.eventTime, at, out);
+    return 'taken';
   }
 
   /** Applies a quote of the source: its top of book, often earlier than its levels. */
@@ -270,6 +299,7 @@ export class FeedInstrument implements MarketInstrument {
   /** The source restarts its numbering; the book then waits for a snapshot. */
   renumber(numbers: Renumber['numbers'], at: Nanos, out: MarketOutput): void {
     if (numbers !== 'book') this.trades.renumber(at, out);
+    if (numbers === 'all' || numbers === 'published') this.plain.forgetNumbers();
     if (numbers === 'trades') return;
     this.top.forget(numbers === 'published');
     this.isNewBook = false;
@@ -324,6 +354,7 @@ export class FeedInstrument implements MarketInstrument {
     this.settleBook();
     const { book } = this;
     const published = this.published.snapshot();
+    const plain = this.plain.checkpoint();
     return {
       market: 'feed',
       definition: this.definition,
@@ -348,6 +379,7 @@ export class FeedInstrument implements MarketInstrument {
       trades: this.trades.state(),
       tick: this.trades.lastTick,
       bbo: this.top.pushed,
+      ...(plain.length > 0 && { plain }),
     };
   }
 
@@ -370,6 +402,7 @@ export class FeedInstrument implements MarketInstrument {
     this.trades.lastTick = c.tick;
     this.top.head = bbo;
     this.top.pushed = c.bbo;
+    this.plain.restore(this.definition.symbol, c.plain ?? []);
     this.bookTime = c.bookTimes.asOfTime;
   }
 
@@ -399,7 +432,9 @@ export class FeedInstrument implements MarketInstrument {
    * numbers. So a book that changes here is published correctly but cannot be continued: it waits for the next
    * snapshot of the source (`settleBook` truncates it).
    */
-  recover(event: RecordedTick | RecordedTrade | RecordedBbo | RecordedBook | Status): void {
+  recover(
+    event: RecordedTick | RecordedTrade | RecordedBbo | RecordedBook | RecordedPlain | Status,
+  ): void {
     switch (event.type) {
       case 'trade':
         return this.trades.recover(event);
@@ -422,6 +457,8 @@ export class FeedInstrument implements MarketInstrument {
       case 'status':
         this.trades.recoverReason(event.reason);
         return this.recoverStatus(event);
+      default:
+        return this.plain.recover(event);
     }
   }
 

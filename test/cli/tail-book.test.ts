@@ -2,7 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
+import { CHANNELS } from '../../protocol/channels';
 import type { SourceEvent } from '../../protocol/messages';
+import { listed } from '../../protocol/topics';
 import { TapedeckClient } from '../../src/client/client';
 import { book, instrument, tape, trade } from '../support/feed';
 import { PROGRAM } from '../support/program';
@@ -217,10 +219,7 @@ describe('tail', () => {
       ['bar:ACME:2m'],
       'the topic is "bar:ACME:2m": its interval is "2m"; expected 1s, 1m, 5m, 1h or 1d',
     ],
-    [
-      ['trade:ACME', 'trades:X'],
-      'expected tick, trade, bbo, book, bar, stats or status; the nearest is trade',
-    ],
+    [['trade:ACME', 'trades:X'], `expected ${listed(CHANNELS)}; the nearest is trade`],
     [['trade'], 'expected trade:SYMBOL, or * as the symbol for all of them'],
     [['trade:A B'], 'its symbol is "A B"'],
   ])('%j is no topic, and no server is asked', async (topics, words) => {

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 
 import { CHANNEL_TABLE, CHANNELS, type ChannelDef } from '../../protocol/channels';
 import { MESSAGES } from '../../protocol/messages';
+import { kindOf } from '../../protocol/plain';
 import { KIND as RING_KIND } from '../../src/ipc/ring-layout';
 
 const ROOT = resolve(import.meta.dir, '../..');
@@ -75,6 +76,15 @@ test('every channel has a message, and the table is consistent', () => {
       expect(kinds.has(def.row.kind)).toBe(false);
       kinds.add(def.row.kind);
       expect(def.row.numbers.length).toBeLessThanOrEqual(5);
+    }
+    // A plain channel is state that a source sends; its fields are values alone.
+    if (def.row?.body === 'fields') {
+      expect(def).toMatchObject({ nature: 'state', topic: 'symbol', conflation: 'newest' });
+      expect([def.isFromSource, def.ring]).toEqual([true, null]);
+      expect(def.row.numbers).toEqual([]);
+      expect(def.row.extras).toEqual(['as_of']);
+      const composed = Object.values(fields).filter((f) => ['list', 'struct'].includes(kindOf(f)));
+      expect(composed).toEqual([]);
     }
     if (def.ring === null) continue;
     expect(rings.has(def.ring)).toBe(false);

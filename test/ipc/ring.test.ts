@@ -8,12 +8,12 @@ import fc from 'fast-check';
 
 import { bookChecksum } from '../../protocol/checksum';
 import { TenLevels } from '../../protocol/levels';
-import type { Book, Instrument, MarketEvent, Tick } from '../../protocol/messages';
+import type { Book, Instrument, Tick } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
-import { ringItems, type RingItem } from '../../src/ipc/ring-follow';
+import { ringItems, type RingItem, type RingMessage } from '../../src/ipc/ring-follow';
 import { DOUBLE, ENTRY_BYTES, HEADER_BYTES } from '../../src/ipc/ring-layout';
 import type { RingReader } from '../../src/ipc/ring-reader';
 import { generateMarket, runMarket } from '../bench/generated-market';
@@ -116,7 +116,7 @@ describe('records', () => {
   });
 });
 
-type Sequenced = Exclude<MarketEvent, Instrument>;
+type Sequenced = Exclude<RingMessage, Instrument>;
 
 /** The event as a server makes it: symbol ACME, not conflated, the reason in ASCII. */
 function plain(e: Sequenced, seq: number): Sequenced {

@@ -54,9 +54,7 @@ function describeEvent(e: MarketEvent): string {
       return `status ${e.state} ${e.reason} ${e.missed}`;
     case 'bbo':
       return `bbo ${e.bid}x${e.bidQuantity} ${e.ask}x${e.askQuantity}${e.mark === null ? '' : ` ${e.mark}`}`;
-    case 'trade':
-    case 'tick':
-    case 'instrument':
+    default:
       return e.type;
   }
 }

@@ -8,7 +8,7 @@ import { addSum, type Sum } from '../../protocol/sums';
 import type { MarketRun, Outcome } from './market-run';
 
 const SHAPE = /^(C(TK)*S?B?Q?)?$/;
-const LETTERS: Record<BatchEvent['type'], string> = {
+const LETTERS: Partial<Record<BatchEvent['type'], string>> = {
   command: 'C',
   trade: 'T',
   tick: 'K',
@@ -38,7 +38,7 @@ export class ReaderOf {
 
   /** @throws Error at the first broken rule */
   take({ events }: Outcome): void {
-    const shape = events.map((e) => LETTERS[e.type]).join('');
+    const shape = events.map((e) => LETTERS[e.type] ?? '?').join('');
     must(SHAPE.test(shape), `the events of a command are in order: ${shape}`);
     for (const event of events) this.event(event);
     this.trades(events);

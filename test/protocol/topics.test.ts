@@ -4,7 +4,7 @@ import fc from 'fast-check';
 
 import { BAR_INTERVALS } from '../../protocol/messages';
 import { CHANNELS } from '../../protocol/channels';
-import { parseTopic, topicFault, topicOf } from '../../protocol/topics';
+import { listed, parseTopic, topicFault, topicOf } from '../../protocol/topics';
 import { anyMessage, symbol } from '../support/arbitraries';
 
 describe('topics', () => {
@@ -77,12 +77,9 @@ describe('topics', () => {
     ['bar:X', 'its interval is ""; expected 1s, 1m, 5m, 1h or 1d'],
     ['bar:*:1M', 'its interval is "1M"; expected 1s, 1m, 5m, 1h or 1d'],
     ['bar:X:1m:1m', 'expected bar:SYMBOL:INTERVAL'],
-    [
-      'trades:X',
-      'its channel is "trades"; expected tick, trade, bbo, book, bar, stats or status; the nearest is trade',
-    ],
-    ['BOOK:X', 'expected tick, trade, bbo, book, bar, stats or status; the nearest is book'],
-    ['X:trade', 'its channel is "X"; expected tick, trade, bbo, book, bar, stats or status'],
+    ['trades:X', `its channel is "trades"; expected ${listed(CHANNELS)}; the nearest is trade`],
+    ['BOOK:X', `expected ${listed(CHANNELS)}; the nearest is book`],
+    ['X:trade', `its channel is "X"; expected ${listed(CHANNELS)}`],
     ['trade', 'expected trade:SYMBOL, or * as the symbol for all of them'],
     ['trade:two words', 'its symbol is "two words"; expected a symbol, or * for all'],
     ['trade:X:1m', 'expected trade:SYMBOL; only bars have an interval'],

@@ -4,6 +4,7 @@
  * README with them.
  */
 
+import { channelDef, CHANNELS, topicForm } from '../../protocol/channels';
 import { CLOSES, ERRORS } from '../../protocol/codes';
 import type { Field, Fields } from '../../protocol/fields';
 import type { MessageDef } from '../../protocol/define';
@@ -20,7 +21,12 @@ const GROUPS: [title: string, from: number, to: number][] = [
 
 /** The generated parts by the name of their marker. */
 export function generatedParts(): Record<string, string> {
-  return { messages: messageTables(), errors: errorTable(), closes: closeTable() };
+  return {
+    channels: channelTable(),
+    messages: messageTables(),
+    errors: errorTable(),
+    closes: closeTable(),
+  };
 }
 
 /** The README with each part between its markers replaced. @throws Error when a marker is missing */
@@ -33,6 +39,20 @@ export function withParts(readme: string, parts: Record<string, string>): string
     text = `${text.slice(0, from + start.length)}\n\n${part}\n\n${text.slice(to)}`;
   }
   return text;
+}
+
+function channelTable(): string {
+  const yes = (is: boolean): string => (is ? 'yes' : 'no');
+  const rows = CHANNELS.map((channel) => {
+    const { nature, isNumbered, isFromSource, isReplayed } = channelDef(channel);
+    const cells = [isNumbered, isFromSource, isReplayed].map(yes);
+    return `| \`${topicForm(channel)}\` | ${nature} | ${cells.join(' | ')} |`;
+  });
+  return [
+    '| topic | nature | numbered | sources send it | replayed |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
 }
 
 function messageTables(): string {

@@ -4,7 +4,9 @@
  */
 
 import { shown } from '../../../protocol/codes';
-import type { Instrument, SourceEvent } from '../../../protocol/messages';
+import type { Fields, FieldSpec } from '../../../protocol/fields';
+import { MESSAGES, type Instrument, type SourceEvent } from '../../../protocol/messages';
+import { kindOf } from '../../../protocol/plain';
 import { formatDecimal, POWERS, type Scales } from '../../../protocol/units';
 import { lineFault, type LineFault } from './faults';
 import type { Recorded } from './record';
@@ -111,32 +113,25 @@ class Rescaler {
   }
 
   event(e: SourceEvent): SourceEvent {
-    switch (e.type) {
-      case 'instrument':
-        return {
-          ...e,
-          priceIncrement: this.price(e.priceIncrement, 'priceIncrement'),
-          quantityIncrement: this.quantity(e.quantityIncrement, 'quantityIncrement'),
-          previousClose: this.side(e.previousClose, 'previousClose'),
-        };
-      case 'renumber':
-        return e;
-      case 'trade':
-        return {
-          ...e,
-          price: this.price(e.price, 'price'),
-          quantity: this.quantity(e.quantity, 'quantity'),
-        };
-      case 'bbo':
-        return {
-          ...e,
-          bid: this.side(e.bid, 'bid'),
-          bidQuantity: this.quantity(e.bidQuantity, 'bidQuantity'),
-          ask: this.side(e.ask, 'ask'),
-          askQuantity: this.quantity(e.askQuantity, 'askQuantity'),
-        };
-      case 'book':
-        return { ...e, bids: this.levels(e.bids, 'bids'), asks: this.levels(e.asks, 'asks') };
+    const converted: Record<string, unknown> = { ...e };
+    const fields: Fields = MESSAGES[e.type].fields;
+    for (const [name, field] of Object.entries(fields)) {
+      const value = converted[name];
+      if (value !== null) converted[name] = this.value(kindOf(field), value, name);
+    }
+    return converted as unknown as SourceEvent;
+  }
+
+  private value(kind: FieldSpec['type'], value: unknown, field: string): unknown {
+    switch (kind) {
+      case 'price':
+        return this.price(value as number, field);
+      case 'quantity':
+        return this.quantity(value as number, field);
+      case 'levels':
+        return this.levels(value as readonly number[], field);
+      default:
+        return value;
     }
   }
 
@@ -146,10 +141,6 @@ class Rescaler {
         ? this.price(value, `${field}[${i / 2}][0]`)
         : this.quantity(value, `${field}[${(i - 1) / 2}][1]`),
     );
-  }
-
-  private side(price: number | null, field: string): number | null {
-    return price === null ? null : this.price(price, field);
   }
 
   private price(value: number, field: string): number {

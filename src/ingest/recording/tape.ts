@@ -1,7 +1,7 @@
 /**
  * Tape: Tapedeck's own recording, one message a line in the JSON form of protocol/README.md.
  *
- * Instrument, trade, bbo, book and renumber lines are taken. Other messages, which a recorded stream also has, are
+ * Lines that a source may send (`SOURCE_TYPES`) are taken. Other messages, which a recorded stream also has, are
  * derived by the server again, so they are skipped and counted. A source may omit what the server fills in. A venue
  * instrument of a tape becomes a feed instrument: the tape has the results of its orders, not the orders.
  *
@@ -9,15 +9,19 @@
  * of this machine's clock. Then it was received no later than the lines behind it.
  */
 
+import type { Field } from '../../../protocol/fields';
 import { fromJson, parseJson, SOURCE_OPTIONAL } from '../../../protocol/json';
 import { toJsonText } from '../../../protocol/json-text';
 import {
   isSourceType,
+  MESSAGES,
   messageByType,
+  SOURCE_TYPES,
   type Instrument,
   type Message,
   type SourceEvent,
 } from '../../../protocol/messages';
+import { kindOf } from '../../../protocol/plain';
 import { Nanos } from '../../../protocol/time';
 import type { ScalesOf } from '../../../protocol/units';
 import type { Definitions } from './definitions';
@@ -32,7 +36,13 @@ const OPEN_BRACE = 123;
 const AHEAD = { lines: 16, letters: 16 * 1024 * 1024 };
 /** How far ahead of all of them a time may be, in nanoseconds. */
 const AHEAD_NANOS_MAX = 60_000_000_000;
-const TIME_FIELDS = ['eventTime', 'receiveTime'] as const;
+/** The fields with times of each message of a source. */
+const TIME_FIELDS: ReadonlyMap<string, readonly string[]> = new Map(
+  SOURCE_TYPES.map((type) => {
+    const fields: [string, Field<unknown>][] = Object.entries(MESSAGES[type].fields);
+    return [type, fields.filter(([, f]) => kindOf(f) === 'nanos').map(([name]) => name)];
+  }),
+);
 
 /** A message as a line, with its line feed. @throws Error if it names an unknown instrument */
 export function tapeLine(message: Message, scalesOf: ScalesOf): string {
@@ -117,8 +127,10 @@ export class TapeDecoder extends AheadDecoder<Waiting> {
       if (typeof symbol !== 'string') return symbol;
       object['symbol'] = symbol;
     }
-    for (const field of TIME_FIELDS) {
-      if (object[field] === undefined || object['type'] === 'instrument') continue;
+    const { type } = object;
+    const fields = typeof type === 'string' ? TIME_FIELDS.get(type) : undefined;
+    for (const field of fields ?? []) {
+      if (object[field] === undefined || object[field] === null) continue;
       const time = readTime(field, object[field], this.options.timeUnit);
       if ('code' in time) return time;
       object[field] = time.toString();

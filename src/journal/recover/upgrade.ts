@@ -1,6 +1,7 @@
 /**
  * Upgrade: brings a journal of an older schema to this one, in place. The additions are empty:
- * schema 2 gets the extra columns, schema 3 the table of pieces. So every checksum stays valid, and
+ * schema 2 gets the extra columns, schema 3 the table of pieces; a schema that only knows more kinds
+ * of records changes nothing but its version. So every checksum stays valid, and
  * an old checkpoint is used until there is a new one. The views are replaced. An upgrade is one
  * transaction: if it is interrupted, it has not happened.
  */
@@ -22,7 +23,7 @@ export function upgrade(path: string): void {
       for (const column of version < 3 ? ['as_of', 'flags', 'volume_high'] : []) {
         db.run(`ALTER TABLE record ADD COLUMN ${column} INTEGER`);
       }
-      db.run(PIECE_TABLE);
+      if (version < 4) db.run(PIECE_TABLE);
       renewViews(db);
       db.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
     }).immediate();

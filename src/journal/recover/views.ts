@@ -1,12 +1,14 @@
 /**
  * Views of the journal for any SQL tool, with decimals and times: ticks, trades, deltas, snapshots,
- * levels, orders, gaps, checkpoints and epochs. Decimals are exact, since they are built from
- * digits and never from floating point. `seq` is computed from the id of the record. So select a
- * range or an order by `id` (seq × 8), which reads no more than it must.
+ * levels, orders, gaps, checkpoints, epochs, and the messages of plain channels. Decimals are exact,
+ * since they are built from digits and never from floating point. `seq` is computed from the id of
+ * the record. So select a range or an order by `id` (seq × 8), which reads no more than it must.
  */
 
 import type { Database } from 'bun:sqlite';
 
+import { PLAIN_CHANNELS, type PlainChannel } from '../../../protocol/channels';
+import { kindOf, plainFields } from '../../../protocol/plain';
 import { KIND, MARK_SIDE, SLOT, SLOTS } from '../schema';
 
 /**
@@ -67,6 +69,28 @@ const quantity = (column: string): string =>
 const ofSubmit = (value: string): string =>
   `CASE r.text ->> 'action' WHEN 'submit' THEN ${value} END`;
 
+/** The columns of a view of a plain channel: the fields of its messages, with decimals. */
+function plainColumns(channel: PlainChannel): string[] {
+  return Object.entries(plainFields(channel)).map(([name, field]) => {
+    const value = `r.text ->> '${name}'`;
+    const column = `"${name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}"`;
+    const kind = kindOf(field);
+    if (kind !== 'price' && kind !== 'quantity') return `${value} AS ${column}`;
+    return `${decimalSql(`CAST(${value} AS INTEGER)`, `i.${kind}_scale`)} AS ${column}`;
+  });
+}
+
+/** The view of a plain channel, named like those of others: `ticks` has the messages of `tick`. */
+function plainView(channel: string, kind: number, columns: readonly string[]): string {
+  return `CREATE VIEW ${channel}s AS SELECT ${[OPENING, ...columns].join(', ')}
+  ${FROM} WHERE r.kind = ${kind};
+`;
+}
+
+const PLAIN_VIEWS = PLAIN_CHANNELS.map((channel) =>
+  plainView(channel, KIND[channel], plainColumns(channel)),
+);
+
 /** Views with decimals and times; `levels` has a row for each level of a delta or snapshot. */
 export const VIEWS = `
 CREATE VIEW trades AS SELECT ${OPENING}, ${price('price')}, ${quantity('quantity')},
@@ -119,7 +143,7 @@ CREATE VIEW levels AS
     FROM raw JOIN n ON k < bids + asks)
   SELECT r.id / ${SLOTS} AS seq, i.symbol, r.side, r.rank, ${price('price')}, ${quantity('quantity')}, r.id
   FROM level r JOIN instrument i ON i.id = r.instrument;
-`;
+${PLAIN_VIEWS.join('')}`;
 
 /**
  * Replaces the views in the file unless they are those above. They hold no data, and may be of

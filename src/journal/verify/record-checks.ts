@@ -16,7 +16,12 @@ import { JOURNALED_CHANNELS, type JournaledChannel } from '../../../protocol/cha
 import { bookChecksum } from '../../../protocol/checksum';
 import { TenLevels } from '../../../protocol/levels';
 import type { Bbo, Book, Instrument, Tick, Trade } from '../../../protocol/messages';
-import { orderTime, type BatchEvent, type Snapshot } from '../../../protocol/records';
+import {
+  orderTime,
+  type BatchEvent,
+  type RecordedPlain,
+  type Snapshot,
+} from '../../../protocol/records';
 import { addSum, type Sum } from '../../../protocol/sums';
 import type { Nanos } from '../../../protocol/time';
 import { isLate, marketTime } from '../../../protocol/trade-time';
@@ -192,7 +197,7 @@ export class RecordChecks {
   }
 
   private checkTopic(
-    event: Tick | Trade | Bbo | Book,
+    event: Tick | Trade | Bbo | Book | RecordedPlain,
     f: Followed,
     trade: Trade | null,
   ): string | undefined {
@@ -207,6 +212,8 @@ export class RecordChecks {
         return undefined;
       case 'book':
         return checkBook(event, f);
+      default:
+        return undefined; // nothing implies what a plain message says
     }
   }
 

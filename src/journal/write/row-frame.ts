@@ -23,12 +23,14 @@
 
 import { levelsBytes, writeLevels } from '../../../protocol/layout';
 import { BOOK_FORMS, type Status } from '../../../protocol/messages';
+import { plainText } from '../../../protocol/plain';
 import {
   orderTime,
   type BatchEvent,
   type Command,
   type RecordedBbo,
   type RecordedBook,
+  type RecordedPlain,
   type RecordedTick,
   type RecordedTrade,
   type Snapshot,
@@ -158,7 +160,9 @@ export class RowFrameWriter {
       case 'instrument':
         this.open(KIND.instrument, id, instrument, 0, Nanos.ZERO, Nanos.ZERO);
         this.own(NONE, NONE, NONE, NONE, NONE);
-        this.text(definitionText(e));
+        return this.text(definitionText(e));
+      default:
+        return this.plain(e, id, instrument);
     }
   }
 
@@ -242,6 +246,13 @@ export class RowFrameWriter {
     this.open(KIND.status, id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
     this.own(e.missed, e.events ?? NONE, NONE, NONE, NONE);
     this.text(`${e.state} ${e.reason}`);
+  }
+
+  private plain(e: RecordedPlain, id: number, instrument: number): void {
+    this.open(KIND[e.type], id, instrument, e.prevSeq, e.eventTime, e.receiveTime);
+    this.own(NONE, NONE, NONE, NONE, NONE);
+    this.text(plainText(e));
+    if (e.asOf !== undefined) this.extra(e.asOf, 0, 0);
   }
 
   private command(e: Command, id: number, instrument: number): void {
