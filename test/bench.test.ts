@@ -44,7 +44,7 @@ function checkResult(line: string, name: string): void {
 }
 
 /** Each takes seconds even in its quick form. */
-const LONG = new Set(['flood', 'push', 'recovery', 'sessions', 'slow-reader']);
+const LONG = new Set(['flood', 'journal', 'push', 'recovery', 'sessions', 'slow-reader', 'start']);
 
 describe('bun run bench', () => {
   for (const name of Object.keys(BENCHES)) {

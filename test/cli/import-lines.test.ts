@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { balanceOf, exported, importInto } from '../support/imported';
 import { book, instrument, tape, trade } from '../support/feed';
 import { Scratch } from '../support/tapedeck-process';
+import { deep } from '../support/tier';
 
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
@@ -93,7 +94,7 @@ describe('a fault that stops the import', () => {
           }
         },
       ),
-      { numRuns: 12 },
+      { numRuns: deep(12, 5) },
     );
   }, 120_000);
 });
@@ -237,7 +238,7 @@ describe('the summary', () => {
           expect(json['lines']).toBe(summary.lines);
         },
       ),
-      { numRuns: 25 },
+      { numRuns: deep(25, 8) },
     );
   }, 120_000);
 
@@ -383,7 +384,7 @@ describe('exports merged by seq', () => {
         });
         await comesBack(write(instrument('ANY'), first, ...events), 'ANY');
       }),
-      { numRuns: 25 },
+      { numRuns: deep(25, 8) },
     );
   }, 120_000);
 });

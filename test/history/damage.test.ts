@@ -19,6 +19,7 @@ import { openReading, type JournalReading } from '../../src/journal/recover/read
 import { idOf, KIND } from '../../src/journal/schema';
 import { replay } from '../journal/replays';
 import { ScratchDirectory } from '../support/scratch-directory';
+import { deep } from '../support/tier';
 import { without } from './naive-answers';
 import { alter, bordersOf, takeOut, Written, type Hole, type Profile } from './written';
 
@@ -294,7 +295,7 @@ describe('records that are in no block yet', () => {
         fresh.close();
         await all.close();
       }),
-      { numRuns: 6 },
+      { numRuns: deep(6, 3) },
     );
   });
 

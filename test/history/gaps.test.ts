@@ -14,6 +14,7 @@ import type { MissingRange, PastBarsPage, PastPage } from '../../src/base/contra
 import { HistoryReader } from '../../src/journal/history/reader';
 import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { ScratchDirectory } from '../support/scratch-directory';
+import { deep } from '../support/tier';
 import {
   bookStates,
   isIn,
@@ -136,7 +137,7 @@ describe('books around gaps', () => {
         expect(refused).toBeGreaterThan(0);
         all.reader.close();
       }),
-      { numRuns: 8 },
+      { numRuns: deep(8, 4) },
     );
   });
 
@@ -263,7 +264,7 @@ describe('pages over gaps', () => {
         }
         reader.close();
       }),
-      { numRuns: 6 },
+      { numRuns: deep(6, 3) },
     );
   });
 

@@ -14,6 +14,7 @@ import { bookStates, isIn } from '../history/naive-answers';
 import { Written, type Hole, type Profile } from '../history/written';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { readSeed } from '../support/seed';
+import { deep } from '../support/tier';
 import { asPushed, framesOf, isOfTopics, replay } from './replays';
 
 setDefaultTimeout(60_000);
@@ -170,9 +171,11 @@ test.each([
     const seed = readSeed();
     const random = new Prng(seed);
     let sliced = 0;
-    for (let run = 0; run < 60; run++) {
+    const step = deep(6, 18);
+    const runs = deep(60, 20);
+    for (let run = 0; run < runs; run++) {
       // So some frame ends within each crossing, whose middle is no border.
-      const first = run === 0 ? holes[0].to : holes[0].from - run * 6;
+      const first = run === 0 ? holes[0].to : holes[0].from - run * step;
       const range = { fromSeq: first, toSeq: all.lastSeq, isText: run % 3 === 0 };
       const whole = replay(reader, topics, { hasOpening: false, ...range }).messages;
       const framesMax = run % 2 === 0 ? 1 : 8;

@@ -27,6 +27,7 @@ import {
   type Profile,
 } from '../history/written';
 import { ScratchDirectory } from '../support/scratch-directory';
+import { deep } from '../support/tier';
 import { asPushed, isOfTopics, replay, ReplayedReader, type Replayed } from './replays';
 
 setDefaultTimeout(120_000);
@@ -256,7 +257,7 @@ describe('holes of every reason', () => {
         }
         reader.close();
       }),
-      { numRuns: 25, examples: [[300607615], [321605108], [782240789]] },
+      { numRuns: deep(25, 9), examples: [[300607615], [321605108], [782240789]] },
     );
   });
 
@@ -292,7 +293,7 @@ describe('holes of every reason', () => {
         }
         reading.close();
       }),
-      { numRuns: 12 },
+      { numRuns: deep(12, 5) },
     );
   });
 });

@@ -16,6 +16,7 @@ import { PlaybackReader } from '../../src/journal/playback/reader';
 import { bookStates } from '../history/naive-answers';
 import { expire, takeOut, Written, type Hole, type Profile } from '../history/written';
 import { ScratchDirectory } from '../support/scratch-directory';
+import { deep } from '../support/tier';
 import { asPushed, isOfTopics, replay, ReplayedReader, type Replayed } from './replays';
 
 setDefaultTimeout(120_000);
@@ -108,7 +109,7 @@ describe('a complete journal', () => {
         }
         reader.close();
       }),
-      { numRuns: 6 },
+      { numRuns: deep(6, 3) },
     );
   });
 
@@ -134,7 +135,7 @@ describe('a complete journal', () => {
         }
         reader.close();
       }),
-      { numRuns: 6 },
+      { numRuns: deep(6, 3) },
     );
   });
 
@@ -305,7 +306,7 @@ describe('a journal with gaps', () => {
         }
         reader.close();
       }),
-      { numRuns: 12, examples: [[RANGE_WITHIN_A_HOLE]] },
+      { numRuns: deep(12, 4), examples: [[RANGE_WITHIN_A_HOLE]] },
     );
   });
 
@@ -351,7 +352,7 @@ describe('a journal with gaps', () => {
         }
         reader.close();
       }),
-      { numRuns: 8 },
+      { numRuns: deep(8, 4) },
     );
   });
 
@@ -391,7 +392,7 @@ describe('a journal with gaps', () => {
         reader.close();
         db.close();
       }),
-      { numRuns: 5 },
+      { numRuns: deep(5, 2) },
     );
   });
 });

@@ -19,6 +19,7 @@ import { FakeSource, flatLevels } from '../support/fake-source';
 import { at, feedOf, instrument, trade } from '../support/market-events';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { eventsOf, record, stateOf, testConfig, type Recording } from '../support/test-recorder';
+import { deep } from '../support/tier';
 
 setDefaultTimeout(60_000);
 const scratch = new ScratchDirectory();
@@ -176,7 +177,7 @@ describe('an abrupt end', () => {
             expectSame(crashed, before, accepted, durability, sources);
           },
         ),
-        { numRuns: durability === 'commit' ? 30 : 15 },
+        { numRuns: durability === 'commit' ? deep(30, 12) : deep(15, 6) },
       );
     },
   );

@@ -8,13 +8,14 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { Prng } from '../../src/base/prng';
 import { readSeed } from '../support/seed';
 import { Scratch } from '../support/tapedeck-process';
+import { deep } from '../support/tier';
 import { Journaled } from './journaled';
 import { pick, randomScript, type Step } from './script';
 
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
 
-const RUNS = 8;
+const RUNS = deep(8, 3);
 const STEPS = 400;
 const CRASHES = 3;
 /** Seeds that once failed are kept. */
@@ -74,13 +75,14 @@ describe('an interrupted market equals an uninterrupted one', () => {
 
   test('over checkpoints that are taken piece by piece, and more orders than one piece holds', () => {
     const seed = readSeed();
+    const wanted = deep(3, 1);
     let sliced = 0;
     // Seeds are tried until such checkpoints have ended between the crashes.
-    for (let i = 0; sliced < 3 && i < 40; i++) {
+    for (let i = 0; sliced < wanted && i < 40; i++) {
       const { checkpoints, isSliced } = compare(seed + i, true, 2_500);
       if (isSliced && checkpoints > 1) sliced += 1;
     }
-    expect(sliced).toBe(3);
+    expect(sliced).toBe(wanted);
   }, 300_000);
 
   test('after an orderly end and a start, too', () => {
