@@ -80,6 +80,8 @@ class Walk {
   private milestone = 0;
   private market: Market;
   private seq = 0;
+  /** Of the newest event. Notes of epochs stay where retention has deleted the events. */
+  private eventSeq = 0;
   private brokenAt: number | undefined;
   private fault: string | undefined;
 
@@ -165,6 +167,7 @@ class Walk {
         this.seq = seq;
         if (event !== null) {
           records += 1;
+          this.eventSeq = seq;
           yield { type: 'event', event };
         } else if (row.kind === KIND.gap && !this.continued.has(seq)) {
           yield { type: 'break' };
@@ -190,7 +193,7 @@ class Walk {
     try {
       // If the first records were deleted, the state before a piece is unknown.
       if (item.type === 'piece')
-        return item.seq === this.seq ? this.pieceFault(item.piece) : undefined;
+        return item.seq === this.eventSeq ? this.pieceFault(item.piece) : undefined;
       if (item.type === 'start') return undefined; // its pieces are compared with the market
       const restored = new Market(this.limits);
       restored.restore(readCheckpoint(item.saved.whole!), []);

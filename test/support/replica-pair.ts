@@ -10,6 +10,7 @@ import { openReplica, type Replica } from '../../src/app/replica';
 import type { Clock } from '../../src/base/clock';
 import type { Batch } from '../../src/base/contracts/batch';
 import { StartFault } from '../../src/base/start-fault';
+import type { Config } from '../../src/config/config';
 import { testConfig } from './test-recorder';
 
 const encoder = new BatchEncoder();
@@ -29,9 +30,12 @@ export class ReplicaPair {
   readonly leaderDirectory: string;
   replicaDirectory: string;
   private readonly clock: Clock;
+  private readonly journal: Partial<Config['journal']>;
   private delivered = 0;
 
-  constructor(directory: string, clock: Clock) {
+  /** @param journal settings of the leader's journal */
+  constructor(directory: string, clock: Clock, journal: Partial<Config['journal']> = {}) {
+    this.journal = journal;
     this.leaderDirectory = join(directory, 'leader');
     this.replicaDirectory = join(directory, 'replica');
     this.clock = clock;
@@ -40,7 +44,7 @@ export class ReplicaPair {
   }
 
   openLeader(): Recorder {
-    const leader = openRecorder(testConfig(this.leaderDirectory), this.clock);
+    const leader = openRecorder(testConfig(this.leaderDirectory, this.journal), this.clock);
     if (leader instanceof StartFault) throw new Error(leader.message);
     this.log.push({ epoch: leader.epoch });
     leader.follow((batch) => {

@@ -79,6 +79,15 @@ function readState(
   }
 }
 
+/** The stored pieces of the checkpoint whose mark has this id. */
+export function* stateRows(db: Database, markId: number): Generator<PieceRow> {
+  for (const row of newestCheckpoints(db)) {
+    if (idOf(row.seq, SLOT.checkpoint) !== markId) continue;
+    yield* piecesOf(db, JSON.parse(row.state) as MarkText);
+    return;
+  }
+}
+
 /** A checkpoint as it was when it was read, whatever is written meanwhile. */
 export interface ReadCheckpoint {
   readonly seq: number;
