@@ -156,12 +156,12 @@ export class Replica implements Core<MarketInstrument> {
    * Takes the next batch of the leader.
    * @throws Error if the market here does not make of its commands what the leader made
    */
-  take({ epoch, firstSeq, lastSeq, events, executions }: WireBatch): void {
+  take({ epoch, firstSeq, lastSeq, events }: WireBatch): void {
     if (this.isStopping) return;
     assert(epoch === this.epoch, 'a batch is of the epoch that was begun');
     assert(firstSeq === this.seq + 1, 'a batch follows the one before it');
     const { journal, follower, statistics } = this.restored;
-    follower.apply(events);
+    const executions = follower.apply(events); // as those of the leader, which its journal does not have
     statistics.accept(events); // before the journal, which may take a checkpoint now
     this.hooks.recent?.accept(events);
     this.seq = lastSeq;

@@ -13,6 +13,6 @@ export interface MarketOutput {
   /** Takes the next sequence number; the event that has it must be pushed at once. */
   nextSeq(): number;
   push(event: BatchEvent): void;
-  /** Sends an execution to the owner of an order; absent in recovery. */
+  /** Sends an execution to the owner of an order; absent where nobody is to be sent any. */
   execution?(owner: string, message: Execution): void;
 }

@@ -9,6 +9,7 @@
 
 import type { Status } from '../../protocol/messages';
 import type { BatchEvent, Command, RecordedInstrument } from '../../protocol/records';
+import type { OwnedExecution } from '../base/contracts/batch';
 import type { StatisticsState } from '../../protocol/statistics';
 import {
   readState,
@@ -90,14 +91,16 @@ export class Recovery {
 
   /**
    * Applies the next events, which end where a batch ended.
+   * @returns the executions of the commands among them
    * @throws Error if they do not fit the checkpoint or the commands
    */
-  apply(events: Iterable<BatchEvent>): void {
+  apply(events: Iterable<BatchEvent>): readonly OwnedExecution[] {
     for (const event of events) {
       if (event.seq > this.endsSeq) this.clientOrders.reached();
       this.take(event);
     }
     this.replay.finish();
+    return this.replay.takeExecutions();
   }
 
   /** The market goes on by itself from here: no source feeds it yet. */

@@ -5,15 +5,17 @@
 
 import { isDeepStrictEqual } from 'node:util';
 
-import type { MarketEvent } from '../../protocol/messages';
+import type { Execution, MarketEvent } from '../../protocol/messages';
 import type { BatchEvent, Command } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
+import type { OwnedExecution } from '../base/contracts/batch';
 import type { MarketOutput } from './output';
 
 export class ReplayOutput implements MarketOutput {
   receiveTime = Nanos.ZERO;
   private seq = 0;
   private made: BatchEvent[] = [];
+  private executions: OwnedExecution[] = [];
   private next = 0;
 
   /** Begins the events of a command. @throws Error if events of the last one were not recorded */
@@ -31,6 +33,17 @@ export class ReplayOutput implements MarketOutput {
 
   push(event: BatchEvent): void {
     this.made.push(event);
+  }
+
+  execution(owner: string, message: Execution): void {
+    this.executions.push({ owner, message });
+  }
+
+  /** The executions of the commands since the last call. */
+  takeExecutions(): readonly OwnedExecution[] {
+    const { executions } = this;
+    this.executions = [];
+    return executions;
   }
 
   /** Compares a recorded event of a venue. @throws Error if it did not follow from the commands */
