@@ -37,6 +37,8 @@ export interface BrokerFaults {
   isUnordered: boolean;
   /** A read is answered by a replica that is behind. */
   laggingRead: number;
+  /** A read is answered by a replica that has lost a frame, or in which it is damaged. */
+  badRead: number;
   /** How long it keeps the ids of frames. */
   duplicateWindowMs: number;
   /** Whether it looks for a repeated id before it looks at the expected sequence. */
@@ -52,6 +54,7 @@ export const NO_FAULTS: Readonly<BrokerFaults> = {
   repeatedFollow: 0,
   isUnordered: false,
   laggingRead: 0,
+  badRead: 0,
   duplicateWindowMs: 120_000,
   isIdFirst: false,
 };
@@ -261,6 +264,7 @@ export class VirtualBroker implements LogBroker {
         if (frames.length > 0 && bytes > bytesMax) break;
         frames.push(frame);
       }
+      if (frames.length > 0 && log.random.chance(log.faults.badRead)) this.spoil(frames);
       answer(ok(frames));
     });
   }
@@ -314,6 +318,14 @@ export class VirtualBroker implements LogBroker {
         for (const follower of this.followers) follower.frame(copyOf(frame)!);
       });
     }
+  }
+
+  private spoil(frames: StoredFrame[]): void {
+    const { random } = this.log;
+    const at = random.int(0, frames.length - 1);
+    const { bytes } = frames[at]!;
+    if (random.chance(0.5)) bytes[random.int(0, bytes.length - 1)]! ^= 1 << random.int(0, 7);
+    else frames.splice(at, 1);
   }
 
   /** A question travels, is carried out, and its answer travels back; or not. */
