@@ -5,6 +5,7 @@
 
 import { Command } from 'commander';
 
+import { CHANNELS, topicForm } from '../../protocol/channels';
 import type { Message } from '../../protocol/messages';
 import { parseTopic } from '../../protocol/topics';
 import { SystemClock } from '../base/clock';
@@ -30,10 +31,7 @@ interface Options extends KeyFlags {
 export function tailCommand(): Command {
   const command = new Command('tail')
     .description('Print live topics, a line a message, until interrupted.')
-    .argument(
-      '[topic...]',
-      'tick:SYM, trade:SYM, bbo:SYM, book:SYM, bar:SYM:1m, stats:SYM, status; * for every symbol',
-    )
+    .argument('[topic...]', `${CHANNELS.map(topicForm).join(', ')}; * as the symbol stands for all`)
     .addOption(URL_OPTION());
   return withKeyOptions(command, READER_KEY)
     .option(
