@@ -145,6 +145,17 @@ export const CHANNEL_TABLE = {
     isReplayed: true,
     isExported: true,
   },
+  mark: {
+    nature: 'state',
+    topic: 'symbol',
+    isNumbered: true,
+    conflation: 'newest',
+    isFromSource: true,
+    row: { kind: 12, numbers: [], body: 'fields', extras: ['as_of'] },
+    ring: null,
+    isReplayed: true,
+    isExported: true,
+  },
 } as const satisfies Record<string, ChannelDef>;
 
 export type Channel = keyof typeof CHANNEL_TABLE;

@@ -344,6 +344,18 @@ const renumber = define(57, 'renumber', "A source's numbers of a symbol restart"
   numbers: field.oneOf(NUMBERINGS, 'Which: a book then waits for a snapshot'),
 });
 
+const markMessage = define(58, 'mark', 'Mark price, index price and funding of a derivative', {
+  ...sequenced,
+  price: field.nullable(field.price('Mark price')),
+  index: field.nullable(field.price('Index price')),
+  fundingRate: field.nullable(
+    field.decimal('Funding rate of the current period; 0.0001 is 0.01 %'),
+  ),
+  fundingTime: field.nullable(field.nanos('When funding is due next')),
+  openInterest: field.nullable(field.quantity('Open interest')),
+  count,
+});
+
 /** Every message, by type. */
 export const MESSAGES = {
   hello,
@@ -377,6 +389,7 @@ export const MESSAGES = {
   status,
   execution,
   renumber,
+  mark: markMessage,
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;
@@ -392,6 +405,7 @@ export interface Book extends MessageOf<'book'> {}
 export interface Bar extends MessageOf<'bar'> {}
 export interface Stats extends MessageOf<'stats'> {}
 export interface Status extends MessageOf<'status'> {}
+export interface Mark extends MessageOf<'mark'> {}
 export interface Execution extends MessageOf<'execution'> {}
 export interface Renumber extends MessageOf<'renumber'> {}
 
@@ -404,6 +418,7 @@ export interface ChannelMessages {
   bar: Bar;
   stats: Stats;
   status: Status;
+  mark: Mark;
 }
 
 /** A message of a topic. */

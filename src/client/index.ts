@@ -61,6 +61,7 @@ export type {
   Book,
   Execution,
   Instrument,
+  Mark,
   Message,
   SourceEvent,
   Stats,

@@ -30,7 +30,7 @@ import {
 } from '../../protocol/channels';
 
 export const APPLICATION_ID = 0x7461_7065; // "tape"
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 /** The oldest version that is upgraded in place. */
 export const UPGRADABLE_VERSION = 2;
 

@@ -76,7 +76,8 @@ test('[T7] heads that do not fit into one heartbeat are sent in several', () => 
   );
   broadcaster.heartbeats.sendAll();
   const { mirror } = broadcaster as unknown as { mirror: Mirror };
-  for (const topic of [...mirror.all()].flatMap(({ topics }) => Object.values(topics))) {
+  const topics = [...mirror.all()].flatMap((one) => Object.values(one.topics));
+  for (const topic of topics) {
     session.join(topic, 0);
     topic.head += 1;
   }
@@ -84,7 +85,7 @@ test('[T7] heads that do not fit into one heartbeat are sent in several', () => 
   broadcaster.heartbeats.sendAll();
   const heads = frames.flat().map((m) => (m.type === 'heartbeat' ? m.heads.length : -1));
   expect(heads[0]).toBe(0); // the first heartbeat
-  expect(heads.slice(1, -1).reduce((sum, count) => sum + count, 0)).toBe(70_000);
+  expect(heads.slice(1, -1).reduce((sum, count) => sum + count, 0)).toBe(topics.length);
   expect(Math.max(...heads)).toBeLessThan(500); // few enough to fit into a frame
   expect(heads.at(-1)).toBe(0); // the third heartbeat: no head has moved
 });

@@ -58,6 +58,10 @@ const SHAPES: Record<string, [code: number, fields: string]> = {
     'symbol seq prevSeq eventTime receiveTime id orderId clientOrderId event side price open tradePrice tradeQuantity code',
   ],
   renumber: [57, 'symbol seq prevSeq eventTime receiveTime numbers'],
+  mark: [
+    58,
+    'symbol seq prevSeq eventTime receiveTime price index fundingRate fundingTime openInterest count',
+  ],
 };
 
 /** Words of each enum and members of each struct, in the order of the wire. */
