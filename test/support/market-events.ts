@@ -1,6 +1,6 @@
 /** Source events for the tests of market, sequencer and journal, and an output that collects. */
 
-import type { Bbo, Book, Instrument, MarketEvent, Trade } from '../../protocol/messages';
+import type { Bbo, Book, Instrument, MarketEvent, Mark, Trade } from '../../protocol/messages';
 import type { BatchEvent } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { FeedInstrument } from '../../src/market/feed-instrument';
@@ -94,6 +94,24 @@ export function bbo(
     askQuantity: ask === null ? 0 : ask[1],
     count: 1,
     mark: null,
+    ...more,
+  };
+}
+
+export function mark(more: Partial<Mark> = {}): Mark {
+  return {
+    type: 'mark',
+    symbol: SYMBOL,
+    seq: 0,
+    prevSeq: 0,
+    eventTime: at(0),
+    receiveTime: Nanos.ZERO,
+    price: 10_000,
+    index: 9_998,
+    fundingRate: '-0.0001',
+    fundingTime: at(3_600_000_000),
+    openInterest: 81_234,
+    count: 1,
     ...more,
   };
 }
