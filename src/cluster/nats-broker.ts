@@ -28,7 +28,7 @@ import { ClusterFault } from './cluster-fault';
 import { NatsCheckpoints } from './nats-checkpoints';
 import { NatsLink } from './nats-link';
 import { HEADER_BYTES_MAX, openStream } from './nats-open';
-import { readRange, storedFrame } from './nats-read';
+import { readRange, storedFrame, unsubscribe } from './nats-read';
 import { settingsFault, type NatsSettings } from './nats-settings';
 import { followSubjectOf, streamName, subjectOf } from './nats-stream';
 
@@ -151,7 +151,7 @@ export class NatsBroker implements LogBroker {
     const stop = link.onReconnect(() => handlers.reconnected());
     return () => {
       stop();
-      subscription.unsubscribe();
+      unsubscribe(link.nc, subscription);
     };
   }
 

@@ -3,7 +3,12 @@
  * last one with a status.
  */
 
-import { createInbox, type Msg } from '@nats-io/transport-node';
+import {
+  createInbox,
+  type Msg,
+  type NatsConnection,
+  type Subscription,
+} from '@nats-io/transport-node';
 
 import type { Answer, StoredFrame } from './broker';
 import type { NatsLink } from './nats-link';
@@ -18,6 +23,11 @@ export function storedFrame(message: Msg): StoredFrame | undefined {
   const id = message.headers?.get('Nats-Msg-Id') ?? '';
   // A copy: the client's buffer holds what else came with it.
   return { sequence, id, bytes: message.data.slice() };
+}
+
+/** Also when the connection has ended with all of its subscriptions. */
+export function unsubscribe(nc: NatsConnection, subscription: Subscription): void {
+  if (!nc.isClosed()) subscription.unsubscribe();
 }
 
 interface Range {
@@ -52,7 +62,7 @@ export function readRange(
             else frames.push(frame);
           },
         });
-        stop = () => subscription.unsubscribe();
+        stop = () => unsubscribe(nc, subscription);
         nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(range), { reply: inbox });
       }),
   );
