@@ -303,6 +303,18 @@ describe.each(PLAIN_CHANNELS)('a channel without code of its own: %s', (channel)
     return plainText(fromJson(value, () => DEFINITION) as Parameters<typeof plainText>[0]);
   }
 
+  test('REST answers with the newest message, and with no-data before the first', async () => {
+    const newest = json(ofChannel(truth, channel).at(-1)!);
+    const at = { epoch, source: 'live', state: 'stale', mark: 'stale', ageMs: expect.any(Number) };
+    expect(await server.json(`/v1/${channel}/${SYMBOL}`)).toEqual({ ...newest, ...at });
+    const publisher = await TapedeckClient.connect(server.url, { key: PUBLISH_KEY });
+    await publisher.publish([{ ...DEFINITION, symbol: 'SILENT' }]);
+    publisher.close();
+    const refused = await server.get(`/v1/${channel}/SILENT`);
+    expect(refused.status).toBe(404);
+    expect(await refused.json()).toMatchObject({ error: { code: 'no-data' } });
+  });
+
   test('"tail" prints the newest message', async () => {
     const child = spawnTapedeck(['tail', '--json', topicOf(channel), '--url', server.url]);
     let text = '';

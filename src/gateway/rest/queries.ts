@@ -7,6 +7,7 @@
  * text has to be copied and collected as garbage.)
  */
 
+import type { PlainChannel } from '../../../protocol/channels';
 import { fault, fieldFault, type Fault } from '../../../protocol/codes';
 import { formatLevels } from '../../../protocol/json';
 import { toJsonText, toJsonTexts } from '../../../protocol/json-text';
@@ -15,6 +16,7 @@ import {
   MARKS,
   type Book,
   type Instrument,
+  type MarketEvent,
   type Stats,
   type Tick,
   type Trade,
@@ -38,6 +40,8 @@ export interface QueryInstrument {
   bookView(): BookView | null;
   /** The best levels a side of the whole book, flat, best first. */
   levels(depth: number): { readonly bids: number[]; readonly asks: number[] };
+  /** The newest event of each topic. */
+  newest(): Iterable<MarketEvent>;
 }
 
 /** Instruments that are described in one slice. */
@@ -89,7 +93,7 @@ export interface QuerySources<I extends QueryInstrument> {
 /** What the routes of market data ask. */
 export type MarketQueries = Pick<
   Queries<QueryInstrument>,
-  'instrument' | 'tick' | 'book' | 'stats'
+  'instrument' | 'tick' | 'book' | 'stats' | 'plain'
 > & { readonly history: Pick<HistoryQueries, 'book'> };
 
 /** What the routes of history ask. */
@@ -197,6 +201,21 @@ export class Queries<I extends QueryInstrument> {
       { epoch: this.sources.epoch },
     );
     return this.finish(text, 'live', stats.receiveTime);
+  }
+
+  /** The newest message of a channel that has no code of its own. */
+  plain(channel: PlainChannel, symbol: string): string | Fault {
+    const found = this.find(symbol);
+    if ('code' in found) return found;
+    for (const message of found.newest()) {
+      if (message.type !== channel) continue;
+      const text = reopened(
+        toJsonText(message, () => found.definition),
+        { epoch: this.sources.epoch },
+      );
+      return this.finish(text + standingOf(found.state), 'live', message.receiveTime);
+    }
+    return fault('no-data', `${symbol} has had no message of ${channel} yet`);
   }
 
   private openBook(

@@ -2,7 +2,10 @@
 
 import { Type, type Static, type TObject, type TProperties, type TSchema } from '@sinclair/typebox';
 
+import type { PlainChannel } from '../../../protocol/channels';
+import type { Field } from '../../../protocol/fields';
 import { INSTRUMENT_STATES, MARKS, MESSAGES } from '../../../protocol/messages';
+import { plainFields } from '../../../protocol/plain';
 
 export const decimal = (description: string): TSchema =>
   Type.String({ pattern: '^-?\\d+(\\.\\d+)?$', description });
@@ -94,6 +97,36 @@ export const exampleTick = {
   volume: '3481031',
   count: 1,
 };
+/** An example of a message of a plain channel, with a value of each field. */
+export function examplePlain(channel: PlainChannel): object {
+  const own = Object.entries(plainFields(channel)).map(([name, field]) => [name, valueOf(field)]);
+  return { type: channel, ...exampleEvent, ...(Object.fromEntries(own) as object), count: 1 };
+}
+
+function valueOf(field: Field<unknown>): unknown {
+  const { spec } = field;
+  switch (spec.type) {
+    case 'nullable':
+      return valueOf(spec.inner);
+    case 'price':
+      return '188.96';
+    case 'decimal':
+      return '0.0001';
+    case 'nanos':
+      return EXAMPLE_TIME;
+    case 'int':
+      return spec.min;
+    case 'boolean':
+      return true;
+    case 'enum':
+      return spec.values[0];
+    case 'levels':
+      return [['188.96', '376']];
+    default:
+      return '376'; // quantities, sums and texts
+  }
+}
+
 export const exampleDefinition = {
   type: 'instrument',
   symbol: 'ACME',

@@ -2,11 +2,13 @@
 
 import { Type } from '@sinclair/typebox';
 
+import { PLAIN_CHANNELS, type PlainChannel } from '../../../../protocol/channels';
+import { MESSAGES } from '../../../../protocol/messages';
 import { BOOK_DEPTH } from '../../../../protocol/units';
 import type { KeptAnswer } from '../kept-answers';
 import { symbol, time } from '../parameters';
 import type { MarketQueries } from '../queries';
-import { routesOf, type RouteGroup } from '../route';
+import { routesOf, type Route, type RouteGroup } from '../route';
 import {
   count,
   EXAMPLE_TIME,
@@ -14,6 +16,7 @@ import {
   exampleDefinition,
   exampleEvent,
   exampleOfMessage,
+  examplePlain,
   exampleTick,
   Instrument,
   ListedInstrument,
@@ -62,6 +65,26 @@ const OrderBook = Type.Object(
 );
 
 const { route, kept } = routesOf<MarketServices>();
+
+/** The route of the newest message of a channel that has no code of its own. */
+function newestOf(channel: PlainChannel): Route<MarketServices> {
+  const name = `${channel[0]!.toUpperCase()}${channel.slice(1)}`;
+  return route({
+    id: `get${name}`,
+    method: 'GET',
+    path: `/v1/${channel}/:symbol`,
+    summary: MESSAGES[channel].schema.description!,
+    role: 'read',
+    cost: 'memory',
+    params: { symbol },
+    answer: {
+      schema: message(channel, name, { ...positionOfMessage, state, mark }),
+      example: { ...examplePlain(channel), state: 'live', ...exampleOfMessage('live') },
+    },
+    errors: [...SYMBOL_ERRORS, 'no-data'],
+    handle: ({ params }, { queries }) => queries.plain(channel, params.symbol),
+  });
+}
 
 export const MARKET: RouteGroup<MarketServices> = {
   name: 'market',
@@ -190,5 +213,6 @@ export const MARKET: RouteGroup<MarketServices> = {
       errors: SYMBOL_ERRORS,
       handle: ({ params }, { queries }) => queries.stats(params.symbol),
     }),
+    ...PLAIN_CHANNELS.map(newestOf),
   ],
 };
