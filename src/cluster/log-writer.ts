@@ -296,7 +296,9 @@ export class LogWriter {
       this.isInTrouble = false;
       this.options.log.info({ sequence }, 'the batch log takes frames again');
     }
-    if (frame.kind === 'epoch') {
+    if (this.state === 'opening') {
+      // After a repeated try others may have appended behind the epoch: only another frame shows that nobody has.
+      if (isDuplicate) return this.append('heartbeat', null);
       this.state = 'leading';
       this.handlers.opened();
     }

@@ -488,7 +488,7 @@ export class LogWorld {
   }
 }
 
-function drawFaults(random: Prng): Partial<BrokerFaults> {
+export function drawFaults(random: Prng): Partial<BrokerFaults> {
   const some = (most: number): number => (random.chance(0.5) ? random.unit() * most : 0);
   return {
     delayMsMax: random.chance(0.7) ? 5 : 200,
