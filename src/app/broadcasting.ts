@@ -38,7 +38,7 @@ export function createBroadcasting(
   ground: Ground,
   core: Core,
   memtable: Memtable,
-  { history, plays }: Past,
+  { history, playbacks }: Past,
 ): Broadcasting {
   const { config, limits, clock, repeated } = ground;
   const options = {
@@ -55,14 +55,14 @@ export function createBroadcasting(
   subscriptions.epoch = core.epoch;
   subscriptions.pastEpochs = new PastEpochs(core.pastEpochs);
   subscriptions.since = (seq) => memtable.since(seq);
-  subscriptions.playbacks = plays;
+  subscriptions.playbacks = playbacks;
   subscriptions.pastBars = barsBehind(history);
   broadcaster.ended = ({ name }, reason) => {
     const what = 'a session was closed for being slow';
     repeated.report('warn', what, reason, { session: name, reason });
   };
   const replays = new ReplayRequests({
-    playbacks: plays,
+    playbacks,
     clock,
     lastSeq: () => broadcaster.lastSeq,
     isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,

@@ -119,7 +119,7 @@ export function createMetrics(stages: Observed): Metrics {
     work: stages.shares.spent,
     stream: counts.stream,
     rest: counts.rest,
-    plays: () => past.plays.counts,
+    playbacks: () => past.playbacks.counts,
     publishers: () => stages.publishers.counts(),
     feeds: () => sums.feeds,
     intake: () => sums.intake,

@@ -5,14 +5,14 @@ import { Playbacks } from '../broadcast/playback/playbacks';
 import { History, startHistoryThread, startPlaybackThread } from '../journal/history/history';
 import { DamagedBlocks } from './damaged-blocks';
 import type { Ground } from './ground';
-import { playSource } from './playback';
+import { playbackSource } from './playback';
 
 export interface Past {
   /** Answers questions. */
   readonly history: History;
   /** Reads replays and resumes. */
   readonly playback: History;
-  readonly plays: Playbacks;
+  readonly playbacks: Playbacks;
   readonly damaged: DamagedBlocks;
 }
 
@@ -37,5 +37,10 @@ export function createPast({ config, limits, clock, log }: Ground, core: Core): 
     flush: () => {}, // when a replay is opened, not for each of its chunks
     start: () => startPlaybackThread(path),
   });
-  return { history, playback, plays: new Playbacks(playSource(playback, flush), limits), damaged };
+  return {
+    history,
+    playback,
+    playbacks: new Playbacks(playbackSource(playback, flush), limits),
+    damaged,
+  };
 }

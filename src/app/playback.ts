@@ -9,14 +9,14 @@ import type { History } from '../journal/history/history';
 import { isCrash } from '../journal/history/gaps';
 
 /** @param thread answers the questions `replay-…` @param flush of the journal */
-export function playSource(thread: History, flush: () => Promise<void>): PlaybackSource {
+export function playbackSource(thread: History, flush: () => Promise<void>): PlaybackSource {
   return {
-    open: async (play, request) => {
+    open: async (playback, request) => {
       await flush();
       const { from, to } = request;
       const opened = await thread.ask({
         kind: 'replay-open',
-        replay: play,
+        replay: playback,
         ...request,
         from: words(from),
         to: words(to),
@@ -25,8 +25,8 @@ export function playSource(thread: History, flush: () => Promise<void>): Playbac
       const { fromSeq, toSeq, gaps } = opened;
       return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
     },
-    next: (play) => thread.ask({ kind: 'replay-next', replay: play }),
-    close: (play) => void thread.ask({ kind: 'replay-close', replay: play }),
+    next: (playback) => thread.ask({ kind: 'replay-next', replay: playback }),
+    close: (playback) => void thread.ask({ kind: 'replay-close', replay: playback }),
   };
 }
 

@@ -89,7 +89,7 @@ export class RunningServer implements Server {
       return;
     }
     Object.assign(limits, next.limits);
-    past.plays.beginWaiting();
+    past.playbacks.beginWaiting();
     freshness.configure(next);
     market.configure(timeLimitsOf(next));
     // A replica leaves that to its leader, and defines them when it leads.

@@ -111,7 +111,7 @@ export function startServer(
   for (const thread of [past.history, past.playback]) thread.prepare(); // before clients take their descriptors
   const { ingest, lead } = startSources(sources, options.sources);
   if (core instanceof Recorder) lead(core);
-  const timers = startServerTimers(ground, broadcasting, past.plays, () => {
+  const timers = startServerTimers(ground, broadcasting, past.playbacks, () => {
     loopLag.tick();
     publishers.beat();
   });
@@ -260,14 +260,14 @@ function openPort(
 function startServerTimers(
   { config, clock, account, access, connections, limits, repeated }: Ground,
   { broadcaster }: Broadcasting,
-  plays: Playbacks,
+  playbacks: Playbacks,
   look: () => void,
 ): Timers {
   return startTimers({
     turns: clock.turns,
     heartbeatMs: config.push.heartbeatMs,
     broadcaster,
-    plays,
+    playbacks,
     look: () => {
       look();
       account.enforce();

@@ -23,7 +23,7 @@ type Done = (result: SubmitResult) => void;
 type Published = Pick<MessageOf<'publish'>, 'events' | 'continues'>;
 
 /** What is needed of a session. */
-export interface Publisher {
+export interface RemotePublisher {
   /** The name of its key; null without one. */
   readonly key: string | null;
   /** What it has sent so far. */
@@ -40,7 +40,7 @@ export interface TakeoverStages {
   /** The source that feeds a symbol; 0: none does. */
   readonly holderOf: (symbol: string) => number;
   /** The session of a source; undefined: it has ended. */
-  readonly publisher: (source: number) => Publisher | undefined;
+  readonly publisher: (source: number) => RemotePublisher | undefined;
   /** Sends the session of a source a ping. */
   readonly ask: (source: number) => void;
   /** Resolves when a source that has gone no longer holds any symbol. */

@@ -15,7 +15,7 @@ export interface TimedStages {
   readonly turns: TurnMeter;
   readonly heartbeatMs: number;
   readonly broadcaster: Broadcaster;
-  readonly plays: Playbacks;
+  readonly playbacks: Playbacks;
   /** Several times a second. */
   readonly look: () => void;
   /** Once a second. */
@@ -29,7 +29,7 @@ export interface Timers {
 }
 
 export function startTimers(stages: TimedStages): Timers {
-  const { turns, heartbeatMs, broadcaster, plays } = stages;
+  const { turns, heartbeatMs, broadcaster, playbacks } = stages;
   let bars: Timer | undefined;
   broadcaster.wakeIn = (ms) => {
     clearTimeout(bars);
@@ -38,7 +38,7 @@ export function startTimers(stages: TimedStages): Timers {
   broadcaster.endBars();
   const periodic = [
     turns.every('heartbeat', LOOK_EVERY_MS, () => broadcaster.beat()),
-    turns.every('heartbeat', heartbeatMs, () => plays.notifyWaiting()),
+    turns.every('heartbeat', heartbeatMs, () => playbacks.notifyWaiting()),
     turns.every('watch', WATCH_EVERY_MS, stages.watch),
   ];
   const look = turns.every('look', LOOK_EVERY_MS, stages.look);

@@ -12,7 +12,7 @@ import type { Batch } from '../../src/base/contracts/batch';
 import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { KIND } from '../../src/journal/schema';
 import { stateHash } from '../../src/market/state-hash';
-import { DEFINITIONS, play, randomScript, type Step } from '../orders/script';
+import { DEFINITIONS, execute, randomScript, type Step } from '../orders/script';
 import { order } from '../orders/market-run';
 import { verifyBoth } from '../journal/verified';
 import { ReplicaPair } from '../support/replica-pair';
@@ -34,7 +34,7 @@ function pair(): { both: ReplicaPair; clock: ManualClock } {
 
 function step({ leader }: ReplicaPair, clock: ManualClock, one: Step): void {
   clock.advance(1_000_777);
-  play(one, leader.market, leader.sequencer);
+  execute(one, leader.market, leader.sequencer);
 }
 
 /** What readers are sent, however events were divided into batches. */
@@ -122,7 +122,7 @@ describe('a replica', () => {
     recorder.sequencer.act((out) => recorder.market.announceRecovered(out));
     const { length } = both.followed;
     for (const one of randomScript(seed + 1, 200, true))
-      play(one, recorder.market, recorder.sequencer);
+      execute(one, recorder.market, recorder.sequencer);
     recorder.sequencer.drain();
     expect(both.followed[length]).toMatchObject({ epoch: 77, firstSeq: lastSeq + 1 });
     recorder.close();

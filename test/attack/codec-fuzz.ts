@@ -35,9 +35,9 @@ export type Outcomes = Record<string, number>;
 
 export class FuzzFault extends Error {
   constructor(what: string, form: Form, seed: number, index: number, sample: Sample) {
-    const shown =
+    const example =
       typeof sample === 'string' ? JSON.stringify(sample) : Buffer.from(sample).toString('hex');
-    super(`${what}\n  ${form}, seed ${seed}, frame ${index}: ${shown.slice(0, 4_000)}`);
+    super(`${what}\n  ${form}, seed ${seed}, frame ${index}: ${example.slice(0, 4_000)}`);
   }
 }
 

@@ -169,7 +169,7 @@ workPerSecond = 1000000000
       );
       await target.ingest(tape(...some));
     }
-    const { epoch, seq: lastSeq } = await place(target.url);
+    const { epoch, seq: lastSeq } = await position(target.url);
     // Each trade has a tick.
     const few = lastSeq - 2 * fewTrades;
     for (let i = 0; i < shape.standing; i++) {
@@ -196,7 +196,7 @@ workPerSecond = 1000000000
   }
 }
 
-async function place(url: string): Promise<{ epoch: number; seq: number }> {
+async function position(url: string): Promise<{ epoch: number; seq: number }> {
   const { promise, resolve } = Promise.withResolvers<{ epoch: number; seq: number }>();
   const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/stream`, ['tapedeck.v1.msgpack']);
   socket.binaryType = 'arraybuffer';

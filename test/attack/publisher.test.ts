@@ -18,7 +18,7 @@ const SESSIONS = 330;
 /** Of each frame of the flood, and of the other publisher. */
 const EVENTS = 100;
 /** Each trade also makes a tick. */
-const PLACES = 2;
+const SEQS = 2;
 /** How many frames each session of the flood has in flight. */
 const WINDOW = 4;
 const encoder = new FrameEncoder();
@@ -95,8 +95,8 @@ test(`${SESSIONS} sessions of one key take no more turns than the one session of
   expect(answers.map(({ type, id }) => [type, id])).toEqual(answers.map((_, i) => ['ack', i + 1]));
   // Events accepted between its first and last frame: about as many of the flood as of its own, and more only while
   // it had nothing waiting.
-  const places = Number(answers.at(-1)!['seq']) - Number(answers[0]!['seq']);
-  expect(places / (frames * EVENTS * PLACES)).toBeLessThan(8);
+  const seqs = Number(answers.at(-1)!['seq']) - Number(answers[0]!['seq']);
+  expect(seqs / (frames * EVENTS * SEQS)).toBeLessThan(8);
   await flood.stop();
   expect(target.defects).toEqual([]);
 });
@@ -123,7 +123,7 @@ test('a flood that does not wait for answers is slowed down by its connection; n
     );
   }
   const taken = Math.max(...clients.map((client) => Number(answersOf(client).at(-1)!['seq'])));
-  expect(taken).toBeGreaterThanOrEqual(sessions * frames * EVENTS * PLACES);
+  expect(taken).toBeGreaterThanOrEqual(sessions * frames * EVENTS * SEQS);
   expect(await target.metric('tapedeck_client_bytes{kind="publishes"}')).toBe(0);
   for (const client of clients) await client.close();
   expect(target.defects).toEqual([]);

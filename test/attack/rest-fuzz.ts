@@ -27,7 +27,7 @@ export interface FuzzOutcome {
   /** By status. */
   readonly statuses: Readonly<Record<string, number>>;
   /** Each kind of fault, how often it occurred, and one request that causes it. */
-  readonly faults: Readonly<Record<string, { count: number; readonly shown: string }>>;
+  readonly faults: Readonly<Record<string, { count: number; readonly example: string }>>;
 }
 
 export async function fuzzRest(cases: number, seed: number): Promise<FuzzOutcome> {
@@ -41,9 +41,9 @@ export async function fuzzRest(cases: number, seed: number): Promise<FuzzOutcome
     }),
   ];
   const statuses: Record<string, number> = {};
-  const faults: Record<string, { count: number; readonly shown: string }> = {};
-  const note = (what: string, shown: string): void => {
-    (faults[what] ??= { count: 0, shown }).count += 1;
+  const faults: Record<string, { count: number; readonly example: string }> = {};
+  const note = (what: string, example: string): void => {
+    (faults[what] ??= { count: 0, example }).count += 1;
   };
   const sessions: StreamClient[] = [];
   try {
@@ -79,21 +79,21 @@ async function tryCase(
   document: RestDocument,
   one: RestCase,
   statuses: Record<string, number>,
-  note: (what: string, shown: string) => void,
+  note: (what: string, example: string) => void,
 ): Promise<void> {
   const answer = await http.ask(textOf(one), one.method === 'HEAD');
   const title = `${one.operation.method} ${one.operation.path}`;
-  const shown = `${one.method} ${one.target} ${one.headers.join(' | ')} ${one.body ?? ''}`.slice(
+  const example = `${one.method} ${one.target} ${one.headers.join(' | ')} ${one.body ?? ''}`.slice(
     0,
     300,
   );
   statuses[answer?.status ?? 'closed'] = (statuses[answer?.status ?? 'closed'] ?? 0) + 1;
   if (answer === undefined) {
-    note(`${title}: closed without an answer`, shown);
+    note(`${title}: closed without an answer`, example);
     return;
   }
   for (const wrong of document.faults(one.method, one.target, answer)) {
-    note(`${title}: ${wrong.replaceAll(/\d{4,}/g, 'N')}`.slice(0, 160), shown);
+    note(`${title}: ${wrong.replaceAll(/\d{4,}/g, 'N')}`.slice(0, 160), example);
   }
 }
 
@@ -107,7 +107,7 @@ function textOf({ method, target, headers, body }: RestCase): Buffer {
 /** The server still runs, logged no defect, ends in order, and its journal is sound. */
 async function judgeEnd(
   server: ServerProcess,
-  note: (what: string, shown: string) => void,
+  note: (what: string, example: string) => void,
 ): Promise<void> {
   if ((await server.get('/healthz')).status !== 200) note('it is not alive', '');
   const { code, stderr } = await server.stop();
@@ -124,7 +124,7 @@ if (import.meta.main) {
   console.log(`seed ${seed}`);
   const { statuses, faults } = await fuzzRest(cases, seed);
   console.log(JSON.stringify({ cases, statuses }));
-  for (const [what, { count, shown }] of Object.entries(faults))
-    console.log(`${count} × ${what}\n    ${shown}`);
+  for (const [what, { count, example }] of Object.entries(faults))
+    console.log(`${count} × ${what}\n    ${example}`);
   process.exit(Object.keys(faults).length === 0 ? 0 : 1);
 }

@@ -40,7 +40,7 @@ const headers = { authorization: `Bearer ${testKey('all')}` };
 /** Field names as answers give them. */
 const FIELDS: Record<string, string> = { id: 'orderId', name: 'session' };
 /** Valid in form, and refused for another reason: an unknown symbol, an order that does not exist. */
-const TOLD_OTHERWISE = new Set([
+const REFUSED_OTHERWISE = new Set([
   'unknown-symbol',
   'unknown-order',
   'before-first-record',
@@ -62,7 +62,7 @@ function targetWith({ path, parameters }: Operation, odd: Parameter, value: stri
   return `${target}?${query.toString()}`;
 }
 
-const PLACES = OPERATIONS.flatMap((operation) =>
+const PARAMETERS = OPERATIONS.flatMap((operation) =>
   operation.parameters.map(
     (p) => [`${operation.method} ${operation.path}`, p.name, operation, p] as const,
   ),
@@ -72,7 +72,7 @@ const PLACES = OPERATIONS.flatMap((operation) =>
 const QUERY_LENGTH_MAX = 2_048;
 
 describe('over REST', () => {
-  test.each(PLACES)('%s: %s', async (_, name, operation, parameter) => {
+  test.each(PARAMETERS)('%s: %s', async (_, name, operation, parameter) => {
     for (const value of HOSTILE) {
       const body = operation.path === '/v1/ingest' ? '' : '{"state":"open"}';
       const init = operation.method === 'POST' ? { body } : {};
@@ -94,7 +94,7 @@ describe('over REST', () => {
       // An empty parameter, or one that is a step in a path, makes it another route.
       if (error.code === 'not-found' || error.code === 'method-not-allowed') {
         expect(['', '.', '..', ' ']).toContain(value);
-      } else if (!TOLD_OTHERWISE.has(error.code)) {
+      } else if (!REFUSED_OTHERWISE.has(error.code)) {
         const isLong = new URL(target, server.url).search.length > QUERY_LENGTH_MAX;
         const field = isLong ? 'query' : (FIELDS[name] ?? name);
         expect([value, error.field]).toEqual([value, field]);

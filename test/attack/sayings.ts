@@ -136,9 +136,9 @@ export class Sayings {
           type: 'resume',
           id,
           epoch: this.pick([0, 1, 2 ** 50]),
-          seq: this.place(),
+          seq: this.position(),
           topics: this.topics(),
-          newest: this.pick([null, this.place()]),
+          newest: this.pick([null, this.position()]),
         };
       case 6:
       case 7:
@@ -171,7 +171,7 @@ export class Sayings {
           continues: null,
         };
       case 12:
-        return { type: 'received', seq: this.place() };
+        return { type: 'received', seq: this.position() };
       case 13:
         return random.chance(0.995)
           ? {
@@ -197,7 +197,7 @@ export class Sayings {
       'stop',
       'stop',
     ] as const);
-    const fromSeq = random.chance(0.5) ? this.place() : null;
+    const fromSeq = random.chance(0.5) ? this.position() : null;
     return {
       type: 'replay',
       id,
@@ -262,7 +262,7 @@ export class Sayings {
     };
   }
 
-  private place(): number {
+  private position(): number {
     return this.pick([0, 1, 100, 1_000, this.random.int(0, 20_000), 2 ** 40]);
   }
 

@@ -32,7 +32,7 @@ export async function storm(
   url: string,
   cycles: number,
   seed: number,
-  place: { readonly epoch: number; readonly seq: number },
+  position: { readonly epoch: number; readonly seq: number },
 ): Promise<StormDone> {
   const random = new Prng(seed);
   const encoder = new FrameEncoder();
@@ -68,7 +68,7 @@ export async function storm(
     }
     done.sessions += 1;
     const topics = TOPICS[random.int(0, TOPICS.length - 1)]!;
-    const seq = random.chance(0.5) ? place.seq : random.int(0, place.seq);
+    const seq = random.chance(0.5) ? position.seq : random.int(0, position.seq);
     const requests: Message[] =
       kind < 5
         ? [{ type: 'subscribe', id: 1, topics, intervalMs: random.chance(0.3) ? 100 : null }]
@@ -77,7 +77,7 @@ export async function storm(
               {
                 type: 'resume',
                 id: 1,
-                epoch: random.chance(0.1) ? 7 : place.epoch,
+                epoch: random.chance(0.1) ? 7 : position.epoch,
                 seq,
                 topics,
                 newest: null,

@@ -39,8 +39,8 @@ export async function runStorm(
     ];
     for (const reader of readers)
       await reader.subscribe(['trade:ACME', 'book:ACME', 'tick:ACME', 'bar:ACME:1s', 'status']);
-    await until(() => readers[0]!.place > 100);
-    const place = { epoch: readers[0]!.epoch, seq: readers[0]!.place };
+    await until(() => readers[0]!.position > 100);
+    const position = { epoch: readers[0]!.epoch, seq: readers[0]!.position };
     const memoryMiB = [target.memoryBytes / 1_048_576];
     const descriptors = [target.descriptors];
     const sum = { cycles: 0, sessions: 0, refused: 0, messages: 0 };
@@ -48,7 +48,7 @@ export async function runStorm(
     const startMs = performance.now();
     let seconds = 0;
     for (let round = 0; round < rounds; round++) {
-      const all = await oneRound(target.url, cycles, processes, seed + round * 100, place);
+      const all = await oneRound(target.url, cycles, processes, seed + round * 100, position);
       for (const done of all)
         for (const name of Object.keys(sum) as (keyof StormDone)[]) sum[name] += done[name];
       seconds = (performance.now() - startMs) / 1000;
@@ -82,13 +82,13 @@ function oneRound(
   cycles: number,
   processes: number,
   seed: number,
-  place: { readonly epoch: number; readonly seq: number },
+  position: { readonly epoch: number; readonly seq: number },
 ): Promise<StormDone[]> {
-  if (processes === 0) return storm(url, cycles, seed, place).then((done) => [done]);
+  if (processes === 0) return storm(url, cycles, seed, position).then((done) => [done]);
   const each = Math.ceil(cycles / processes);
   return Promise.all(
     Array.from({ length: processes }, async (_, i) => {
-      const call = [url, each, seed + i, place.epoch, place.seq].map(String);
+      const call = [url, each, seed + i, position.epoch, position.seq].map(String);
       const child = Bun.spawn([process.execPath, CHILD, ...call], {
         stdout: 'pipe',
         stderr: 'inherit',

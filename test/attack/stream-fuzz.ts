@@ -15,7 +15,7 @@ import { until } from '../support/until';
 
 /** At once, of each form. */
 const INTRUDERS = 8;
-const FRAMES_A_LIFE = 1_500;
+const FRAMES_PER_CONNECTION = 1_500;
 
 export interface StreamFuzzResult extends Tally {
   readonly bystanders: {
@@ -92,7 +92,7 @@ async function fuzzTarget(
   const intrude = async (form: Form): Promise<void> => {
     while (goOn()) {
       life += 1;
-      await new Intruder(target.url, form, seed, life, tally).live(FRAMES_A_LIFE);
+      await new Intruder(target.url, form, seed, life, tally).live(FRAMES_PER_CONNECTION);
       if (life % 50 === 0) told(tally);
     }
   };

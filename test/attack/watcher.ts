@@ -39,7 +39,7 @@ export class Watcher {
   /** Why and how the connection ended. */
   closed: string | null = null;
   /** The server has announced that it ends the connection. */
-  isTold = false;
+  isClosing = false;
   private readonly form: WatcherForm;
   readonly name: string;
   private readonly encoder = new FrameEncoder();
@@ -69,7 +69,7 @@ export class Watcher {
   /** Connects, for the first time or again; what it holds stays. */
   async connect(url: string): Promise<void> {
     this.closed = null;
-    this.isTold = false;
+    this.isClosing = false;
     const subprotocol = this.form === 'json' ? SUBPROTOCOL_JSON : SUBPROTOCOL_MSGPACK;
     const socket = await RawSocket.open(url, subprotocol, '', {
       message: (payload) => this.read(payload),
@@ -91,9 +91,9 @@ export class Watcher {
   }
 
   /** The position up to which it has everything of what it holds; 0 when it holds nothing. */
-  get place(): number {
-    const places = [...this.copies.values()].map(({ last }) => last).filter((last) => last >= 0);
-    return places.length === 0 ? 0 : Math.min(...places);
+  get position(): number {
+    const seqs = [...this.copies.values()].map(({ last }) => last).filter((last) => last >= 0);
+    return seqs.length === 0 ? 0 : Math.min(...seqs);
   }
 
   get topics(): string[] {
@@ -117,7 +117,7 @@ export class Watcher {
   }
 
   /** Resumes what it holds, from the position at which it has everything. */
-  async resume(epoch = this.epoch, seq = this.place): Promise<Message | null> {
+  async resume(epoch = this.epoch, seq = this.position): Promise<Message | null> {
     const topics = this.topics;
     if (topics.length === 0) return null;
     this.isResuming = true;
@@ -202,7 +202,7 @@ export class Watcher {
         if (m.id !== null) this.answered(m.id, m);
         return;
       case 'closing':
-        this.isTold = true;
+        this.isClosing = true;
         return;
       case 'gap':
         return this.gap(m);

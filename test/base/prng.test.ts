@@ -65,7 +65,7 @@ describe('prng', () => {
   test('the distributions have their mean and deviation', () => {
     const prng = new Prng(20_240_808);
     const count = 100_000;
-    const moments = (draw: () => number): [mean: number, deviation: number] => {
+    const statistics = (draw: () => number): [mean: number, deviation: number] => {
       let sum = 0;
       let squares = 0;
       for (let i = 0; i < count; i++) {
@@ -81,22 +81,22 @@ describe('prng', () => {
       expect(Math.abs(deviation - d)).toBeLessThan(0.02);
     };
     near(
-      moments(() => prng.unit()),
+      statistics(() => prng.unit()),
       0.5,
       Math.sqrt(1 / 12),
     );
     near(
-      moments(() => prng.exponential()),
+      statistics(() => prng.exponential()),
       1,
       1,
     );
     near(
-      moments(() => prng.normal()),
+      statistics(() => prng.normal()),
       0,
       1,
     );
     near(
-      moments(() => Number(prng.chance(0.3))),
+      statistics(() => Number(prng.chance(0.3))),
       0.3,
       Math.sqrt(0.21),
     );

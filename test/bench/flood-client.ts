@@ -8,10 +8,10 @@ import type { Socket } from 'bun';
 import { constants, setPriority } from 'node:os';
 
 import { SUBPROTOCOL_MSGPACK } from '../../protocol/codec';
-import { FLOODS, type Flood, type Place } from './flood-kinds';
+import { FLOODS, type Flood, type Position } from './flood-kinds';
 import { upgradeRequest } from './ws-frames';
 
-export interface FloodJob extends Place {
+export interface FloodJob extends Position {
   readonly url: string;
   /** A name in `FLOODS`. */
   readonly kind: string;

@@ -11,14 +11,14 @@ import { testKey, type TestKey } from '../support/tapedeck-process';
 import { bearer, clientFrame, OPCODE } from './ws-frames';
 
 /** The position of the server at the beginning. */
-export interface Place {
+export interface Position {
   readonly epoch: number;
   readonly seq: number;
 }
 
 export interface Flood {
   /** What is sent repeatedly. */
-  unit(place: Place): Buffer;
+  unit(position: Position): Buffer;
   /** How many requests or frames are in a unit. */
   readonly of: number;
   readonly perSecond: number;

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { FloodDone, FloodJob } from './flood-client';
-import { FLOOD_KEYS, FLOOD_SYMBOLS, FLOOD_VENUE, FLOODS, type Place } from './flood-kinds';
+import { FLOOD_KEYS, FLOOD_SYMBOLS, FLOOD_VENUE, FLOODS, type Position } from './flood-kinds';
 import { compared, median, percentile, type BenchOptions, type BenchResult } from './harness';
 import { cpuUs, endAll, loopUs, startServerProcess, startWorkerProcess } from './processes';
 import type { ReaderDone, ReaderJob } from './push-reader';
@@ -167,12 +167,12 @@ async function measure(
     isQuiet ? Bun.sleep(durationMs) : feed(durationMs);
   const turn = async (kind: string, where: Where): Promise<Turn> => {
     await pass(restMs);
-    const place = await placeOf(url);
+    const position = await positionOf(url);
     await reader({ url, act: 'begin' });
     const before = await usedBy(server.pid, url);
     const to = where === 'server' ? url : other.url.origin;
     const flood =
-      where === 'nobody' ? null : hostile({ ...place, url: to, kind, durationMs: roundMs });
+      where === 'nobody' ? null : hostile({ ...position, url: to, kind, durationMs: roundMs });
     await pass(roundMs);
     const used = since(before, await usedBy(server.pid, url));
     return {
@@ -199,9 +199,9 @@ async function measure(
   return results;
 }
 
-async function placeOf(url: string): Promise<Place> {
+async function positionOf(url: string): Promise<Position> {
   const response = await fetch(`${url}/v1/tick/${FLOOD_SYMBOLS[0]}`);
-  const { epoch = 0, seq = 0 } = (await response.json()) as Partial<Place>;
+  const { epoch = 0, seq = 0 } = (await response.json()) as Partial<Position>;
   return { epoch, seq };
 }
 

@@ -136,14 +136,14 @@ class JournalLaps {
     const { journal } = this;
     const waiting: { readonly seq: number; readonly atMs: number }[] = [];
     const commitMs: number[] = [];
-    let tell = (): void => {};
+    let report = (): void => {};
     this.wake = (): void => {
       const nowMs = performance.now();
       const { committedSeq } = journal.status();
       while (waiting.length > 0 && waiting[0]!.seq <= committedSeq) {
         commitMs.push(nowMs - waiting.shift()!.atMs);
       }
-      tell();
+      report();
     };
     let mainMs = 0;
     const batches = [...rows.lapBehind(seq)];
@@ -154,7 +154,7 @@ class JournalLaps {
       journal.append(batch, () => {});
       mainMs += performance.now() - atMs;
       while (journal.status().waitingBytes > WAITING_BYTES_MAX) {
-        await new Promise<void>((resolve) => (tell = resolve));
+        await new Promise<void>((resolve) => (report = resolve));
       }
     }
     await journal.flush();

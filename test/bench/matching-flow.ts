@@ -124,10 +124,10 @@ function placeLimit(
 class LiveOrders implements VenueListener {
   readonly ids: number[] = [];
   readonly owners = new Map<number, number>();
-  private readonly places = new Map<number, number>();
+  private readonly indexes = new Map<number, number>();
 
   accepted(orderId: number, owner: number): void {
-    this.places.set(orderId, this.ids.length);
+    this.indexes.set(orderId, this.ids.length);
     this.ids.push(orderId);
     this.owners.set(orderId, owner);
   }
@@ -159,13 +159,13 @@ class LiveOrders implements VenueListener {
   stateChanged(): void {}
 
   private remove(orderId: number): void {
-    const place = this.places.get(orderId)!;
+    const position = this.indexes.get(orderId)!;
     const last = this.ids.pop()!;
     if (last !== orderId) {
-      this.ids[place] = last;
-      this.places.set(last, place);
+      this.ids[position] = last;
+      this.indexes.set(last, position);
     }
-    this.places.delete(orderId);
+    this.indexes.delete(orderId);
     this.owners.delete(orderId);
   }
 }

@@ -75,21 +75,21 @@ function inProcess(path: string, topics: readonly string[], rounds: number): Ben
   const kinds = topics.map(
     (topic) => KIND[topic.slice(0, -2) as 'tick' | 'trade' | 'bbo' | 'book'],
   );
-  const played: number[] = [];
+  const replayed: number[] = [];
   const bare: number[] = [];
   const reader = new PlaybackReader(path);
   const toSeq = newestSeq(path);
   for (let round = -1; round < rounds; round++) {
     const rates = [play(reader, topics, toSeq), read(path, kinds)] as const;
     if (round < 0 && rounds > 1) continue; // warms up
-    played.push(rates[0]);
+    replayed.push(rates[0]);
     bare.push(rates[1]);
   }
   reader.close();
   const result = {
     bench: 'replay',
     case: `out of the journal, in the process, ${topics.join(' ')}`,
-    value: median(played),
+    value: median(replayed),
     unit: 'messages/s',
   };
   return compared(result, 'bare read of the same rows', median(bare));

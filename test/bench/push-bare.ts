@@ -27,7 +27,7 @@ interface Publish {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView;
   /** Offsets at which the time of arrival is written, one for each message. */
-  readonly places: readonly number[];
+  readonly offsets: readonly number[];
 }
 
 interface Client {
@@ -76,17 +76,17 @@ function subscribe(broadcaster: Broadcaster, topics: readonly string[]): void {
 
 function publishOf(topic: string, bytes: Uint8Array<ArrayBuffer>): Publish {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const places: number[] = [];
+  const offsets: number[] = [];
   for (let at = 0; at + 8 <= bytes.length; at++) {
-    if (view.getUint32(at) === MARK.hi && view.getUint32(at + 4) === MARK.lo) places.push(at);
+    if (view.getUint32(at) === MARK.hi && view.getUint32(at + 4) === MARK.lo) offsets.push(at);
   }
-  return { topic, bytes, view, places };
+  return { topic, bytes, view, offsets };
 }
 
 function publish(made: readonly Publish[]): void {
   const { hi, lo } = clock.now();
-  for (const { topic, bytes, view, places } of made) {
-    for (const at of places) {
+  for (const { topic, bytes, view, offsets } of made) {
+    for (const at of offsets) {
       view.setUint32(at, hi);
       view.setUint32(at + 4, lo);
     }

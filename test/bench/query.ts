@@ -49,7 +49,7 @@ interface Recorded {
   readonly market: Market;
   readonly memtable: Memtable;
   /** The seq of the newest tick, and of the newest whole book, of each symbol. */
-  readonly places: Readonly<Record<What, ReadonlyMap<string, number>>>;
+  readonly newestSeqs: Readonly<Record<What, ReadonlyMap<string, number>>>;
 }
 
 export function tickQueryBench(options: BenchOptions): Promise<BenchResult[]> {
@@ -78,7 +78,11 @@ function runQueries(
   const samples = quick ? 100 : 300_000;
   const clock = new SystemClock();
   const symbols = Array.from({ length: INSTRUMENTS }, (_, i) => `SYM${i}`);
-  const { market, memtable, places } = recordMarket(directory, symbols, quick ? 4_000 : 200_000);
+  const { market, memtable, newestSeqs } = recordMarket(
+    directory,
+    symbols,
+    quick ? 4_000 : 200_000,
+  );
   const tiersOf = (changes: Partial<TierOptions>, held: Memtable): Tiers =>
     new Tiers({ ...settings().cache, ...changes }, clock, held);
   const none = new Memtable({ eventsMax: 1, tradesMax: 1 });
@@ -99,7 +103,7 @@ function runQueries(
   checkTiers(tiers, what);
   const file = openNewest(directory);
   const ask: Ask = (symbol) => {
-    const record = file.read(places[what].get(symbol)!, symbol);
+    const record = file.read(newestSeqs[what].get(symbol)!, symbol);
     assert(record !== undefined, 'it is in the journal');
   };
   const l3 = measure(bench, 'L3', ask, symbols, Math.ceil(samples * L3_SHARE));
@@ -130,10 +134,10 @@ function recordMarket(directory: string, symbols: readonly string[], events: num
   const config = settings({ journal: { directory } });
   const { memtableEventsMax: eventsMax, recentTradesMax: tradesMax } = config.cache;
   const memtable = new Memtable({ eventsMax, tradesMax });
-  const places = { tick: new Map<string, number>(), book: new Map<string, number>() };
+  const newestSeqs = { tick: new Map<string, number>(), book: new Map<string, number>() };
   const note = (event: BatchEvent): void => {
-    if (event.type === 'tick') places.tick.set(event.symbol, event.seq);
-    else if (event.type === 'snapshot') places.book.set(event.symbol, event.seq);
+    if (event.type === 'tick') newestSeqs.tick.set(event.symbol, event.seq);
+    else if (event.type === 'snapshot') newestSeqs.book.set(event.symbol, event.seq);
   };
   const recorder = openRecorder(config, clock, { recent: memtable });
   if (recorder instanceof StartFault) throw new Error(recorder.message);
@@ -146,7 +150,7 @@ function recordMarket(directory: string, symbols: readonly string[], events: num
     recorder.sequencer.drain();
   }
   recorder.close();
-  return { market: recorder.market, memtable, places };
+  return { market: recorder.market, memtable, newestSeqs };
 }
 
 /** Reads a record by its seq, on a read-only connection. Nothing else here depends on the schema. */

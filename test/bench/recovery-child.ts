@@ -35,7 +35,7 @@ export interface RecoveryDone {
   readonly records: number;
 }
 
-function tell(done: RecoveryDone): void {
+function report(done: RecoveryDone): void {
   console.log(JSON.stringify(done));
 }
 
@@ -55,7 +55,7 @@ async function write(directory: string, records: number, lap: number, isWhole: b
   }
   sequencer.drain();
   await journal.flush();
-  tell({ ms: 0, records: sequencer.lastSeq - first });
+  report({ ms: 0, records: sequencer.lastSeq - first });
   if (isWhole) recorder.close();
   else setInterval(() => {}, 60_000);
 }
@@ -81,7 +81,7 @@ function checkTaken(result: object): void {
 function open(directory: string): void {
   const start = performance.now();
   const recorder = openSound({ journal: { directory } });
-  tell({ ms: performance.now() - start, records: recorder.sequencer.lastSeq });
+  report({ ms: performance.now() - start, records: recorder.sequencer.lastSeq });
   process.kill(process.pid, 'SIGKILL'); // leaves the journal as it was
 }
 
@@ -102,7 +102,7 @@ function read(directory: string): void {
     records += rows.length;
     last = rows.at(-1)!.id;
   }
-  tell({ ms: performance.now() - start, records });
+  report({ ms: performance.now() - start, records });
   db.close();
 }
 

@@ -19,9 +19,9 @@ const after = (seconds: number): Nanos => START.plus(seconds * 1e9);
 class Scene {
   readonly clock = new ManualClock(START);
   readonly mirror = new Mirror(0);
-  readonly told: Bar[] = [];
+  readonly received: Bar[] = [];
   readonly derived = new DerivedTopics(this.clock, (_topic, m: Message) =>
-    this.told.push(m as Bar),
+    this.received.push(m as Bar),
   );
   private seq = 0;
 
@@ -44,7 +44,7 @@ class Scene {
   }
 
   take(): Bar[] {
-    return this.told.splice(0);
+    return this.received.splice(0);
   }
 }
 

@@ -114,7 +114,7 @@ export class RuleReader {
   }
 
   /** Subscribes again to what it holds, at another interval. */
-  subscribeAnew(intervalMs: number): void {
+  subscribeAgain(intervalMs: number): void {
     if (this.session === null || this.requestIs !== null) return;
     this.requestIs = 'anew';
     const { subscriptions } = this.world.broadcaster;

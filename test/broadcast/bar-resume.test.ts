@@ -52,7 +52,7 @@ async function run(
     () => world.broadcaster.look(),
     () => world.broadcaster.heartbeats.sendAll(),
     () => random.chance(0.3) && some().cut(),
-    () => random.chance(0.3) && some().subscribeAnew(random.chance(0.5) ? 700 : 0),
+    () => random.chance(0.3) && some().subscribeAgain(random.chance(0.5) ? 700 : 0),
     () => {
       const reader = some();
       if (!reader.isConnected) reader.connect();

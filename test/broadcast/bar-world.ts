@@ -21,7 +21,7 @@ import { PastBarQueries } from '../../src/broadcast/resume/past-bars';
 import { PastEpochs } from '../../src/broadcast/resume/past-epochs';
 import { Playbacks } from '../../src/broadcast/playback/playbacks';
 import { type PlaybackSource } from '../../src/broadcast/playback/playback';
-import { playLimits } from './steered-playbacks';
+import { playbackLimits } from './steered-playbacks';
 import type { Journal } from '../../src/journal/journal';
 import { isCrash } from '../../src/journal/history/gaps';
 import type { PastBarsPage } from '../../src/base/contracts/past';
@@ -73,7 +73,7 @@ export class BarWorld {
   private readonly random: Prng;
   private readonly directory: string;
   private readonly memory: number;
-  private life = 0;
+  private revisedEpoch = 0;
   /** The epoch in which a revision is being read; 0: none is being read. */
   private revising = 0;
 
@@ -127,11 +127,11 @@ export class BarWorld {
    */
   revise(): void {
     const [entry] = this.past;
-    if (entry === undefined || this.revising === this.life) return;
-    this.revising = this.life;
+    if (entry === undefined || this.revising === this.revisedEpoch) return;
+    this.revising = this.revisedEpoch;
     const [key, { symbol, interval, openTime }] = entry;
     this.past.delete(key);
-    const { life } = this;
+    const { revisedEpoch } = this;
     void this.gate(async () => {
       await this.journal.flush();
       const page = this.history.answer({
@@ -149,7 +149,7 @@ export class BarWorld {
       return bars;
     }).then((bars) =>
       this.gate(() => Promise.resolve()).then(() => {
-        if (life !== this.life) return;
+        if (revisedEpoch !== this.revisedEpoch) return;
         this.revising = 0;
         this.broadcaster.revise(bars);
       }),
@@ -157,7 +157,7 @@ export class BarWorld {
   }
 
   get isRevising(): boolean {
-    return this.past.size > 0 || this.revising === this.life;
+    return this.past.size > 0 || this.revising === this.revisedEpoch;
   }
 
   /** Ends the server and starts another. @param crashes whether events that were not committed are lost */
@@ -226,7 +226,7 @@ export class BarWorld {
       this.clock,
     );
     const { recovered } = opened;
-    this.life += 1;
+    this.revisedEpoch += 1;
     this.journal = opened.journal;
     this.epoch = recovered.epoch;
     this.lastSeq = recovered.lastSeq;
@@ -260,7 +260,7 @@ export class BarWorld {
       const from = Math.max(this.memoryFrom, this.lastSeq - this.memory);
       return seq < from ? undefined : [this.events.filter((e) => e.seq > seq)];
     };
-    subscriptions.playbacks = new Playbacks(this.plays, playLimits(2, 2));
+    subscriptions.playbacks = new Playbacks(this.playbackSource, playbackLimits(2, 2));
     subscriptions.pastBars = new PastBarQueries((request) =>
       this.gate(async () => {
         this.asked += 1;
@@ -283,13 +283,13 @@ export class BarWorld {
     if (definitions.length > 0) broadcaster.hydrate(definitions, this.lastSeq, statistics);
   }
 
-  private readonly plays: PlaybackSource = {
-    open: (play, request) =>
+  private readonly playbackSource: PlaybackSource = {
+    open: (id, request) =>
       this.gate(async () => {
         await this.journal.flush();
         const opened = this.playback.answer({
           kind: 'replay-open',
-          replay: play,
+          replay: id,
           ...request,
           from: null,
           to: null,
@@ -297,13 +297,11 @@ export class BarWorld {
         const { fromSeq, toSeq, gaps } = opened;
         return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
       }),
-    next: (play) =>
+    next: (id) =>
       this.gate(() =>
-        Promise.resolve(
-          this.playback.answer({ kind: 'replay-next', replay: play }) as PlaybackChunk,
-        ),
+        Promise.resolve(this.playback.answer({ kind: 'replay-next', replay: id }) as PlaybackChunk),
       ),
-    close: (play) => void this.playback.answer({ kind: 'replay-close', replay: play }),
+    close: (id) => void this.playback.answer({ kind: 'replay-close', replay: id }),
   };
 
   private async gate<T>(then: () => Promise<T>): Promise<T> {

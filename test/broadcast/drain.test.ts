@@ -108,19 +108,19 @@ test('the more sessions there are, the longer the period over which they reconne
 test('a turn notifies and closes a bounded number of sessions; none is closed before it was notified', () => {
   const { broadcaster, enter, turn } = world();
   const entered = Array.from({ length: 1_000 }, () => enter());
-  const told = (): number => entered.filter(({ reader }) => reader.got.length > 0).length;
+  const received = (): number => entered.filter(({ reader }) => reader.got.length > 0).length;
   const closed = (): number => entered.filter(({ reader }) => reader.closed.length > 0).length;
   broadcaster.goAway(new Prng(7));
-  expect(told()).toBe(DRAINED_A_TURN);
+  expect(received()).toBe(DRAINED_A_TURN);
   for (const { session } of entered) session.pong(10);
   broadcaster.closeDrained(false);
-  expect([told(), closed()]).toEqual([DRAINED_A_TURN, DRAINED_A_TURN]);
+  expect([received(), closed()]).toEqual([DRAINED_A_TURN, DRAINED_A_TURN]);
   broadcaster.closeDrained(false);
   expect(closed()).toBe(DRAINED_A_TURN);
-  for (let before = told(); turn(); before = told()) {
-    expect(told() - before).toBeLessThanOrEqual(DRAINED_A_TURN);
+  for (let before = received(); turn(); before = received()) {
+    expect(received() - before).toBeLessThanOrEqual(DRAINED_A_TURN);
   }
-  expect(told()).toBe(1_000);
+  expect(received()).toBe(1_000);
   for (const { session } of entered) session.pong(20);
   for (let before = closed(); broadcaster.sessions.size > 0; before = closed()) {
     broadcaster.closeDrained(false);

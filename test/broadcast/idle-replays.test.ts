@@ -14,19 +14,19 @@ import { SentCounter } from '../../src/broadcast/topics/counters';
 import { SharedFrames } from '../../src/broadcast/sessions/encoders';
 import { SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
-import { playLimits, SteeredPlays } from './steered-playbacks';
+import { playbackLimits, SteeredPlaybacks } from './steered-playbacks';
 
 setDefaultTimeout(60_000);
 
 const TOPICS = [`trade:${SYMBOL}`];
 const IDLE_MS = 1_000;
 const WAIT_MS = 5_000;
-const limits = { ...playLimits(1), playbackIdleMs: IDLE_MS, playbackWaitMs: WAIT_MS };
+const limits = { ...playbackLimits(1), playbackIdleMs: IDLE_MS, playbackWaitMs: WAIT_MS };
 
 class World {
   readonly clock = new ManualClock();
-  readonly source = new SteeredPlays(10);
-  readonly plays: Playbacks;
+  readonly source = new SteeredPlaybacks(10);
+  readonly playbacks: Playbacks;
   private readonly pongs: (() => boolean)[] = [];
   /** The callbacks that the timers of replays would call. */
   private readonly pulls: (() => void)[] = [];
@@ -36,17 +36,17 @@ class World {
   });
 
   constructor(own = limits) {
-    this.plays = new Playbacks(this.source, own);
+    this.playbacks = new Playbacks(this.source, own);
   }
 
   enter(last: number, client = '') {
-    const { clock, plays } = this;
-    const told: Message[] = [];
+    const { clock, playbacks } = this;
+    const received: Message[] = [];
     let pings = 0;
     let ponged = 0;
     const socket = socketWith({
       send: (data) => {
-        for (const m of decodeFrame(data as Uint8Array)) if (!isFault(m)) told.push(m);
+        for (const m of decodeFrame(data as Uint8Array)) if (!isFault(m)) received.push(m);
         return 1;
       },
       ping: () => (pings += 1),
@@ -67,7 +67,7 @@ class World {
     );
     const timers = { later: () => () => {} };
     const replays = new ReplayRequests({
-      playbacks: plays,
+      playbacks,
       clock,
       lastSeq: () => last,
       isDefined: () => true,
@@ -99,13 +99,20 @@ class World {
       };
       const refused = replays.handle(session, m);
       if (refused !== undefined)
-        told.push({ type: 'error', id, code: refused.code, message: '', field: null, hint: '' });
+        received.push({
+          type: 'error',
+          id,
+          code: refused.code,
+          message: '',
+          field: null,
+          hint: '',
+        });
     };
     return {
-      told,
+      received,
       ask,
       read: (does: boolean) => void (reads = does),
-      seqs: () => told.flatMap((m) => (m.type === 'trade' ? m.seq : [])),
+      seqs: () => received.flatMap((m) => (m.type === 'trade' ? m.seq : [])),
       pull: () => session.pull(clock.monotonicMs()),
     };
   }
@@ -122,7 +129,7 @@ class World {
   async pass(ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += 100) {
       this.clock.advance(100e6);
-      this.plays.look(this.clock.monotonicMs());
+      this.playbacks.look(this.clock.monotonicMs());
       for (const pull of this.pulls) pull();
       await this.settle();
     }
@@ -144,9 +151,9 @@ describe('[R6] a replay releases its slot', () => {
     expect(before).toBeWithin(1, last - 1);
     await world.pass(IDLE_MS - 100);
     two.ask('start', { toSeq: 50 });
-    expect(two.told).toMatchObject([{ code: 'overloaded' }]); // it is not idle yet
+    expect(two.received).toMatchObject([{ code: 'overloaded' }]); // it is not idle yet
     await world.pass(400);
-    expect(world.plays.counts.open).toBe(0);
+    expect(world.playbacks.counts.open).toBe(0);
     expect(world.source.held.size).toBe(0); // and the thread holds nothing for it
     two.ask('start', { toSeq: 50 });
     await world.settle();
@@ -156,7 +163,7 @@ describe('[R6] a replay releases its slot', () => {
     await world.settle();
     await world.pass(300);
     expect(one.seqs()).toEqual(upTo(last));
-    expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
+    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
   });
 
   test('when its reader reads nothing for long; it continues without loss when the reader does', async () => {
@@ -169,11 +176,11 @@ describe('[R6] a replay releases its slot', () => {
     const before = one.seqs().length;
     expect(before).toBeWithin(1, last - 1);
     await world.pass(IDLE_MS + 300);
-    expect([world.plays.counts.open, world.source.held.size]).toEqual([0, 0]);
+    expect([world.playbacks.counts.open, world.source.held.size]).toEqual([0, 0]);
     one.read(true);
     await world.settle();
     expect(one.seqs()).toEqual(upTo(last));
-    expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
+    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
   });
 
   test('when the next message is due much later; the message is sent when due', async () => {
@@ -185,18 +192,18 @@ describe('[R6] a replay releases its slot', () => {
     await world.pass(700);
     one.pull();
     await world.settle();
-    expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: 6 });
+    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: 6 });
     // A market at night: so slow that each wait is longer than an idle replay keeps its slot.
-    const source = world.source as unknown as { read(play: number): { atMs: number[] } };
+    const source = world.source as unknown as { read(playback: number): { atMs: number[] } };
     const read = source.read.bind(world.source);
-    source.read = (play) => {
-      const chunk = read(play);
+    source.read = (playback) => {
+      const chunk = read(playback);
       return { ...chunk, atMs: chunk.atMs.map((at) => at * 20) };
     };
     slow.ask('start', { toSeq: 3, speed: 1 });
     await world.settle();
     expect(slow.seqs()).toEqual([1]);
-    expect(world.plays.counts.open).toBe(0);
+    expect(world.playbacks.counts.open).toBe(0);
     await world.pass(1_900);
     slow.pull();
     await world.settle();
@@ -209,10 +216,10 @@ describe('[R6] a replay releases its slot', () => {
 
   test('but not in the middle of a group of messages of one event, which would be repeated; there it ends if idle for long', async () => {
     const world = new World();
-    const source = world.source as unknown as { read(play: number): { borders: number[] } };
+    const source = world.source as unknown as { read(playback: number): { borders: number[] } };
     const read = source.read.bind(world.source);
-    source.read = (play) => {
-      const chunk = read(play);
+    source.read = (playback) => {
+      const chunk = read(playback);
       return { ...chunk, borders: chunk.borders.map((seq) => (seq % 2 === 0 ? seq : 0)) };
     };
     const one = world.enter(6);
@@ -222,15 +229,15 @@ describe('[R6] a replay releases its slot', () => {
     expect(one.seqs()).toEqual([1, 2, 3]);
     one.ask('pause');
     await world.pass(IDLE_MS + 500);
-    expect(world.plays.counts.open).toBe(1);
+    expect(world.playbacks.counts.open).toBe(1);
     one.ask('continue');
     await world.pass(200);
     expect(one.seqs()).toEqual([1, 2, 3, 4, 5]);
     one.ask('pause');
     await world.pass(WAIT_MS + 500);
-    expect(world.plays.counts.open).toBe(0);
-    expect(one.told.at(-1)).toMatchObject({ type: 'error', id: 1, code: 'overloaded' });
-    expect((one.told.at(-1) as { message: string }).message).toContain('up to 5');
+    expect(world.playbacks.counts.open).toBe(0);
+    expect(one.received.at(-1)).toMatchObject({ type: 'error', id: 1, code: 'overloaded' });
+    expect((one.received.at(-1) as { message: string }).message).toContain('up to 5');
   });
 
   test('and ends with an error code if it gets no slot again for long', async () => {
@@ -244,13 +251,13 @@ describe('[R6] a replay releases its slot', () => {
     two.ask('start', { toSeq: last, speed: 1 });
     await world.settle();
     one.ask('continue');
-    const played = one.seqs().at(-1);
+    const replayed = one.seqs().at(-1);
     await world.pass(WAIT_MS - 500);
-    expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 3 });
+    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 3 });
     await world.pass(1_000);
     one.pull();
-    expect(one.told.at(-1)).toMatchObject({ type: 'error', id: 1, code: 'overloaded' });
-    expect((one.told.at(-1) as { message: string }).message).toContain(`up to ${played}`);
+    expect(one.received.at(-1)).toMatchObject({ type: 'error', id: 1, code: 'overloaded' });
+    expect((one.received.at(-1) as { message: string }).message).toContain(`up to ${replayed}`);
   });
 
   test('to a client with at least two fewer, and continues without loss or repetition', async () => {
@@ -265,10 +272,10 @@ describe('[R6] a replay releases its slot', () => {
     const [first, again] = [world.enter(last, 'one'), world.enter(last, 'one')];
     first.ask('start', { toSeq: 50, speed: 1 });
     await world.settle();
-    expect(world.plays.counts.open).toBe(2);
+    expect(world.playbacks.counts.open).toBe(2);
     // With one of the two slots it has its share.
     again.ask('start', { toSeq: 50 });
-    expect(again.told).toMatchObject([{ code: 'overloaded' }]);
+    expect(again.received).toMatchObject([{ code: 'overloaded' }]);
     await world.pass(5_500);
     expect(first.seqs()).toEqual(upTo(50));
     for (const one of two) one.read(true);
@@ -276,7 +283,7 @@ describe('[R6] a replay releases its slot', () => {
     await world.pass(300);
     for (const one of two) {
       expect(one.seqs()).toEqual(upTo(last));
-      expect(one.told.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
+      expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
     }
   });
 
@@ -296,14 +303,14 @@ describe('[R6] a replay releases its slot', () => {
 });
 
 test('[R10] a resume that cannot begin for long is refused; one that has begun is not', async () => {
-  const source = new SteeredPlays(10);
-  const plays = new Playbacks(source, limits);
-  const events = (told: string[], isFirst: boolean): QueuedEvents => ({
+  const source = new SteeredPlaybacks(10);
+  const playbacks = new Playbacks(source, limits);
+  const events = (received: string[], isFirst: boolean): QueuedEvents => ({
     ready: () => {},
     failed: () => {},
     waits: () => {},
     idle: () => {},
-    ...(isFirst && { expired: ({ code }) => void told.push(code) }),
+    ...(isFirst && { expired: ({ code }) => void received.push(code) }),
   });
   const request = {
     topics: TOPICS,
@@ -316,15 +323,15 @@ test('[R10] a resume that cannot begin for long is refused; one that has begun i
     speed: 0,
   };
   const [a, b, c]: string[][] = [[], [], []];
-  plays.look(0);
-  plays.openQueued('me', request, events(a!, true));
-  plays.openQueued('me', request, events(b!, true));
-  plays.openQueued('me', request, events(c!, false));
-  plays.look(WAIT_MS - 1);
+  playbacks.look(0);
+  playbacks.openQueued('me', request, events(a!, true));
+  playbacks.openQueued('me', request, events(b!, true));
+  playbacks.openQueued('me', request, events(c!, false));
+  playbacks.look(WAIT_MS - 1);
   expect([a, b, c]).toEqual([[], [], []]);
-  plays.look(WAIT_MS);
+  playbacks.look(WAIT_MS);
   expect([a, b, c]).toEqual([[], ['overloaded'], []]);
-  plays.look(10 * WAIT_MS);
+  playbacks.look(10 * WAIT_MS);
   expect([a, b, c]).toEqual([[], ['overloaded'], []]);
   await source.answerAll();
 });

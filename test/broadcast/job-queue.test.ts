@@ -12,12 +12,12 @@ test('jobs run in order, and a turn ends after the job that reaches its cost lim
       fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 40 }),
       fc.integer({ min: 1, max: 8 }),
       async (costs, costMax) => {
-        const desk = new JobQueue(costMax, new SystemClock().turns);
+        const queue = new JobQueue(costMax, new SystemClock().turns);
         const done: number[] = [];
         const turns: number[] = [];
         let turn = 0;
         for (const [i, cost] of costs.entries()) {
-          desk.run(() => {
+          queue.run(() => {
             done.push(i);
             turns[turn] = (turns[turn] ?? 0) + cost;
           }, cost);

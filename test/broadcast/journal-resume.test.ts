@@ -15,7 +15,7 @@ import { Playbacks } from '../../src/broadcast/playback/playbacks';
 import { Session } from '../../src/broadcast/sessions/session';
 import { instrument, SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
-import { playLimits, SteeredPlays, tradeAt } from './steered-playbacks';
+import { playbackLimits, SteeredPlaybacks, tradeAt } from './steered-playbacks';
 
 setDefaultTimeout(60_000);
 
@@ -24,7 +24,7 @@ const OPTIONS = { topicsMax: 10_000, sessionBoundary: 0 };
 
 interface Reader {
   readonly session: Session;
-  readonly told: Message[];
+  readonly received: Message[];
   /** How each resume ended. */
   readonly done: (Fault | undefined)[];
   resume(seq: number, more?: Partial<MessageOf<'resume'>>): void;
@@ -34,8 +34,8 @@ interface Reader {
 /** A broadcaster that keeps the newest events in memory, with a journal that the test steers. */
 class Floor {
   readonly clock = new ManualClock();
-  readonly source: SteeredPlays;
-  readonly plays: Playbacks;
+  readonly source: SteeredPlaybacks;
+  readonly playbacks: Playbacks;
   readonly broadcaster: Broadcaster;
   readonly readers: Reader[] = [];
   readonly events: BatchEvent[] = [{ ...instrument(), seq: 1 }];
@@ -43,17 +43,17 @@ class Floor {
   looked = 0;
   private readonly byNative = new Map<string, Set<Message[]>>();
 
-  constructor(playsMax: number, framesMax: number, memory: number) {
+  constructor(playbacksMax: number, framesMax: number, memory: number) {
     this.clock.advance(3_600e9); // a session has no current time until the server looks at it
-    this.source = new SteeredPlays(framesMax);
-    this.plays = new Playbacks(this.source, playLimits(playsMax));
+    this.source = new SteeredPlaybacks(framesMax);
+    this.playbacks = new Playbacks(this.source, playbackLimits(playbacksMax));
     const publish = (topic: string, data: string | Uint8Array): void => {
-      for (const told of this.byNative.get(topic) ?? []) told.push(...messagesOf(data));
+      for (const received of this.byNative.get(topic) ?? []) received.push(...messagesOf(data));
     };
     this.broadcaster = new Broadcaster(OPTIONS, { publish }, this.clock);
     const { subscriptions } = this.broadcaster;
     subscriptions.epoch = EPOCH;
-    subscriptions.playbacks = this.plays;
+    subscriptions.playbacks = this.playbacks;
     subscriptions.since = (seq) => {
       const from = Math.max(0, this.events.length - memory);
       if (seq < from) return undefined;
@@ -74,17 +74,17 @@ class Floor {
   }
 
   enter(limits = LIMITS): Reader {
-    const told: Message[] = [];
+    const received: Message[] = [];
     let pings = 0;
     let ponged = 0;
     const socket = socketWith({
-      send: (data) => told.push(...messagesOf(data)),
+      send: (data) => received.push(...messagesOf(data)),
       ping: () => (pings += 1),
       subscribe: (topic) => {
         const of = this.byNative.get(topic) ?? new Set();
-        this.byNative.set(topic, of.add(told));
+        this.byNative.set(topic, of.add(received));
       },
-      unsubscribe: (topic) => void this.byNative.get(topic)?.delete(told),
+      unsubscribe: (topic) => void this.byNative.get(topic)?.delete(received),
     });
     const { encoders, subscriptions } = this.broadcaster;
     const session = new Session(
@@ -98,7 +98,7 @@ class Floor {
     const done: (Fault | undefined)[] = [];
     const reader: Reader = {
       session,
-      told,
+      received,
       done,
       resume: (seq, more = {}) => {
         const request = {
@@ -143,8 +143,8 @@ function messagesOf(data: string | Uint8Array): Message[] {
   return decodeFrame(data as Uint8Array).filter((m) => !isFault(m)) as Message[];
 }
 
-function placesOf({ told }: Reader): number[] {
-  return told.filter((m) => m.type === 'trade').map(({ seq }) => seq);
+function seqsOf({ received }: Reader): number[] {
+  return received.filter((m) => m.type === 'trade').map(({ seq }) => seq);
 }
 
 function fromTo(from: number, to: number): number[] {
@@ -166,7 +166,7 @@ describe('many resumes at once', () => {
     }
     floor.run(3);
     await floor.settle();
-    for (const reader of readers) expect(placesOf(reader)).toEqual(fromTo(4_501, floor.lastSeq));
+    for (const reader of readers) expect(seqsOf(reader)).toEqual(fromTo(4_501, floor.lastSeq));
     expect(floor.source.requests).toEqual([]);
   });
 
@@ -186,10 +186,10 @@ describe('many resumes at once', () => {
     floor.run(2);
     await floor.settle();
     for (const reader of readers) {
-      expect(placesOf(reader)).toEqual(fromTo(101, floor.lastSeq));
+      expect(seqsOf(reader)).toEqual(fromTo(101, floor.lastSeq));
       expect(reader.session.isNative).toBe(true);
     }
-    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+    expect(floor.playbacks.counts).toEqual({ open: 0, waiting: 0 });
   });
 });
 
@@ -203,7 +203,7 @@ describe('many readers behind one address', () => {
       await new Promise((resolve) => setImmediate(resolve));
       await floor.source.answer();
       for (const reader of floor.readers) if (!standing.includes(reader)) reader.pong();
-      floor.plays.look((lookedMs += SHARE_IDLE_MS / 10));
+      floor.playbacks.look((lookedMs += SHARE_IDLE_MS / 10));
       if (lookedMs > 1e6) throw new Error('nothing moves any more');
     }
   }
@@ -215,28 +215,30 @@ describe('many readers behind one address', () => {
     const readers = Array.from({ length: 40 }, () => floor.enter());
     const starts = readers.map((_, i) => 5 + i);
     for (const [i, reader] of readers.entries()) reader.resume(starts[i]!);
-    while (floor.plays.counts.waiting < 38) await new Promise((resolve) => setImmediate(resolve));
-    const words = ({ told }: Reader) => told.flatMap((m) => (m.type === 'queued' ? [m.ahead] : []));
+    while (floor.playbacks.counts.waiting < 38)
+      await new Promise((resolve) => setImmediate(resolve));
+    const words = ({ received }: Reader) =>
+      received.flatMap((m) => (m.type === 'queued' ? [m.ahead] : []));
     const behind = readers.slice(2);
     expect(behind.map((reader) => words(reader).length)).toEqual(behind.map(() => 1));
     floor.broadcaster.heartbeats.sendAll();
-    floor.plays.notifyWaiting();
+    floor.playbacks.notifyWaiting();
     for (const reader of behind) reader.pong();
     expect(behind.map((reader) => words(reader).at(-1))).toEqual(fromTo(0, 37));
-    for (const { told } of behind)
-      expect(told.map((m) => m.type)).toEqual(['queued', 'heartbeat', 'queued']);
-    await until(floor, () => readers.some((reader) => placesOf(reader).length > 0));
-    floor.plays.notifyWaiting();
+    for (const { received } of behind)
+      expect(received.map((m) => m.type)).toEqual(['queued', 'heartbeat', 'queued']);
+    await until(floor, () => readers.some((reader) => seqsOf(reader).length > 0));
+    floor.playbacks.notifyWaiting();
     await until(floor, () => readers.every(isDone));
     await floor.settle();
     for (const [i, reader] of readers.entries()) {
-      expect(placesOf(reader)).toEqual(fromTo(starts[i]! + 1, floor.lastSeq));
-      const types = reader.told.map(({ type }) => type);
+      expect(seqsOf(reader)).toEqual(fromTo(starts[i]! + 1, floor.lastSeq));
+      const types = reader.received.map(({ type }) => type);
       expect(types.lastIndexOf('queued')).toBeLessThan(types.indexOf('instrument'));
     }
     // A turn has at most 20 chunks; what a reader has left after them is read in later turns.
     expect(floor.source.requests.length).toBeGreaterThan(40 * (600 / (20 * SHARE_CHUNKS)));
-    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+    expect(floor.playbacks.counts).toEqual({ open: 0, waiting: 0 });
   });
 
   test('[R10] a reader that got nothing in its turn waits for the next one and is sent `queued`', async () => {
@@ -245,9 +247,9 @@ describe('many readers behind one address', () => {
     const readers = [floor.enter(), floor.enter()];
     for (const reader of readers) reader.resume(1, { topics: ['status'] });
     await until(floor, () => readers.every(isDone));
-    const types = readers.map(({ told }) => told.map(({ type }) => type).join(' '));
+    const types = readers.map(({ received }) => received.map(({ type }) => type).join(' '));
     expect(types).toEqual([5, 6].map((turns) => `${'queued '.repeat(turns)}ack`));
-    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+    expect(floor.playbacks.counts).toEqual({ open: 0, waiting: 0 });
   });
 
   test('one that arrives late and missed little gets it within a few turns', async () => {
@@ -261,7 +263,7 @@ describe('many readers behind one address', () => {
     await until(floor, () => isDone(late));
     // It is second at the latest and gets everything in one turn; meanwhile others may begin another turn.
     expect(floor.source.requests.length - before).toBeLessThanOrEqual(5);
-    expect(placesOf(late)).toEqual(fromTo(floor.lastSeq - 69, floor.lastSeq));
+    expect(seqsOf(late)).toEqual(fromTo(floor.lastSeq - 69, floor.lastSeq));
     expect(floor.readers.filter(isDone).length).toBeLessThan(5);
     await floor.settle();
   });
@@ -271,14 +273,14 @@ describe('many readers behind one address', () => {
     floor.run(3_000);
     const standing = [floor.enter(), floor.enter()];
     for (const reader of standing) reader.resume(5);
-    await until(floor, () => standing.every((reader) => placesOf(reader).length > 0), standing);
+    await until(floor, () => standing.every((reader) => seqsOf(reader).length > 0), standing);
     const readers = Array.from({ length: 10 }, () => floor.enter());
     for (const reader of readers) reader.resume(5);
     await until(floor, () => readers.every(isDone), standing);
     expect(standing.some(isDone)).toBe(false);
     expect(floor.source.held.size).toBeLessThanOrEqual(2);
     await floor.settle();
-    for (const reader of floor.readers) expect(placesOf(reader)).toEqual(fromTo(6, floor.lastSeq));
+    for (const reader of floor.readers) expect(seqsOf(reader)).toEqual(fromTo(6, floor.lastSeq));
   });
 
   test('a resume keeps its slot, however slowly it reads, while nobody waits for the slot', async () => {
@@ -288,7 +290,7 @@ describe('many readers behind one address', () => {
     reader.resume(5);
     for (let lookedMs = 0; !isDone(reader); lookedMs += 10 * SHARE_IDLE_MS) {
       await floor.source.answerAll();
-      for (let i = 0; i < 3; i++) floor.plays.look(lookedMs + i * SHARE_IDLE_MS);
+      for (let i = 0; i < 3; i++) floor.playbacks.look(lookedMs + i * SHARE_IDLE_MS);
       reader.pong();
     }
     expect(floor.source.requests).toHaveLength(1);
@@ -306,14 +308,14 @@ describe('a resume from the journal', () => {
         const readers = Array.from({ length: prng.int(1, 5) }, () => floor.enter());
         const fails = prng.chance(0.3);
         let lookedMs = 0;
-        const places = new Map<Reader, number>();
+        const seqsBefore = new Map<Reader, number>();
         const some = (): Reader => readers[prng.int(0, readers.length - 1)]!;
         const steps: (() => void | Promise<void>)[] = [
           () => {
             const reader = some();
-            if (places.has(reader) || reader.session.isGone) return;
-            places.set(reader, prng.int(1, floor.lastSeq));
-            reader.resume(places.get(reader)!);
+            if (seqsBefore.has(reader) || reader.session.isGone) return;
+            seqsBefore.set(reader, prng.int(1, floor.lastSeq));
+            reader.resume(seqsBefore.get(reader)!);
           },
           () => floor.run(prng.int(1, 30)),
           () => floor.source.answerSome(prng, fails && prng.chance(0.1)),
@@ -323,7 +325,7 @@ describe('a resume from the journal', () => {
           () => new Promise((resolve) => setImmediate(resolve)),
           () => void (prng.chance(0.05) && some().session.gone()),
           // Not the clock of the sessions: by that they would count as slow.
-          () => floor.plays.look((lookedMs += prng.int(0, 400))),
+          () => floor.playbacks.look((lookedMs += prng.int(0, 400))),
           () => floor.broadcaster.look(),
           () => floor.broadcaster.heartbeats.sendAll(),
         ];
@@ -331,28 +333,30 @@ describe('a resume from the journal', () => {
         await floor.settle();
         floor.run(2);
         await floor.settle();
-        expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+        expect(floor.playbacks.counts).toEqual({ open: 0, waiting: 0 });
         expect(floor.source.held.size).toBe(0);
-        for (const [reader, place] of places) {
+        for (const [reader, positionBefore] of seqsBefore) {
           if (reader.session.isGone) continue;
           expect(reader.done).toEqual([undefined]);
           expect(reader.session.isNative).toBe(true);
-          const reset = reader.told.find((m) => m.type === 'reset');
-          const ack = reader.told.find((m) => m.type === 'ack')!;
-          const seqs = placesOf(reader);
-          if (reset === undefined) expect(seqs).toEqual(fromTo(place + 1, floor.lastSeq));
+          const reset = reader.received.find((m) => m.type === 'reset');
+          const ack = reader.received.find((m) => m.type === 'ack')!;
+          const seqs = seqsOf(reader);
+          if (reset === undefined) expect(seqs).toEqual(fromTo(positionBefore + 1, floor.lastSeq));
           else {
             expect(['not-kept', 'too-slow']).toContain(reset.reason);
             expect(reset.seq).toBe(ack.seq);
             // What arrived before the reset is in order; live messages follow the answer.
             const before = seqs.filter((seq) => seq <= reset.seq);
-            expect(before).toEqual(fromTo(place + 1, place + before.length));
+            expect(before).toEqual(fromTo(positionBefore + 1, positionBefore + before.length));
             expect(seqs.slice(before.length)).toEqual(fromTo(ack.seq + 1, floor.lastSeq));
           }
           // The definition comes first, however the resume ends; only `queued` may come before it.
-          const first = reader.told.findIndex((m) => m.type !== 'queued' && m.type !== 'heartbeat');
-          expect(reader.told[first]).toMatchObject({ type: 'instrument', symbol: SYMBOL });
-          expect(reader.told.findLastIndex((m) => m.type === 'queued')).toBeLessThan(first);
+          const first = reader.received.findIndex(
+            (m) => m.type !== 'queued' && m.type !== 'heartbeat',
+          );
+          expect(reader.received[first]).toMatchObject({ type: 'instrument', symbol: SYMBOL });
+          expect(reader.received.findLastIndex((m) => m.type === 'queued')).toBeLessThan(first);
         }
       }),
       { numRuns: 200 },
@@ -374,11 +378,11 @@ describe('a resume from the journal', () => {
     }
     await floor.settle(); // what waits for a slow reader, followed by its answer
     expect(rounds).toBeLessThan(10);
-    expect(reader.told.find((m) => m.type === 'reset')).toMatchObject({
+    expect(reader.received.find((m) => m.type === 'reset')).toMatchObject({
       reason: 'too-slow',
       topics: [`trade:${SYMBOL}`],
     });
-    expect(floor.plays.counts).toEqual({ open: 0, waiting: 0 });
+    expect(floor.playbacks.counts).toEqual({ open: 0, waiting: 0 });
   });
 
   test('a session that has just connected does not count as one that stopped answering', async () => {
@@ -390,7 +394,7 @@ describe('a resume from the journal', () => {
     floor.broadcaster.look(); // before its pong
     expect(reader.session.isGone).toBe(false);
     await floor.settle();
-    expect(placesOf(reader)).toEqual(fromTo(6, floor.lastSeq));
+    expect(seqsOf(reader)).toEqual(fromTo(6, floor.lastSeq));
   });
 
   test('[R3] events that the journal does not have are not skipped silently', async () => {
@@ -400,8 +404,8 @@ describe('a resume from the journal', () => {
     const reader = floor.enter();
     reader.resume(5, { topics: [`trade:${SYMBOL}`, `tick:${SYMBOL}`] });
     await floor.settle();
-    expect(reader.told.map((m) => m.type)).toEqual(['instrument', 'reset', 'ack']);
-    expect(reader.told[1]).toMatchObject({ reason: 'not-kept', seq: floor.lastSeq });
+    expect(reader.received.map((m) => m.type)).toEqual(['instrument', 'reset', 'ack']);
+    expect(reader.received[1]).toMatchObject({ reason: 'not-kept', seq: floor.lastSeq });
   });
 
   test('[S6] a `*` also covers an instrument defined while the resume waits for its turn', async () => {
@@ -418,7 +422,7 @@ describe('a resume from the journal', () => {
     const trade = { ...tradeAt(floor.lastSeq + 1), symbol: 'LATER', prevSeq: 0 };
     floor.events.push(trade);
     floor.broadcaster.accept({ lastSeq: floor.lastSeq, events: [trade], executions: [] });
-    expect(reader.told.at(-1)).toEqual(trade);
-    expect(reader.told.filter((m) => 'seq' in m && m.seq === trade.seq)).toHaveLength(1);
+    expect(reader.received.at(-1)).toEqual(trade);
+    expect(reader.received.filter((m) => 'seq' in m && m.seq === trade.seq)).toHaveLength(1);
   });
 });

@@ -33,7 +33,7 @@ function world() {
   ]).flat();
   broadcaster.hydrate(events, 2 * COUNT);
   const account = new ByteAccount({ clientBytesMax: 1e9, clientBytesPerClientMax: 1e9 });
-  const told: Message[] = [];
+  const received: Message[] = [];
   let pings = 0;
   /** Native topics joined and left since the newest `turn`, the most in any turn, and all. */
   const changes = { now: 0, most: 0, all: 0 };
@@ -49,7 +49,7 @@ function world() {
     subscribe: change,
     unsubscribe: change,
     send: (data) => {
-      for (const m of decodeFrame(data as Uint8Array)) if (!isFault(m)) told.push(m);
+      for (const m of decodeFrame(data as Uint8Array)) if (!isFault(m)) received.push(m);
       return 1;
     },
     ping: () => (pings += 1),
@@ -71,13 +71,13 @@ function world() {
     session.pong(clock.monotonicMs(), pings);
     return true;
   };
-  return { broadcaster, session, told, pong, account, clock, changes, turn };
+  return { broadcaster, session, received, pong, account, clock, changes, turn };
 }
 
 test('a session that reads none of ten thousand books costs kilobytes, and joins only topics whose state it was sent', () => {
-  const { broadcaster, session, told, account } = world();
+  const { broadcaster, session, received, account } = world();
   broadcaster.subscriptions.subscribe(session, 1, ['book:*'], 0);
-  const books = told.filter(({ type }) => type === 'book').length;
+  const books = received.filter(({ type }) => type === 'book').length;
   expect(books).toBeWithin(1, 1_000);
   expect(session.topics.size).toBeWithin(books, books + 10);
   expect(account.total).toBeLessThan(800_000); // if they were made at once, the messages would take about twenty times as much
@@ -86,7 +86,7 @@ test('a session that reads none of ten thousand books costs kilobytes, and joins
 });
 
 test('[S5] changes during the answer are in a state or follow it; short messages are sent in between', async () => {
-  const { broadcaster, session, told, pong, account } = world();
+  const { broadcaster, session, received, pong, account } = world();
   let done = 0;
   broadcaster.subscriptions.subscribe(session, 7, ['book:*', 'trade:*'], 0, () => void done++);
   await Bun.sleep(0); // topics of trades are joined a few at a time
@@ -97,23 +97,23 @@ test('[S5] changes during the answer are in a state or follow it; short messages
   broadcaster.accept({ lastSeq: 2 * COUNT + 2, events: [change, trades], executions: [] });
   session.send([{ type: 'ack', id: 8, seq: 1, repeated: null, waiting: null }]);
   let most = 0;
-  for (let before = told.length; pong(); before = told.length)
-    most = Math.max(most, told.length - before);
+  for (let before = received.length; pong(); before = received.length)
+    most = Math.max(most, received.length - before);
   await until(() => session.isNative); // of many topics, some are joined in each turn
   expect(done).toBe(1);
   expect(most).toBeLessThan(2_000); // of 20,001
-  const at = (isIt: (m: Message) => boolean): number => told.findIndex(isIt);
+  const at = (isIt: (m: Message) => boolean): number => received.findIndex(isIt);
   const acked = at((m) => m.type === 'ack' && m.id === 7);
-  expect(told[acked]).toMatchObject({ seq: 2 * COUNT });
+  expect(received[acked]).toMatchObject({ seq: 2 * COUNT });
   expect(at((m) => m.type === 'ack' && m.id === 8)).toBeLessThan(acked);
-  const states = told.filter((m) => m.type === 'book' && m.symbol === late);
+  const states = received.filter((m) => m.type === 'book' && m.symbol === late);
   expect(states).toMatchObject([{ form: 'snapshot', seq: 2 * COUNT + 1 }]);
   expect(at((m) => m.type === 'trade')).toBeGreaterThan(acked);
   expect(account.ofKind.answers).toBe(0);
 });
 
 test('a session on ten thousand topics joins and leaves its native topics over several turns', async () => {
-  const { broadcaster, session, told, pong, clock, changes, turn } = world();
+  const { broadcaster, session, received, pong, clock, changes, turn } = world();
   broadcaster.subscriptions.subscribe(session, 1, ['trade:*'], 0);
   while (!session.isNative) {
     pong();
@@ -143,7 +143,7 @@ test('a session on ten thousand topics joins and leaves its native topics over s
   expect(session.topics.size).toBe(0);
   expect(changes.all).toBe(4 * COUNT + 1);
   expect(changes.most).toBeWithin(500, 4_000);
-  expect(told.filter(({ type }) => type === 'trade').length).toBeLessThan(2);
+  expect(received.filter(({ type }) => type === 'trade').length).toBeLessThan(2);
 });
 
 test('a thousand definitions go to each session in a few frames, before later messages of their topics', () => {

@@ -107,11 +107,11 @@ test('a resume that waits for an answer scans no topic meanwhile', async () => {
 });
 
 test('[D9] a bar that is dropped in the same batch that changed it is sent in the order of seq', () => {
-  const told: Bar[] = [];
+  const received: Bar[] = [];
   const publish = (_: string, data: string | Uint8Array): number => {
     const messages = typeof data === 'string' ? [] : (decodeFrame(data) as Message[]);
     for (const m of messages)
-      if (m.type === 'bar' && m.openTime.seconds === START + 1) told.push(m);
+      if (m.type === 'bar' && m.openTime.seconds === START + 1) received.push(m);
     return 1;
   };
   const broadcaster = new Broadcaster(OPTIONS, { publish }, new ManualClock());
@@ -135,8 +135,8 @@ test('[D9] a bar that is dropped in the same batch that changed it is sent in th
   for (const s of [1, 2, 3]) push([s]);
   push([1, 4, 1, 4, 5]); // to a bar that is kept, one that drops it, to the dropped bar again, and then an end
   expect(late).toEqual([START + 1]);
-  broadcaster.revise([{ ...told[0]!, seq: seq - 2, trades: 3, final: true }]);
-  expect(told.at(-1)!.trades).toBe(3);
-  const seqs = told.map((bar) => bar.seq);
+  broadcaster.revise([{ ...received[0]!, seq: seq - 2, trades: 3, final: true }]);
+  expect(received.at(-1)!.trades).toBe(3);
+  const seqs = received.map((bar) => bar.seq);
   expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
 });

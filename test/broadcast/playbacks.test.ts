@@ -18,7 +18,7 @@ import { SentCounter } from '../../src/broadcast/topics/counters';
 import { SharedFrames } from '../../src/broadcast/sessions/encoders';
 import { SYMBOL } from '../support/market-events';
 import { LIMITS, socketWith } from '../support/sockets';
-import { FAILED, playLimits, SteeredPlays, tradeAt } from './steered-playbacks';
+import { FAILED, playbackLimits, SteeredPlaybacks, tradeAt } from './steered-playbacks';
 
 setDefaultTimeout(60_000);
 
@@ -34,130 +34,134 @@ const REQUEST: PlaybackRequest = {
   speed: 0,
 };
 
-function watched(): QueuedEvents & { readonly told: string[] } {
-  const told: string[] = [];
+function watched(): QueuedEvents & { readonly received: string[] } {
+  const received: string[] = [];
   return {
-    told,
-    opened: () => void told.push('opened'),
-    ready: () => void told.push('ready'),
-    failed: ({ code }) => void told.push(code),
-    waits: (ahead) => void told.push(`waits ${ahead}`),
-    idle: () => void told.push('idle'),
+    received,
+    opened: () => void received.push('opened'),
+    ready: () => void received.push('ready'),
+    failed: ({ code }) => void received.push(code),
+    waits: (ahead) => void received.push(`waits ${ahead}`),
+    idle: () => void received.push('idle'),
   };
 }
 
 describe('playbacks', () => {
   test('a bounded number is open; others wait in order, or leave the queue', async () => {
-    const source = new SteeredPlays(10);
-    const plays = new Playbacks(source, playLimits(2));
-    const open = (): { play: ReturnType<Playbacks['open']>; told: string[] } => {
+    const source = new SteeredPlaybacks(10);
+    const playbacks = new Playbacks(source, playbackLimits(2));
+    const open = (): { playback: ReturnType<Playbacks['open']>; received: string[] } => {
       const events = watched();
-      return { play: plays.openQueued('me', REQUEST, events), told: events.told };
+      return { playback: playbacks.openQueued('me', REQUEST, events), received: events.received };
     };
     const [a, b, c, d, e] = [open(), open(), open(), open(), open()];
-    expect(plays.counts).toEqual({ open: 2, waiting: 3 });
-    c.play.close();
-    expect(plays.counts).toEqual({ open: 2, waiting: 2 });
+    expect(playbacks.counts).toEqual({ open: 2, waiting: 3 });
+    c.playback.close();
+    expect(playbacks.counts).toEqual({ open: 2, waiting: 2 });
     // The source is still opening it: its slot becomes free when the source has answered.
-    a.play.close();
-    expect(plays.counts).toEqual({ open: 2, waiting: 2 });
-    expect(source.asked.map(({ play }) => play)).toEqual([1, 2]);
+    a.playback.close();
+    expect(playbacks.counts).toEqual({ open: 2, waiting: 2 });
+    expect(source.asked.map(({ playback }) => playback)).toEqual([1, 2]);
     await source.answer();
-    expect(plays.counts).toEqual({ open: 2, waiting: 1 });
-    expect(source.asked.map(({ play }) => play)).toEqual([2, 4]);
+    expect(playbacks.counts).toEqual({ open: 2, waiting: 1 });
+    expect(source.asked.map(({ playback }) => playback)).toEqual([2, 4]);
     await source.answerAll();
-    expect([a.told, c.told]).toEqual([[], ['waits 0']]);
-    expect(d.told).toContain('ready');
-    for (const { play } of [b, d, e, e]) play.close();
+    expect([a.received, c.received]).toEqual([[], ['waits 0']]);
+    expect(d.received).toContain('ready');
+    for (const { playback } of [b, d, e, e]) playback.close();
     await source.answerAll();
-    expect(plays.counts).toEqual({ open: 0, waiting: 0 });
+    expect(playbacks.counts).toEqual({ open: 0, waiting: 0 });
     expect(source.held.size).toBe(0);
   });
 
   test('waiting playbacks begin when a reload raises the limit', async () => {
-    const source = new SteeredPlays(10);
-    const limits = { ...playLimits(3), playbacksPerClientMax: 1 };
-    const plays = new Playbacks(source, limits);
-    for (const client of ['a', 'a', 'a', 'b', 'a']) plays.openQueued(client, REQUEST, watched());
-    expect(plays.counts).toEqual({ open: 2, waiting: 3 });
+    const source = new SteeredPlaybacks(10);
+    const limits = { ...playbackLimits(3), playbacksPerClientMax: 1 };
+    const playbacks = new Playbacks(source, limits);
+    for (const client of ['a', 'a', 'a', 'b', 'a'])
+      playbacks.openQueued(client, REQUEST, watched());
+    expect(playbacks.counts).toEqual({ open: 2, waiting: 3 });
     limits.playbacksPerClientMax = 2;
-    plays.beginWaiting();
-    expect(plays.counts).toEqual({ open: 3, waiting: 2 });
+    playbacks.beginWaiting();
+    expect(playbacks.counts).toEqual({ open: 3, waiting: 2 });
     await source.answerAll();
   });
 
   test('a client at its own limit waits without blocking other clients', async () => {
-    const source = new SteeredPlays(10);
-    const plays = new Playbacks(source, playLimits(3, 2));
-    const open = (client: string) => plays.openQueued(client, REQUEST, watched());
+    const source = new SteeredPlaybacks(10);
+    const playbacks = new Playbacks(source, playbackLimits(3, 2));
+    const open = (client: string) => playbacks.openQueued(client, REQUEST, watched());
     const [first, , third] = [open('a'), open('a'), open('a'), open('a')];
-    expect(plays.counts).toEqual({ open: 2, waiting: 2 });
+    expect(playbacks.counts).toEqual({ open: 2, waiting: 2 });
     const other = open('b');
     open('b');
-    expect(plays.counts).toEqual({ open: 3, waiting: 3 });
+    expect(playbacks.counts).toEqual({ open: 3, waiting: 3 });
     await source.answerAll();
     // The freed slot goes to the next playback that may begin: not to one of client a.
     other.close();
     await source.answerAll();
     expect(source.requests.length).toBe(4);
-    expect(plays.counts).toEqual({ open: 3, waiting: 2 });
+    expect(playbacks.counts).toEqual({ open: 3, waiting: 2 });
     first.close();
     third.close();
     await source.answerAll();
-    expect(plays.counts).toEqual({ open: 3, waiting: 0 });
+    expect(playbacks.counts).toEqual({ open: 3, waiting: 0 });
   });
 
   test('replays are refused when the limit of replays is reached; resumes do not wait for them', async () => {
-    const source = new SteeredPlays(10);
-    const plays = new Playbacks(source, playLimits(3, 2));
-    const replay = (client: string) => plays.open(client, REQUEST, watched());
+    const source = new SteeredPlaybacks(10);
+    const playbacks = new Playbacks(source, playbackLimits(3, 2));
+    const replay = (client: string) => playbacks.open(client, REQUEST, watched());
     const [first] = [replay('a'), replay('a')];
-    expect([plays.refusal('a')?.code, plays.refusal('b')]).toEqual(['limit-reached', undefined]);
+    expect([playbacks.refusal('a')?.code, playbacks.refusal('b')]).toEqual([
+      'limit-reached',
+      undefined,
+    ]);
     replay('b');
-    expect([plays.refusal('a')?.code, plays.refusal('c')?.code]).toEqual([
+    expect([playbacks.refusal('a')?.code, playbacks.refusal('c')?.code]).toEqual([
       'limit-reached',
       'overloaded',
     ]);
     const events = watched();
-    plays.openQueued('a', REQUEST, events);
+    playbacks.openQueued('a', REQUEST, events);
     await source.answerAll();
-    expect(events.told).toContain('ready');
+    expect(events.received).toContain('ready');
     first.close();
-    expect(plays.refusal('c')).toBeUndefined();
+    expect(playbacks.refusal('c')).toBeUndefined();
   });
 
   test('two chunks are read ahead, and one more for each chunk that is taken', async () => {
-    const source = new SteeredPlays(10);
-    const play = new Playbacks(source, playLimits(1)).open('me', REQUEST, watched());
+    const source = new SteeredPlaybacks(10);
+    const playback = new Playbacks(source, playbackLimits(1)).open('me', REQUEST, watched());
     await source.answerAll();
     expect(source.chunks).toBe(2);
     const seqs: number[] = [];
-    while (play.hasFrame) {
-      seqs.push(play.take().seq);
+    while (playback.hasFrame) {
+      seqs.push(playback.take().seq);
       await source.answerAll();
       expect(source.chunks).toBe(Math.min(10, 2 + Math.floor(seqs.length / 10)));
     }
     expect(seqs).toEqual(Array.from({ length: LAST }, (_, i) => i + 1));
-    expect(play.isOver).toBe(true);
+    expect(playback.isOver).toBe(true);
   });
 
   test('whenever a playback is closed or fails, its slot is freed and the source has released it', async () => {
     for (let stage = 0; stage <= 14; stage++) {
       for (const how of ['close', 'fail'] as const) {
-        const source = new SteeredPlays(10);
-        const plays = new Playbacks(source, playLimits(1));
+        const source = new SteeredPlaybacks(10);
+        const playbacks = new Playbacks(source, playbackLimits(1));
         const events = watched();
-        const play = plays.openQueued('me', REQUEST, events);
+        const playback = playbacks.openQueued('me', REQUEST, events);
         for (let i = 0; i < stage; i++) {
           await source.answer();
-          if (i > 3) while (play.hasFrame) play.take();
+          if (i > 3) while (playback.hasFrame) playback.take();
         }
         const isFailing = how === 'fail' && source.asked.length > 0;
         if (isFailing) await source.answer(true);
-        else play.close();
-        expect(events.told.includes(FAILED.code)).toBe(isFailing);
+        else playback.close();
+        expect(events.received.includes(FAILED.code)).toBe(isFailing);
         await source.answerAll();
-        expect(plays.counts).toEqual({ open: 0, waiting: 0 });
+        expect(playbacks.counts).toEqual({ open: 0, waiting: 0 });
         expect([stage, source.held.size]).toEqual([stage, 0]);
       }
     }
@@ -165,33 +169,33 @@ describe('playbacks', () => {
 });
 
 test('the job queue runs a bounded number of jobs a turn, in order', async () => {
-  const desk = new JobQueue(8, new SystemClock().turns);
+  const queue = new JobQueue(8, new SystemClock().turns);
   const done: number[] = [];
-  for (let i = 0; i < 1_000; i++) desk.run(() => void done.push(i));
+  for (let i = 0; i < 1_000; i++) queue.run(() => void done.push(i));
   expect(done).toHaveLength(8);
   let most = 0;
   while (done.length < 1_000) {
     const before = done.length;
     await new Promise((resolve) => setImmediate(resolve));
     most = Math.max(most, done.length - before);
-    if (done.length === 504) desk.run(() => void done.push(1_000)); // it runs after those that wait
+    if (done.length === 504) queue.run(() => void done.push(1_000)); // it runs after those that wait
   }
   await new Promise((resolve) => setImmediate(resolve));
   expect(most).toBe(8);
   expect(done).toEqual(Array.from({ length: 1_001 }, (_, i) => i));
   const more: number[] = [];
   await Bun.sleep(1);
-  for (let i = 0; i < 8; i++) desk.run(() => void more.push(i));
+  for (let i = 0; i < 8; i++) queue.run(() => void more.push(i));
   expect(more).toHaveLength(8);
 });
 
 /** A session over a virtual socket, whose reader answers pings when the test says so. */
-function enter(plays: Playbacks, clock: ManualClock, last = LAST) {
-  const told: Message[] = [];
+function enter(playbacks: Playbacks, clock: ManualClock, last = LAST) {
+  const received: Message[] = [];
   let pings = 0;
   const socket = socketWith({
     send: (data) => {
-      for (const m of decodeFrame(data as Uint8Array)) if (!isFault(m)) told.push(m);
+      for (const m of decodeFrame(data as Uint8Array)) if (!isFault(m)) received.push(m);
       return 1;
     },
     ping: () => (pings += 1),
@@ -204,7 +208,7 @@ function enter(plays: Playbacks, clock: ManualClock, last = LAST) {
   };
   const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, encoders, LIMITS);
   const replays = new ReplayRequests({
-    playbacks: plays,
+    playbacks,
     clock,
     lastSeq: () => last,
     isDefined: () => true,
@@ -213,7 +217,7 @@ function enter(plays: Playbacks, clock: ManualClock, last = LAST) {
   let ponged = 0;
   return {
     session,
-    told,
+    received,
     replays,
     ask: (action: ReplayMessage['action'], more: Partial<ReplayMessage> = {}): number => {
       const id = ++lastId;
@@ -232,7 +236,14 @@ function enter(plays: Playbacks, clock: ManualClock, last = LAST) {
       };
       const refused = replays.handle(session, m);
       if (refused !== undefined)
-        told.push({ type: 'error', id, code: refused.code, message: '', field: null, hint: '' });
+        received.push({
+          type: 'error',
+          id,
+          code: refused.code,
+          message: '',
+          field: null,
+          hint: '',
+        });
       return id;
     },
     pong: (): boolean => {
@@ -247,25 +258,31 @@ function enter(plays: Playbacks, clock: ManualClock, last = LAST) {
 describe('a replay of a session', () => {
   test('sends one window, then nothing until the pong', async () => {
     const last = 4_000;
-    const source = new SteeredPlays(50);
+    const source = new SteeredPlaybacks(50);
     const clock = new ManualClock();
-    const { told, ask, pong } = enter(new Playbacks(source, playLimits(1)), clock, last);
+    const { received, ask, pong } = enter(new Playbacks(source, playbackLimits(1)), clock, last);
     ask('start', { toSeq: last });
     await source.answerAll();
-    const first = told.length;
-    expect(new FrameEncoder().encode(told).length).toBeWithin(30_000, 70_000);
+    const first = received.length;
+    expect(new FrameEncoder().encode(received).length).toBeWithin(30_000, 70_000);
     await source.answerAll();
-    expect(told).toHaveLength(first);
+    expect(received).toHaveLength(first);
     while (pong()) await source.answerAll();
-    expect(told.at(-1)).toEqual({ type: 'ack', id: 1, seq: last, repeated: null, waiting: null });
-    expect(told.slice(0, -1)).toEqual(Array.from({ length: last }, (_, i) => tradeAt(i + 1)));
+    expect(received.at(-1)).toEqual({
+      type: 'ack',
+      id: 1,
+      seq: last,
+      repeated: null,
+      waiting: null,
+    });
+    expect(received.slice(0, -1)).toEqual(Array.from({ length: last }, (_, i) => tradeAt(i + 1)));
   });
 
   test('sends messages when they are due by the clock, not earlier; a pause does not count', async () => {
-    const source = new SteeredPlays(1_000);
+    const source = new SteeredPlaybacks(1_000);
     const clock = new ManualClock();
-    const { told, ask, pong, session } = enter(new Playbacks(source, playLimits(1)), clock);
-    const places = (): number => told.filter(({ type }) => type === 'trade').length;
+    const { received, ask, pong, session } = enter(new Playbacks(source, playbackLimits(1)), clock);
+    const places = (): number => received.filter(({ type }) => type === 'trade').length;
     const pass = (ms: number): void => {
       clock.advance(ms * 1e6);
       session.pull(clock.monotonicMs());
@@ -289,20 +306,26 @@ describe('a replay of a session', () => {
     ask('seek', { fromSeq: 51 });
     await source.answerAll();
     while (pong());
-    expect(told.at(-1)).toEqual(tradeAt(51));
+    expect(received.at(-1)).toEqual(tradeAt(51));
     pass(49_000);
-    expect(told.at(-1)).toEqual({ type: 'ack', id: 1, seq: LAST, repeated: null, waiting: null });
+    expect(received.at(-1)).toEqual({
+      type: 'ack',
+      id: 1,
+      seq: LAST,
+      repeated: null,
+      waiting: null,
+    });
     expect(session.hasSource).toBe(false);
   });
 
   test('is refused when the server is full, whatever its range', async () => {
-    const source = new SteeredPlays(1);
-    const plays = new Playbacks(source, playLimits(1));
+    const source = new SteeredPlaybacks(1);
+    const playbacks = new Playbacks(source, playbackLimits(1));
     const clock = new ManualClock();
-    const [one, two] = [enter(plays, clock), enter(plays, clock)];
+    const [one, two] = [enter(playbacks, clock), enter(playbacks, clock)];
     one.ask('start');
     two.ask('start');
-    expect(two.told).toMatchObject([{ type: 'error', id: 1, code: 'overloaded' }]);
+    expect(two.received).toMatchObject([{ type: 'error', id: 1, code: 'overloaded' }]);
     expect(two.session.hasSource).toBe(false);
     one.session.gone();
     await source.answerAll();
@@ -311,8 +334,11 @@ describe('a replay of a session', () => {
   });
 
   test('opens only two playbacks for many seeks: the present one and the newest', async () => {
-    const source = new SteeredPlays(10);
-    const { told, ask, pong } = enter(new Playbacks(source, playLimits(8)), new ManualClock());
+    const source = new SteeredPlaybacks(10);
+    const { received, ask, pong } = enter(
+      new Playbacks(source, playbackLimits(8)),
+      new ManualClock(),
+    );
     ask('start');
     for (let i = 0; i < 1_000; i++) ask('seek', { fromSeq: 1 + (i % 90) });
     ask('seek', { fromSeq: 95 });
@@ -321,20 +347,20 @@ describe('a replay of a session', () => {
       while (pong());
     }
     expect(source.requests.map(({ fromSeq }) => fromSeq)).toEqual([1, 95]);
-    const places = told.filter((m) => m.type === 'trade').map(({ seq }) => seq);
+    const places = received.filter((m) => m.type === 'trade').map(({ seq }) => seq);
     expect(places).toEqual([95, 96, 97, 98, 99, 100]);
-    expect(told.filter(({ type }) => type === 'ack')).toHaveLength(1_002);
+    expect(received.filter(({ type }) => type === 'ack')).toHaveLength(1_002);
   });
 
   test('answers each request once, in ascending seq, and leaves nothing behind, under random requests', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 1e6 }), async (seed) => {
         const prng = new Prng(seed);
-        const source = new SteeredPlays(prng.int(1, 40));
-        const plays = new Playbacks(source, playLimits(prng.int(1, 2)));
+        const source = new SteeredPlaybacks(prng.int(1, 40));
+        const playbacks = new Playbacks(source, playbackLimits(prng.int(1, 2)));
         const clock = new ManualClock();
-        const reader = enter(plays, clock);
-        const { session, told, ask } = reader;
+        const reader = enter(playbacks, clock);
+        const { session, received, ask } = reader;
         const ids: number[] = [];
         const seeks = new Map<number, number>();
         const steps: (() => void | Promise<void>)[] = [
@@ -368,17 +394,17 @@ describe('a replay of a session', () => {
             await source.answerAll();
           }
           for (const id of ids) {
-            const answers = told.filter(
+            const answers = received.filter(
               (m) => (m.type === 'ack' || m.type === 'error') && m.id === id,
             );
             expect({ id, answers: answers.length }).toEqual({ id, answers: 1 });
           }
         }
         await source.answerAll();
-        expect(plays.counts).toEqual({ open: 0, waiting: 0 });
+        expect(playbacks.counts).toEqual({ open: 0, waiting: 0 });
         expect([source.held.size, session.hasSource]).toEqual([0, false]);
         let next: number | null = null;
-        for (const m of told) {
+        for (const m of received) {
           if (m.type === 'ack' && seeks.has(m.id)) {
             next = seeks.get(m.id)!;
             expect(m.seq).toBe(next);

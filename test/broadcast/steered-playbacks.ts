@@ -17,13 +17,16 @@ import type {
 import { at, trade } from '../support/market-events';
 
 interface Asked {
-  readonly play: number;
+  readonly playback: number;
   readonly is: 'open' | 'next';
   readonly answer: (fails: boolean) => void;
 }
 
 /** @param playbacksPerClientMax without it only the number for all clients together is limited */
-export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinity): PlaybackLimits {
+export function playbackLimits(
+  playbacksMax: number,
+  playbacksPerClientMax = Infinity,
+): PlaybackLimits {
   return {
     playbacksMax,
     playbacksPerClientMax,
@@ -34,7 +37,7 @@ export function playLimits(playbacksMax: number, playbacksPerClientMax = Infinit
 
 export const FAILED = fault('history-failed', 'as the test wants it');
 
-export class SteeredPlays implements PlaybackSource {
+export class SteeredPlaybacks implements PlaybackSource {
   /** Requests without an answer. */
   readonly asked: Asked[] = [];
   /** Playbacks that the thread has open. */
@@ -52,23 +55,23 @@ export class SteeredPlays implements PlaybackSource {
     this.framesMax = framesMax;
   }
 
-  open(play: number, request: PlaybackRequest): Promise<PlaybackRange | Fault> {
+  open(playback: number, request: PlaybackRequest): Promise<PlaybackRange | Fault> {
     this.requests.push(request);
     const { fromSeq, toSeq } = request;
-    return this.put(play, 'open', () => {
-      this.held.set(play, { request, next: fromSeq });
-      this.opened.add(play);
+    return this.put(playback, 'open', () => {
+      this.held.set(playback, { request, next: fromSeq });
+      this.opened.add(playback);
       return { fromSeq, toSeq, isBroken: this.isBroken };
     });
   }
 
-  next(play: number): Promise<PlaybackChunk | Fault> {
-    if (!this.opened.has(play)) throw new Error(`play ${play} is read before it is open`);
-    return this.put(play, 'next', () => this.read(play));
+  next(playback: number): Promise<PlaybackChunk | Fault> {
+    if (!this.opened.has(playback)) throw new Error(`play ${playback} is read before it is open`);
+    return this.put(playback, 'next', () => this.read(playback));
   }
 
-  close(play: number): void {
-    this.held.delete(play);
+  close(playback: number): void {
+    this.held.delete(playback);
   }
 
   /** Answers one request, by default the oldest. */
@@ -87,18 +90,18 @@ export class SteeredPlays implements PlaybackSource {
     if (this.asked.length > 0) await this.answer(fails, prng.int(0, this.asked.length - 1));
   }
 
-  private put<T>(play: number, is: Asked['is'], make: () => T | Fault): Promise<T | Fault> {
+  private put<T>(playback: number, is: Asked['is'], make: () => T | Fault): Promise<T | Fault> {
     return new Promise((resolve) => {
       const answer = (fails: boolean): void => {
-        if (fails) this.held.delete(play);
+        if (fails) this.held.delete(playback);
         resolve(fails ? FAILED : make());
       };
-      this.asked.push({ play, is, answer });
+      this.asked.push({ playback, is, answer });
     });
   }
 
-  private read(play: number): PlaybackChunk | Fault {
-    const held = this.held.get(play);
+  private read(playback: number): PlaybackChunk | Fault {
+    const held = this.held.get(playback);
     if (held === undefined) return FAILED;
     this.chunks += 1;
     const { request } = held;
@@ -117,7 +120,7 @@ export class SteeredPlays implements PlaybackSource {
       seqs!.push(held.next);
     }
     const isLast = held.next > request.toSeq;
-    if (isLast) this.held.delete(play);
+    if (isLast) this.held.delete(playback);
     const bytes = new Uint8Array(Buffer.concat(parts));
     return {
       bytes,

@@ -67,7 +67,7 @@ export async function open(
   return { page, errors, strangers };
 }
 
-export interface ShownLadder {
+export interface Ladder {
   readonly seq: number;
   readonly trusted: boolean;
   /** Best first, as the page writes them, without the commas. */
@@ -76,7 +76,7 @@ export interface ShownLadder {
 }
 
 /** What the ladder displays in one paint. */
-export function readLadder(page: Page): Promise<ShownLadder> {
+export function readLadder(page: Page): Promise<Ladder> {
   return page.evaluate(() => {
     const root = document.querySelector<HTMLElement>('#ladder')!;
     const side = (name: string): [string, string][] =>
@@ -99,7 +99,7 @@ export async function waitLive(page: Page): Promise<void> {
 }
 
 /** Waits until the ladder has a seq. @returns the ladder */
-export async function waitLadder(page: Page, seq: number): Promise<ShownLadder> {
+export async function waitLadder(page: Page, seq: number): Promise<Ladder> {
   await page.waitForFunction(
     (wanted) => document.querySelector<HTMLElement>('#ladder')?.dataset['seq'] === String(wanted),
     seq,

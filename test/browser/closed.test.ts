@@ -19,7 +19,7 @@ const KEYS: readonly TestKey[] = [
   { name: 'short', roles: ['read'] },
 ];
 const READ_KEY = testKey('reader');
-const DESK_KEY = testKey('desk');
+const TRADER_KEY = testKey('desk');
 const BLIND_KEY = testKey('blind');
 const SHORT_KEY = testKey('short');
 
@@ -47,14 +47,14 @@ async function expectBook(page: Page, market: QuietMarket): Promise<void> {
   const { seq, bids, asks } = await market.book();
   // With a new client the ladder is empty at first; before that it is still that of the old one.
   await waitLive(page);
-  let shown = await waitLadder(page, seq);
-  while (!shown.trusted) shown = await waitLadder(page, seq);
-  expect(shown).toEqual({ seq, trusted: true, bids, asks });
+  let displayed = await waitLadder(page, seq);
+  while (!displayed.trusted) displayed = await waitLadder(page, seq);
+  expect(displayed).toEqual({ seq, trusted: true, bids, asks });
 }
 
 /** Where a secret of the page can be found, except in the storage of its tab. */
 async function leaks(page: Page, secret: string): Promise<string[]> {
-  const places = await page.evaluate(() => ({
+  const storages = await page.evaluate(() => ({
     address: location.href,
     document: document.documentElement.outerHTML,
     fields: [...document.querySelectorAll('input')].map(({ value }) => value).join(),
@@ -62,7 +62,9 @@ async function leaks(page: Page, secret: string): Promise<string[]> {
     cookies: document.cookie,
     history: JSON.stringify(history.state),
   }));
-  return Object.entries(places).flatMap(([place, text]) => (text.includes(secret) ? [place] : []));
+  return Object.entries(storages).flatMap(([where, text]) =>
+    text.includes(secret) ? [where] : [],
+  );
 }
 
 describe.skipIf(CHROMIUM === undefined)('the page of a server that requires a key', () => {
@@ -102,13 +104,13 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await give(page, await token(-60));
     await waitSaid(page, '#gate .outcome', 'the token is refused');
     await page.keyboard.press('Escape'); // there is nothing to close
-    await give(page, DESK_KEY);
+    await give(page, TRADER_KEY);
     await waitLive(page);
     expect(await page.isVisible('#gate')).toBe(false);
     await expectBook(page, market);
     await market.order('buy', '99.97', '8.0');
     await expectBook(page, market);
-    expect(await leaks(page, DESK_KEY)).toEqual([]);
+    expect(await leaks(page, TRADER_KEY)).toEqual([]);
 
     // The same key may also trade.
     await waitSaid(page, '#order-note', 'key accepted');
@@ -166,7 +168,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await give(page, READ_KEY);
     await waitSaid(page, '#gate .outcome', 'It is refused: this is no key of this server.');
     await market.order('buy', '99.96', '2.0');
-    await give(page, DESK_KEY);
+    await give(page, TRADER_KEY);
     await waitLive(page);
     await expectBook(page, market);
     await waitSaid(page, '#order-note', 'key accepted');
@@ -185,7 +187,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
       await waitSaid(page, '#gate[open]', 'The key has expired');
       // Meanwhile the market changes.
       await market.order('sell', '99.99', '1.0');
-      await market.order('buy', '99.99', '1.0', DESK_KEY);
+      await market.order('buy', '99.99', '1.0', TRADER_KEY);
       await give(page, await token(600));
       await waitLive(page);
       await expectBook(page, market);
@@ -215,7 +217,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     market = await market.restart({ keys: KEYS.filter(({ name }) => name === 'desk') });
     await waitSaid(page, '#gate[open]', 'The server no longer takes the key');
     expect(await page.$('#notice [data-subject=link]')).toBeNull();
-    await give(page, DESK_KEY);
+    await give(page, TRADER_KEY);
     await expectBook(page, market);
     await page.context().close();
   });

@@ -170,12 +170,12 @@ describe.skipIf(CHROMIUM === undefined)('the page of the demo', () => {
       // Every part has enough room: ten levels a side, and the button of the ticket.
       const cut = await page.evaluate(() =>
         ['#ladder .level.bid:last-child', '#orders .submit', '#travel .play'].filter((selector) => {
-          const shown = document.querySelector(selector)!.getBoundingClientRect();
+          const displayed = document.querySelector(selector)!.getBoundingClientRect();
           const panel = document
             .querySelector(selector)!
             .closest('.panel')!
             .getBoundingClientRect();
-          return shown.bottom > panel.bottom || shown.right > panel.right;
+          return displayed.bottom > panel.bottom || displayed.right > panel.right;
         }),
       );
       expect(cut).toEqual([]);

@@ -185,8 +185,8 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     expect(await page.textContent('#notice')).toContain('3 h ahead of the server');
     await market.order('buy', '99.50', '1.0');
     await waitLadder(page, (await market.book()).seq);
-    const shown = await page.inputValue('#travel input[type=text]');
-    const offMs = Date.parse(`${shown.replace(' ', 'T')}Z`) - Date.now();
+    const displayed = await page.inputValue('#travel input[type=text]');
+    const offMs = Date.parse(`${displayed.replace(' ', 'T')}Z`) - Date.now();
     expect(Math.abs(offMs)).toBeLessThan(threeHours / 2);
     await page.context().close();
   });

@@ -8,7 +8,7 @@ import { QuietMarket, TRADE_KEY } from './quiet-market';
 
 setDefaultTimeout(TEST_MS_MAX);
 
-const MOMENT = '#travel input[type=text]';
+const TIME = '#travel input[type=text]';
 
 interface Trade {
   readonly seq: number;
@@ -36,8 +36,8 @@ function behind({ eventTime }: Trade): string {
 }
 
 async function type(page: Page, text: string): Promise<void> {
-  await page.fill(MOMENT, text);
-  await page.press(MOMENT, 'Enter');
+  await page.fill(TIME, text);
+  await page.press(TIME, 'Enter');
 }
 
 async function waitText(page: Page, selector: string, text: string): Promise<void> {
@@ -154,12 +154,12 @@ describe.skipIf(CHROMIUM === undefined)('a past moment on the page', () => {
     await waitText(page, '#head .symbol', 'ZINC');
     await waitText(page, '#travel .note', 'There was no book at this moment.');
     await waitText(page, '.panel.ladder .doubt', 'There was no book at this moment.');
-    expect(await page.inputValue(MOMENT)).toBe(behind(first));
+    expect(await page.inputValue(TIME)).toBe(behind(first));
     await page.click('#list .row[data-symbol="ACME"]');
     const { seq } = await market.book(behind(first).replace(' ', 'T') + 'Z');
     await waitLadder(page, seq);
     await waitText(page, '#head .last', '100.01');
-    expect(await page.inputValue(MOMENT)).toBe(behind(first));
+    expect(await page.inputValue(TIME)).toBe(behind(first));
     expect(errors.filter((text) => !text.includes('404'))).toEqual([]); // the browser reports it
     await page.context().close();
   });
@@ -183,14 +183,14 @@ describe.skipIf(CHROMIUM === undefined)('a past moment on the page', () => {
       );
     }
     expect(await page.textContent('#travel .note.down')).toContain('“yesterday” is not a time');
-    expect(await page.inputValue(MOMENT)).toBe('yesterday');
+    expect(await page.inputValue(TIME)).toBe('yesterday');
     expect(await page.evaluate(() => document.body.classList.contains('past'))).toBe(false);
 
     const ms = String(BigInt(first.eventTime) / 1_000_000n + 1n);
     await type(page, ms);
     await waitText(page, '#travel .note', `Read as milliseconds since 1970: ${behind(first)}.`);
     await waitText(page, '#head .last', '100.01');
-    expect(await page.inputValue(MOMENT)).toBe(behind(first));
+    expect(await page.inputValue(TIME)).toBe(behind(first));
 
     await type(page, '2100-01-01');
     await waitText(page, '#travel .note.down', 'is in the future');

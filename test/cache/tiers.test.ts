@@ -155,7 +155,8 @@ describe('L1', () => {
       live.trades(1);
       return live;
     }) as [FakeLive, FakeLive, FakeLive];
-    const sources = (...lives: FakeLive[]): string[] => lives.map((l) => tiers.tick(l).source);
+    const sources = (...instruments: FakeLive[]): string[] =>
+      instruments.map((l) => tiers.tick(l).source);
     expect(sources(a, b, a, b)).toEqual(['live', 'live', 'l1', 'l1']);
     a.trades(2);
     expect(sources(a)).toEqual(['live']); // requested since: B is dropped before it
@@ -243,11 +244,11 @@ describe('under random operations', () => {
         fc.array(step, { maxLength: 100 }),
         (max, steps) => {
           const { tiers, memtable, clock } = scene(max);
-          const lives = ['A', 'B', 'C', 'D'].map((symbol) => new FakeLive(symbol));
+          const instruments = ['A', 'B', 'C', 'D'].map((symbol) => new FakeLive(symbol));
           let questions = 0;
           let missing = 0;
           for (const [i, { symbol, what }] of steps.entries()) {
-            const live = lives[symbol]!;
+            const live = instruments[symbol]!;
             if (what === 'trade' || what === 'untold trade') {
               live.trades(i + 1);
               // L2 may miss one, and then must not answer with the one before.

@@ -174,7 +174,7 @@ test('the table of limits in the documents equals the settings', async () => {
     readme.indexOf('<!-- limits:end -->'),
   );
   const rows = [...part.matchAll(/^\| `(\w+)` +\| ([0-9,]+) +\| (.*?) +\| (yes|) +\|$/gm)];
-  const told = Object.fromEntries(rows.map(([, name, value, , now]) => [name, [value, now]]));
+  const reported = Object.fromEntries(rows.map(([, name, value, , now]) => [name, [value, now]]));
   const own = Object.fromEntries(
     Object.entries(config.limits).map(([name, value]) => [
       name,
@@ -184,5 +184,5 @@ test('the table of limits in the documents equals the settings', async () => {
       ],
     ]),
   );
-  expect(told).toEqual(own);
+  expect(reported).toEqual(own);
 });

@@ -96,9 +96,9 @@ test('history, replay and resume declare it; the log and the metrics report it',
   });
   await replay.find((m) => m['id'] === 3);
   expectUnserved(replay.seen);
-  const told = replay.seen.filter((m) => m.type === 'gap');
-  expect(new Set(told.map((m) => m['topic']))).toEqual(new Set(['tick:ACME', 'trade:ACME']));
-  for (const gap of told) expect(gap).toMatchObject({ reason: 'damaged', from });
+  const reported = replay.seen.filter((m) => m.type === 'gap');
+  expect(new Set(reported.map((m) => m['topic']))).toEqual(new Set(['tick:ACME', 'trade:ACME']));
+  for (const gap of reported) expect(gap).toMatchObject({ reason: 'damaged', from });
   const isBehind = (m: Seen): boolean => m.type === 'trade' && Number(m['seq']) > to;
   expect(replay.seen.some(isBehind)).toBe(true);
   await replay.close();

@@ -94,17 +94,17 @@ test.skipIf(isSkipped)(
     const reader = await StreamClient.json(server.url);
     await reader.subscribe('trade:ACME');
     let rounds = 0;
-    const say = async (): Promise<void> => {
+    const publish = async (): Promise<void> => {
       expect((await server.ingest(round(rounds))).status).toBe(200);
       rounds += 1;
     };
     await until(async () => {
-      await say();
+      await publish();
       return (await readiness(server)).status === 503;
     }, 'the disk is full');
     expect((await readiness(server)).codes).toEqual(['journal-failing']);
     await until(async () => {
-      await say();
+      await publish();
       return (await metric(server, 'journal_hole_records_total')) > 0;
     }, 'records are given up');
     // Readers get everything, in order.
@@ -128,7 +128,7 @@ test.skipIf(isSkipped)(
 
     rmSync(join(disk, 'filler'));
     await until(async () => (await readiness(server)).status === 200, 'there is room again');
-    await say();
+    await publish();
     await server.get('/v1/ticks/ACME?limit=1&from=0'); // waits for what is not committed
     await until(
       async () => (await metric(server, 'journal_lag_records')) === 0,

@@ -109,11 +109,11 @@ describe('serve', () => {
       const { ticks } = await server.json('/v1/ticks/ACME?from=0');
       expect(ticks).toMatchObject([{ last: '1.00' }]);
       const client = await TapedeckClient.connect(server.url);
-      const played: string[] = [];
+      const replayed: string[] = [];
       for await (const { type } of client.replay({ topics: ['trade:ACME'], fromSeq: 1 })) {
-        played.push(type);
+        replayed.push(type);
       }
-      expect(played).toContain('trade');
+      expect(replayed).toContain('trade');
       client.close();
       expect(await server.stop('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
       const db = new Database(join(server.data, 'journal.sqlite'), { readonly: true });

@@ -17,9 +17,9 @@ test('the document of commands lists each, and no other', async () => {
   const readme = await Bun.file(join(ROOT, 'src/docs/reference/commands.md')).text();
   const table = readme.slice(readme.indexOf('| exit code |'));
   const rows = table.slice(0, table.indexOf('\n\n')).matchAll(/^\| (\d+) +\|/gm);
-  const told = [...rows].map(([, code]) => Number(code));
+  const documented = [...rows].map(([, code]) => Number(code));
   const own = new Set([...OTHERS, ...Object.values(EXIT_CODES)]);
-  expect(told).toEqual([...own].sort((a, b) => a - b));
+  expect(documented).toEqual([...own].sort((a, b) => a - b));
 });
 
 /** Code that does this as soon as a server runs, which is when it handles signals. */

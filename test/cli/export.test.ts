@@ -35,7 +35,7 @@ beforeAll(() => {
   }
   recorder.close();
   const run = Journaled.create(venues);
-  run.play(randomScript(5, 200, true), 5, 0);
+  run.execute(randomScript(5, 200, true), 5, 0);
   run.recorder.close();
 });
 
@@ -309,7 +309,7 @@ describe('where records are missing', () => {
       { durability: 'async', commitEveryMs: 60_000, queueBytesMax: 16_384, snapshotEveryMs: 1 },
       { clock: new ManualClock(at(0)) },
     );
-    const say = (from: number, to: number): void => {
+    const publish = (from: number, to: number): void => {
       for (let n = from; n < to; n++) {
         const eventTime = at(n);
         const events = [
@@ -328,11 +328,11 @@ describe('where records are missing', () => {
     ];
     recorder.sequencer.submit(1, first, () => {}, { receiveTime: at(1) });
     recorder.sequencer.drain();
-    say(2, 10);
+    publish(2, 10);
     await recorder.journal.flush();
-    say(10, 100);
+    publish(10, 100);
     await recorder.journal.flush();
-    say(100, 110);
+    publish(100, 110);
     recorder.close();
     const db = new Database(join(holed, 'journal.sqlite'), { readonly: true });
     gap = db.query('SELECT from_seq AS "from", to_seq AS "to" FROM gaps').get() as typeof gap;
@@ -347,14 +347,14 @@ describe('where records are missing', () => {
 
   test('ndjson has a line for them, followed by the whole book', async () => {
     const { from, to } = gap;
-    const told = { type: 'gap', from, to, count: to - from + 1, reason: 'not-journaled' };
+    const reported = { type: 'gap', from, to, count: to - from + 1, reason: 'not-journaled' };
     for (const kind of ['trade', 'tick', 'bbo', 'book', 'snapshot', 'status'] as const) {
       const all = await lines('--kind', kind);
       const found = all.findIndex(({ type }) => type === 'gap');
       const topic = kind === 'status' ? 'status' : `${kind}:ACME`;
-      expect([kind, all[found]]).toEqual([kind, { ...told, topic }]);
-      const places = all.slice(1).map(({ type, seq }) => (type === 'gap' ? to : (seq as number)));
-      expect([kind, places]).toEqual([kind, places.toSorted((a, b) => a - b)]);
+      expect([kind, all[found]]).toEqual([kind, { ...reported, topic }]);
+      const seqs = all.slice(1).map(({ type, seq }) => (type === 'gap' ? to : (seq as number)));
+      expect([kind, seqs]).toEqual([kind, seqs.toSorted((a, b) => a - b)]);
       if (kind === 'book') expect(all[found + 1]).toMatchObject({ form: 'snapshot', prevSeq: 0 });
     }
   });

@@ -24,7 +24,7 @@ function newestId(data: string): number {
   return id;
 }
 
-const say = (seq: number): string =>
+const publish = (seq: number): string =>
   JSON.stringify(trade('ACME', '10.00', '1.000', { seq, tradeId: seq }));
 
 describe.each(['async', 'commit'])('%s', (durability) => {
@@ -33,7 +33,7 @@ describe.each(['async', 'commit'])('%s', (durability) => {
     const config = `[journal]\ndurability = "${durability}"\n`;
     const server = await ServerProcess.start({ data, config, logLevel: 'info' });
     expect((await server.ingest(JSON.stringify(instrument('ACME')))).status).toBe(200);
-    expect((await server.ingest(say(1))).status).toBe(200);
+    expect((await server.ingest(publish(1))).status).toBe(200);
     await server.get('/v1/trades/ACME?limit=1&before=1'); // waits for what is not committed
     return server;
   }
@@ -49,7 +49,7 @@ describe.each(['async', 'commit'])('%s', (durability) => {
     db.close();
     const taken = newestId(server.data);
     expect(taken).toBe(id + 1);
-    await server.ingest(say(2)).catch(() => undefined); // with `commit` there is no answer
+    await server.ingest(publish(2)).catch(() => undefined); // with `commit` there is no answer
     const { code, stderr } = await server.ended();
     expect(code).toBe(75);
     expect(stderr).toContain('"code":"journal-taken"');
@@ -71,7 +71,7 @@ describe.each(['async', 'commit'])('%s', (durability) => {
     for (const [i, sql] of work.entries()) {
       const { exitCode, stderr } = Bun.spawnSync(['sqlite3', '-cmd', '.timeout 5000', path, sql]);
       expect([exitCode, stderr.toString()]).toEqual([0, '']);
-      expect((await server.ingest(say(i + 2))).status).toBe(200);
+      expect((await server.ingest(publish(i + 2))).status).toBe(200);
       await server.get('/v1/trades/ACME?limit=1&before=1');
     }
     expect((await server.stop()).code).toBe(0);

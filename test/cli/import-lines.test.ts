@@ -290,7 +290,7 @@ describe('the summary', () => {
 
 describe('exports merged by seq', () => {
   /** Without seqs, which another journal has others of, and without checksums of batches. */
-  const told = (line: Json): Json => ({ ...line, seq: 0, prevSeq: 0, crc: null });
+  const withoutSeqs = (line: Json): Json => ({ ...line, seq: 0, prevSeq: 0, crc: null });
 
   async function comesBack(file: string, symbol: string): Promise<void> {
     const [from, into] = [scratch.fresh(), scratch.fresh()];
@@ -303,8 +303,8 @@ describe('exports merged by seq', () => {
     expect(fault).toBeUndefined();
     expect(summary).toMatchObject({ lines: merged.length, taken: merged.length });
     for (const kind of kinds) {
-      expect(exported(into, kind, symbol).map(told)).toEqual(
-        exported(from, kind, symbol).map(told),
+      expect(exported(into, kind, symbol).map(withoutSeqs)).toEqual(
+        exported(from, kind, symbol).map(withoutSeqs),
       );
     }
   }

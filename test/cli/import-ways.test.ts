@@ -238,10 +238,16 @@ describe('into a server', () => {
     // Marks say that a source has disconnected, and hold only for their time.
     const saysNothing = ({ bids, asks }: Json): boolean =>
       `${bids as string}${asks as string}` === '';
-    const told = (line: Json): Json => ({ ...line, seq: 0, prevSeq: 0, crc: null, mark: null });
+    const withoutSeqs = (line: Json): Json => ({
+      ...line,
+      seq: 0,
+      prevSeq: 0,
+      crc: null,
+      mark: null,
+    });
     for (const kind of ['trade', 'bbo', 'book'] as const) {
       const of = (lines: Json[]): Json[] =>
-        lines.filter((one) => one['type'] === kind && !saysNothing(one)).map(told);
+        lines.filter((one) => one['type'] === kind && !saysNothing(one)).map(withoutSeqs);
       expect([kind, of(exported(data, kind, 'LIVE'))]).toEqual([kind, of(sent)]);
     }
   });

@@ -74,8 +74,8 @@ test.skipIf(!existsSync(FULL)).each([
     stderr: 'pipe',
     timeout: 60_000,
   });
-  const told = output.startsWith('2') ? child.stdout : child.stderr;
-  const reader = told.getReader();
+  const reported = output.startsWith('2') ? child.stdout : child.stderr;
+  const reader = reported.getReader();
   const announced = output.startsWith('2') ? '/v1/stream' : 'standard output is closed';
   for (let text = ''; !text.includes(announced);) {
     const { value, done } = await reader.read();

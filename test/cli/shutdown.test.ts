@@ -115,14 +115,14 @@ test('a reader that is behind is sent what waits for it before it is closed', as
   slow.pace(200_000);
   await until(() => slow.closeCode !== undefined, 'closed');
   expect(slow.closeCode).toBe(1001);
-  const places = got.flatMap((m) => (m.type === 'trade' ? [m.seq] : []));
-  const told = got.findIndex(({ type }) => type === 'closing');
-  expect(told).toBeGreaterThan(0);
-  expect(got.slice(told).some(({ type }) => type === 'trade')).toBe(true);
+  const seqs = got.flatMap((m) => (m.type === 'trade' ? [m.seq] : []));
+  const closingAt = got.findIndex(({ type }) => type === 'closing');
+  expect(closingAt).toBeGreaterThan(0);
+  expect(got.slice(closingAt).some(({ type }) => type === 'trade')).toBe(true);
   const gaps = got.flatMap((m) => (m.type === 'gap' ? [m] : []));
   // What did not fit into its outbox was declared.
   const missed = gaps.reduce((sum, { count }) => sum + count, 0);
-  expect(places.length + missed).toBe(8_000);
+  expect(seqs.length + missed).toBe(8_000);
   expect(await stopped).toMatchObject({ code: 0, stderr: '' });
   expect(isClean(server.data)).toBe(1);
   slow.end();

@@ -194,14 +194,14 @@ test('both sides share the room, and a short side leaves its room to the other',
   const side = fc.integer({ min: 0, max: 12 }).map((length) => Array.from({ length }, (_, i) => i));
   fc.assert(
     fc.property(side, side, fc.integer({ min: 2, max: 24 }), (asks, bids, most) => {
-      const shown = around(asks, bids, most);
-      expect(shown.asks).toEqual(asks.slice(0, shown.asks.length));
-      expect(shown.bids).toEqual(bids.slice(0, shown.bids.length));
-      const both = shown.asks.length + shown.bids.length;
+      const printed = around(asks, bids, most);
+      expect(printed.asks).toEqual(asks.slice(0, printed.asks.length));
+      expect(printed.bids).toEqual(bids.slice(0, printed.bids.length));
+      const both = printed.asks.length + printed.bids.length;
       expect(both).toBe(Math.min(most, asks.length + bids.length));
       const half = Math.floor(most / 2);
-      expect(shown.asks.length).toBeGreaterThanOrEqual(Math.min(asks.length, half));
-      expect(shown.bids.length).toBeGreaterThanOrEqual(Math.min(bids.length, half));
+      expect(printed.asks.length).toBeGreaterThanOrEqual(Math.min(asks.length, half));
+      expect(printed.bids.length).toBeGreaterThanOrEqual(Math.min(bids.length, half));
     }),
   );
 });

@@ -56,10 +56,10 @@ test('does not retry what would fail again', () => {
     'journal-older',
     'journal-damaged',
   ] as const;
-  const told = setting('RestartPreventExitStatus').split(' ').map(Number);
-  expect(new Set(told)).toEqual(new Set(futile.map((code) => EXIT_CODES[code])));
+  const excluded = setting('RestartPreventExitStatus').split(' ').map(Number);
+  expect(new Set(excluded)).toEqual(new Set(futile.map((code) => EXIT_CODES[code])));
   for (const code of ['port-in-use', 'data-in-use', 'journal-unwritable'] as const) {
-    expect(told).not.toContain(EXIT_CODES[code]);
+    expect(excluded).not.toContain(EXIT_CODES[code]);
   }
 });
 

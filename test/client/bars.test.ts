@@ -163,9 +163,9 @@ test('[D8] [R2] each end of a bar is delivered once and equals history, over cut
       return missing.length === 0;
     });
     const ends = own().filter(({ final }) => final);
-    const told = ends.map(said);
-    expect(told.length).toBeGreaterThan(interval === '1s' ? 200 : 5);
-    expect(told.filter((text, i) => told.indexOf(text) !== i)).toEqual([]);
+    const delivered = ends.map(said);
+    expect(delivered.length).toBeGreaterThan(interval === '1s' ? 200 : 5);
+    expect(delivered.filter((text, i) => delivered.indexOf(text) !== i)).toEqual([]);
   }
   expect(items.filter(({ type }) => type === 'reset' || type === 'gap')).toEqual([]);
   expect(items.findLast(({ type }) => type === 'stats')).toMatchObject({ type: 'stats' });

@@ -42,12 +42,12 @@ describe('a real server', () => {
     expect(connection.welcome).toMatchObject({ type: 'welcome', version: 1, seq: 1 });
     expect(await connection.subscribe(['trade:ACME'])).toBe(1);
     expect(connection.instruments.get('ACME')).toMatchObject({ priceScale: 2, quantityScale: 3 });
-    const places = await Promise.all(
+    const seqs = await Promise.all(
       ['1.00', '2.00', '3.00'].map((price) =>
         connection.publish(events(trade('ACME', price, '1'))),
       ),
     );
-    expect(places).toEqual([3, 5, 7]);
+    expect(seqs).toEqual([3, 5, 7]);
     const trades = seen.filter((m) => m.type === 'trade');
     expect(trades.map((m) => [m.price, m.seq, m.prevSeq])).toEqual([
       [100, 2, 0],
@@ -206,14 +206,14 @@ describe('a server that misbehaves', () => {
     expect(cut.end.reconnect).toBe(true);
     expect(cut.error.code).toBe('connection-failed');
     await fake!.stop(true);
-    const told = await ending(
+    const ended = await ending(
       serve(welcome, (socket) => {
         const closing = { code: 4011, reason: 'unresponsive', reconnect: false, retryMs: 0 };
         socket.send(encoder.encode([{ type: 'closing', ...closing }]));
         socket.close(4011, 'unresponsive');
       }),
     );
-    expect(told.end).toEqual({ code: 4011, reason: 'unresponsive', reconnect: false, retryMs: 0 });
+    expect(ended.end).toEqual({ code: 4011, reason: 'unresponsive', reconnect: false, retryMs: 0 });
   });
 
   test('messages in the frame of the welcome are not lost', async () => {

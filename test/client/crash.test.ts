@@ -201,19 +201,19 @@ function checkTopic(
     losses.map(({ from, to }) => ({ from, to, count: to - from + 1, reason: 'not-journaled' })),
   );
   // A repeated whole book, and a state from before the loss, say what is already known.
-  const told: TopicMessage[] = [];
+  const received: TopicMessage[] = [];
   let behind = 0;
   for (const item of follower.items) {
     if (item.type === 'gap') {
       if (item.topic === topic) behind = item.to;
     } else if (item.type !== 'reset' && topicOf(item) === topic) {
       if (item.prevSeq === item.seq) continue;
-      if (item.seq > behind) told.push(item);
+      if (item.seq > behind) received.push(item);
       else expect({ topic, seq: item.seq, isLost: isLost(item) }).toMatchObject({ isLost: false });
     }
   }
-  const [first] = told;
-  const kept = told.filter((item) => !isLost(item)).map(({ seq }) => seq);
+  const [first] = received;
+  const kept = received.filter((item) => !isLost(item)).map(({ seq }) => seq);
   const had = truth.filter((m) => topicOf(m) === topic && m.seq >= (first?.seq ?? 0));
   expect({ topic, kept }).toEqual({ topic, kept: had.map(({ seq }) => seq) });
 }
@@ -242,9 +242,9 @@ async function checkStates(follower: Follower, server: ServerProcess): Promise<v
   };
   // A book that was sent whole has the end of the gap as its seq; `status` tells a reader that continues that it is
   // from before the restart.
-  const place = (m: Item): object => ({ ...m, seq: 0, prevSeq: 0, mark: null });
+  const withoutSeq = (m: Item): object => ({ ...m, seq: 0, prevSeq: 0, mark: null });
   const [own, theirs] = [await stateOf(follower.client), await stateOf(fresh)];
-  expect(own.map(place)).toEqual(theirs.map(place));
+  expect(own.map(withoutSeq)).toEqual(theirs.map(withoutSeq));
   fresh.close();
 }
 

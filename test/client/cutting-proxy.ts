@@ -6,7 +6,7 @@ import type { Prng } from '../../src/base/prng';
 
 export class CuttingProxy {
   /** While it is set, connections last this long, in ms: at least, at most. */
-  lifeMs: readonly [number, number] | null = null;
+  connectionMs: readonly [number, number] | null = null;
   cuts = 0;
   private readonly server: Server;
   private readonly pairs = new Set<readonly Socket[]>();
@@ -21,13 +21,13 @@ export class CuttingProxy {
         socket.on('close', () => this.cut(pair));
       }
       near.pipe(far).pipe(near);
-      if (this.lifeMs === null) return;
+      if (this.connectionMs === null) return;
       setTimeout(
         () => {
           if (this.pairs.has(pair)) this.cuts += 1;
           this.cut(pair);
         },
-        prng.int(...this.lifeMs),
+        prng.int(...this.connectionMs),
       );
     });
   }

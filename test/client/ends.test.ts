@@ -14,7 +14,7 @@ import { ModelServer, type Peer } from './model-server';
 import { settled } from './wires';
 
 /** A server that answers a replay only when the test says so. */
-class PlayingServer extends ModelServer {
+class ReplayServer extends ModelServer {
   readonly plays: { readonly peer: Peer; readonly message: Message }[] = [];
 
   override answer = (peer: Peer, message: Message): boolean => {
@@ -24,7 +24,7 @@ class PlayingServer extends ModelServer {
   };
 }
 
-const model = (): PlayingServer => new PlayingServer();
+const model = (): ReplayServer => new ReplayServer();
 let benches: Bench[] = [];
 afterEach(() => {
   for (const bench of benches) for (const client of bench.clients) client.close();

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 
 import { topicOf } from '../../protocol/topics';
 import type { Item } from '../../src/client/items';
-import { ModelServer, type Told } from './model-server';
+import { ModelServer, type LoggedMessage } from './model-server';
 import { RollingServer } from './rolling-server';
 import { Bench, drain } from './support';
 import { settled } from './wires';
@@ -50,7 +50,7 @@ type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
 /** Follows the items, and holds the result: the messages of each topic. */
 class Application {
-  readonly held = new Map<string, Map<number, Told>>();
+  readonly held = new Map<string, Map<number, LoggedMessage>>();
   /** Trades of a topic up to here need not be held; and trades that a gap declared. */
   readonly floors = new Map<string, number>();
   readonly gaps: { readonly topic: string; readonly from: number; readonly to: number }[] = [];
@@ -68,7 +68,7 @@ class Application {
       const held = this.held.get(item.topic);
       for (const seq of held?.keys() ?? []) if (seq >= item.from) held!.delete(seq);
     } else {
-      const message = item as Told;
+      const message = item as LoggedMessage;
       const topic = topicOf(message)!;
       if (!this.held.has(topic)) this.held.set(topic, new Map());
       const held = this.held.get(topic)!;
@@ -79,10 +79,10 @@ class Application {
   }
 
   /** Every trade that it holds is in the journal, and it lacks none without a declaration. */
-  check(log: readonly Told[]): void {
+  check(log: readonly LoggedMessage[]): void {
     for (const name of SYMBOLS) {
       const topic = `trade:${name}`;
-      const held = this.held.get(topic) ?? new Map<number, Told>();
+      const held = this.held.get(topic) ?? new Map<number, LoggedMessage>();
       const own = log.filter((m) => topicOf(m) === topic);
       const bySeq = new Map(own.map((m) => [m.seq, m]));
       for (const [seq, m] of held) expect(m).toEqual(bySeq.get(seq)!);
@@ -171,7 +171,7 @@ async function check(
   expect(rolling.refused).toBe(0);
   client.close();
   expect(bench.timers.count).toBe(0);
-  return { crossings: rolling.crossings, told: bench.told };
+  return { crossings: rolling.crossings, eventNames: bench.eventNames };
 }
 
 test('[T8] another server takes over twice: what is held stays, and the next connection resumes it', async () => {
@@ -196,8 +196,8 @@ test('[T8] another server takes over twice: what is held stays, and the next con
   application.check(model.log);
   expect(application.held.get('trade:AAA')?.size).toBe(6);
   expect(epochs).toEqual([epochs[0]!, model.epoch]);
-  expect(bench.told.filter((what) => what === 'reset')).toEqual([]);
-  expect(bench.told.filter((what) => what === 'resumed')).toHaveLength(3);
+  expect(bench.eventNames.filter((what) => what === 'reset')).toEqual([]);
+  expect(bench.eventNames.filter((what) => what === 'resumed')).toHaveLength(3);
   client.close();
 });
 
@@ -309,7 +309,7 @@ const steps = fc.array(step, { minLength: 10, maxLength: 90 });
 
 test('[R2] [R3] [R8] what is held at the end equals the journal, or the difference was declared', async () => {
   let crossings = 0;
-  const told = new Set<string>();
+  const eventNames = new Set<string>();
   await fc.assert(
     fc.asyncProperty(steps, fc.boolean(), async (some, isWild) => {
       const topics = ['trade', 'tick', 'book'].flatMap((channel) =>
@@ -317,12 +317,12 @@ test('[R2] [R3] [R8] what is held at the end equals the journal, or the differen
       );
       const outcome = await check(topics, SYMBOLS, some);
       crossings += outcome.crossings;
-      for (const event of outcome.told) told.add(event);
+      for (const event of outcome.eventNames) eventNames.add(event);
     }),
     { numRuns: 300 },
   );
   expect(crossings).toBeGreaterThan(100);
-  expect([...told]).toEqual(expect.arrayContaining(['resumed', 'reset', 'gap']));
+  expect([...eventNames]).toEqual(expect.arrayContaining(['resumed', 'reset', 'gap']));
 }, 120_000);
 
 test('[R8] with so many topics that several requests resume them', async () => {

@@ -80,8 +80,8 @@ class Application {
     const topic = topicOf(item)!;
     const last = this.last.get(topic);
     // It subscribed from the start, so the first message is the first of the topic.
-    const anew = this.reset.has(topic) || this.reset.has(`${item.type}:*`);
-    if (last === undefined && !anew) expect([topic, item.prevSeq]).toEqual([topic, 0]);
+    const again = this.reset.has(topic) || this.reset.has(`${item.type}:*`);
+    if (last === undefined && !again) expect([topic, item.prevSeq]).toEqual([topic, 0]);
     if (last !== undefined && !(item.type === 'book' && item.form === 'snapshot')) {
       expect([topic, item.seq, item.prevSeq]).toEqual([topic, item.seq, last]);
     }

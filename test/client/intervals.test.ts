@@ -76,7 +76,7 @@ describe('[S9] intervals', () => {
       'book AAA delta 7',
     ]);
     expect(client.book('AAA')!.bids).toEqual([10, 3]);
-    expect(bench.told).toEqual(['disconnected', 'connected', 'resumed']);
+    expect(bench.eventNames).toEqual(['disconnected', 'connected', 'resumed']);
     client.close();
   });
 
@@ -108,7 +108,7 @@ describe('[S9] intervals', () => {
       ['tick AAA 7', 4],
     ]);
     expect(client.book('AAA')!.bids).toEqual([10, 3]);
-    expect(bench.told).toEqual([]);
+    expect(bench.eventNames).toEqual([]);
     client.close();
   });
 });

@@ -80,10 +80,10 @@ describe.each(['msgpack', 'json'] as const)('[R6] a replay (%s)', (form) => {
       return isStill && received() === before;
     });
     const held = received();
-    const places: number[] = [];
-    for await (const item of replay) if (item.type === 'trade') places.push(item.seq);
-    expect(places).toHaveLength(TRADES);
-    expect(places).toEqual(places.toSorted((a, b) => a - b));
+    const seqs: number[] = [];
+    for await (const item of replay) if (item.type === 'trade') seqs.push(item.seq);
+    expect(seqs).toHaveLength(TRADES);
+    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
     expect(held).toBeLessThan(received() * 0.6);
     client.close();
   });

@@ -153,10 +153,10 @@ describe('[P3] the numbers of a source', () => {
       return true;
     };
     const client = await bench.connect();
-    const told: unknown[] = [];
-    client.on('intake', (event) => told.push(event));
+    const reports: unknown[] = [];
+    client.on('intake', (event) => reports.push(event));
     for (let i = 0; i < 4; i++) expect(await client.publish([trade('AAA')])).toBe(7);
-    expect(told).toEqual([
+    expect(reports).toEqual([
       { seq: 7, repeated: 3, waiting: 0 },
       { seq: 7, repeated: 0, waiting: 2 },
     ]);

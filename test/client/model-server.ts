@@ -11,7 +11,7 @@ import { Nanos } from '../../protocol/time';
 import { topicOf } from '../../protocol/topics';
 import { namedLimits } from '../support/welcome';
 
-export type Told = Tick | Trade | Book;
+export type LoggedMessage = Tick | Trade | Book;
 type ResetReason = MessageOf<'reset'>['reason'];
 
 /** The connection of one client, as the transport provides it. */
@@ -27,7 +27,7 @@ const TIME = Nanos.fromSeconds(1_700_000_000, 0);
 export class Peer {
   readonly topics = new Set<string>();
   /** Heads in its last heartbeat. */
-  readonly told = new Map<string, number>();
+  readonly sentHeads = new Map<string, number>();
   /** What happens to the next message of a topic. */
   fault: 'lose' | 'double' | 'announce' | 'corrupt' | undefined;
   readonly requests: Message[] = [];
@@ -56,7 +56,7 @@ export class ModelServer {
   answer: (peer: Peer, message: Message) => boolean = () => false;
   /** Called for each new connection after its welcome, or instead of it, if it returns true. */
   greet: (peer: Peer) => boolean = () => false;
-  readonly log: Told[] = [];
+  readonly log: LoggedMessage[] = [];
   readonly heads = new Map<string, number>();
   readonly levels = new Map<string, { bids: number[]; asks: number[] }>();
   readonly peers = new Set<Peer>();
@@ -236,7 +236,7 @@ export class ModelServer {
     return { symbol, seq: this.seq, prevSeq, eventTime: TIME, receiveTime: TIME };
   }
 
-  private push<M extends Told>(message: M): M {
+  private push<M extends LoggedMessage>(message: M): M {
     this.log.push(message);
     const topic = topicOf(message)!;
     for (const peer of this.peers) {
@@ -263,8 +263,8 @@ export class ModelServer {
     for (const peer of this.peers) {
       const heads: { topic: string; seq: number }[] = [];
       for (const [topic, seq] of this.heads) {
-        if (!peer.on(topic) || peer.told.get(topic) === seq) continue;
-        peer.told.set(topic, seq);
+        if (!peer.on(topic) || peer.sentHeads.get(topic) === seq) continue;
+        peer.sentHeads.set(topic, seq);
         heads.push({ topic, seq });
       }
       peer.wire.send([{ type: 'heartbeat', time: TIME, seq: this.seq, heads }]);

@@ -13,7 +13,7 @@ const AAA = { priceScale: 2, quantityScale: 3 };
 const order = { symbol: 'AAA', side: 'buy', price: '1.50', quantity: '2' } as const;
 
 /** A client whose orders are acknowledged, and the messages that it sent. */
-async function desk(): Promise<{ client: TapedeckClient; sent: MessageOf<'order'>[] }> {
+async function orderEntry(): Promise<{ client: TapedeckClient; sent: MessageOf<'order'>[] }> {
   const bench = new Bench();
   const sent: MessageOf<'order'>[] = [];
   bench.model.answer = (peer, m) => {
@@ -40,7 +40,7 @@ function untyped(request: object): OrderRequest {
 
 describe('amounts', () => {
   test('decimals and scaled integers are the same order', async () => {
-    const { client, sent } = await desk();
+    const { client, sent } = await orderEntry();
     const most = Number.MAX_SAFE_INTEGER;
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: most }), fc.nat(), async (price, quantity) => {
@@ -61,7 +61,7 @@ describe('amounts', () => {
 
   // The reported case: 150 rested at 1.50.
   test('a bare number is refused, whatever its value', async () => {
-    const { client, sent } = await desk();
+    const { client, sent } = await orderEntry();
     for (const value of [150, 1.5, 0.1 + 0.2, 0, -1, Number.NaN, 1e21, 150n, true]) {
       for (const name of ['price', 'quantity'] as const) {
         const refused = client.order(untyped({ ...order, [name]: value }));
@@ -91,7 +91,7 @@ describe('amounts', () => {
     [{}, 'invalid-field', 'price is {scaled: missing}; expected a whole number in scaled'],
     [null, 'invalid-field', 'expected a whole number in scaled'],
   ])('%j', async (price, code, message) => {
-    const { client, sent } = await desk();
+    const { client, sent } = await orderEntry();
     const refused = client.order({ ...order, price: price as Amount });
     expect(refused).rejects.toMatchObject({
       code,
@@ -105,7 +105,7 @@ describe('amounts', () => {
 });
 
 test('an unknown member is refused with the nearest name', async () => {
-  const { client, sent } = await desk();
+  const { client, sent } = await orderEntry();
   const misspelt = [
     [() => client.order(untyped({ ...order, timeinforce: 'ioc' })), 'timeinforce', 'timeInForce'],
     [() => client.order(untyped({ ...order, postonly: true })), 'postonly', 'postOnly'],
@@ -131,7 +131,7 @@ test('an unknown member is refused with the nearest name', async () => {
 });
 
 test('refusals of the server use the names of the request', async () => {
-  const { client } = await desk();
+  const { client } = await orderEntry();
   const refused = client.amend({ symbol: 'AAA', orderId: 1, quantity: '0' });
   const message = 'quantity is 0.000: a quantity is above 0';
   expect(refused).rejects.toMatchObject({ code: 'invalid-quantity', field: 'quantity', message });

@@ -70,7 +70,7 @@ describe('reconnecting', () => {
     ]);
     // The seq of the heartbeat, not the last of the quiet tick or of the busy trades.
     expect(requests(bench, 'resume')).toMatchObject([{ seq: 3, epoch: 1 }]);
-    expect(bench.told).toEqual(['disconnected', 'connected', 'resumed']);
+    expect(bench.eventNames).toEqual(['disconnected', 'connected', 'resumed']);
     expect(client.book('AAA')!.bids).toEqual([10, 2]);
     client.close();
   });
@@ -94,7 +94,7 @@ describe('reconnecting', () => {
     await bench.comeBack();
     model.trade('AAA');
     expect(await briefs(all)).toEqual(['trade AAA 1', 'trade AAA 2', 'trade AAA 3']);
-    expect(bench.told).toEqual(['disconnected', 'connected', 'queued', 'queued', 'resumed']);
+    expect(bench.eventNames).toEqual(['disconnected', 'connected', 'queued', 'queued', 'resumed']);
     expect(bench.last('queued')).toEqual({ ahead: 3 });
     client.close();
   });
@@ -123,7 +123,7 @@ describe('reconnecting', () => {
         'tick AAA 3',
         'trade AAA 5',
       ]);
-      expect(bench.told).not.toContain('chain-break');
+      expect(bench.eventNames).not.toContain('chain-break');
       client.close();
     },
   );
@@ -196,7 +196,7 @@ describe('reconnecting', () => {
     await bench.timers.advance(1_000);
     expect((await drain(all)).map((m) => m.type !== 'gap' && m.seq)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(requests(bench, 'resume')).toMatchObject([{ seq: 1 }]);
-    expect(bench.told).not.toContain('chain-break');
+    expect(bench.eventNames).not.toContain('chain-break');
     client.close();
   });
 
@@ -338,9 +338,9 @@ describe('reconnecting', () => {
     bench.model.heartbeat();
     await settled();
     await bench.timers.advance(2_500);
-    expect(bench.told).toEqual([]);
+    expect(bench.eventNames).toEqual([]);
     await bench.timers.advance(600);
-    expect(bench.told).toEqual(['disconnected', 'connected']);
+    expect(bench.eventNames).toEqual(['disconnected', 'connected']);
     expect(bench.last('disconnected')).toMatchObject({ code: 1006, reconnect: true });
     client.close();
   });

@@ -90,14 +90,14 @@ describe.skipIf(!present)('[R2] a stream that is cut and resumed', () => {
         { form, reconnect: { baseMs, maxMs: baseMs }, environment },
         [...topics],
       );
-      proxy.lifeMs = [150, 450];
+      proxy.connectionMs = [150, 450];
       proxy.cutAll();
       const replayed = await tapedeck(
         ['replay', PATH, '--to', server.url, '--key', PUBLISH_KEY, '--speed', '60'],
         { timeoutMs: 90_000 },
       );
       expect([replayed.code, replayed.stderr]).toMatchObject([0, expect.any(String)]);
-      proxy.lifeMs = null;
+      proxy.connectionMs = null;
       await until(() => ofChannel(whole, 'trade').length === 9_757);
       await until(() => whole.newest === cut.newest);
 

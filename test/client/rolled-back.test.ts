@@ -38,7 +38,12 @@ async function start(data: string, port: number): Promise<ServerProcess> {
   return server;
 }
 
-async function say(server: ServerProcess, symbol: string, from: number, to: number): Promise<void> {
+async function publish(
+  server: ServerProcess,
+  symbol: string,
+  from: number,
+  to: number,
+): Promise<void> {
   const prices = Array.from({ length: to - from + 1 }, (_, i) => `${from + i}.00`);
   const response = await server.ingest(tape(...prices.map((price) => trade(symbol, price, '1'))));
   expect(response.status).toBe(200);
@@ -47,18 +52,18 @@ async function say(server: ServerProcess, symbol: string, from: number, to: numb
 /** What an application holds that follows the items: trades by topic and seq, with their prices. */
 class Holder {
   readonly held = new Map<string, number>();
-  readonly told: string[] = [];
+  readonly declarations: string[] = [];
   /** Trades above it must be held. */
   from = 0;
 
   take(item: Item): void {
     if (item.type === 'trade') this.held.set(`${item.symbol} ${item.seq}`, item.price);
     else if (item.type === 'reset') {
-      this.told.push(`reset ${item.reason}`);
+      this.declarations.push(`reset ${item.reason}`);
       this.held.clear();
       this.from = item.seq;
     } else if (item.type === 'gap') {
-      this.told.push(`gap ${item.topic}`);
+      this.declarations.push(`gap ${item.topic}`);
       for (const key of this.held.keys()) {
         const [symbol, seq] = key.split(' ');
         if (`trade:${symbol}` === item.topic && Number(seq) >= item.from) this.held.delete(key);
@@ -93,7 +98,7 @@ describe.each(['msgpack', 'json'] as const)('[R2] [R8] %s', (form) => {
       ['gap trade:BUSY', 'gap trade:CALM'],
       (copy: string, data: string) => copyFileSync(join(data, 'head'), join(copy, 'head')),
     ],
-  ] as const)('a copy that is seconds old, %s', async (_, told, change) => {
+  ] as const)('a copy that is seconds old, %s', async (_, declarations, change) => {
     const data = scratch.fresh();
     const port = await freePort();
     const first = await start(data, port);
@@ -106,23 +111,23 @@ describe.each(['msgpack', 'json'] as const)('[R2] [R8] %s', (form) => {
     void (async () => {
       for await (const item of trades) holder.take(item);
     })();
-    await say(first, 'CALM', 1, 1);
-    await say(first, 'BUSY', 11, 15);
+    await publish(first, 'CALM', 1, 1);
+    await publish(first, 'BUSY', 11, 15);
     const copy = scratch.copyOf(data);
-    await say(first, 'BUSY', 16, 25);
+    await publish(first, 'BUSY', 16, 25);
     await until(() => holder.newest(2_500), 'the last trade of the lost past');
     await first.stop('SIGKILL');
     change(copy, data);
     const second = await start(copy, port);
-    await say(second, 'BUSY', 31, 35);
-    await say(second, 'CALM', 41, 41);
-    await until(() => holder.told.length >= told.length, 'what was lost is told');
-    await say(second, 'BUSY', 51, 60);
+    await publish(second, 'BUSY', 31, 35);
+    await publish(second, 'CALM', 41, 41);
+    await until(() => holder.declarations.length >= declarations.length, 'what was lost is told');
+    await publish(second, 'BUSY', 51, 60);
     await until(() => holder.newest(6_000), 'the newest trade');
     const all = await journaled(second);
     const wanted = [...all].filter(([key]) => Number(key.split(' ')[1]) > holder.from);
     expect(sorted(holder.held)).toEqual(sorted(new Map(wanted)));
-    expect(holder.told.toSorted()).toEqual([...told]);
+    expect(holder.declarations.toSorted()).toEqual([...declarations]);
     client.close();
     await second.stop();
   });

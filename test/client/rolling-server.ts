@@ -8,7 +8,7 @@ import { bookChecksum } from '../../protocol/checksum';
 import { TenLevels } from '../../protocol/levels';
 import type { Message, MessageOf } from '../../protocol/messages';
 import { topicOf } from '../../protocol/topics';
-import type { ModelServer, Peer, Told } from './model-server';
+import type { ModelServer, Peer, LoggedMessage } from './model-server';
 
 interface Run {
   readonly from: number;
@@ -16,7 +16,7 @@ interface Run {
 }
 
 interface Image {
-  readonly log: readonly Told[];
+  readonly log: readonly LoggedMessage[];
   readonly lost: readonly Run[];
   readonly lives: readonly { readonly epoch: number; readonly after: number }[];
   readonly seq: number;

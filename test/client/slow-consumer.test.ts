@@ -98,8 +98,8 @@ describe('a slow consumer', () => {
     expect(items.length).toBeLessThanOrEqual(10);
     const gaps = items.filter((m): m is GapItem => m.type === 'gap');
     expect(gaps.map(brief)).toHaveLength(2);
-    const told = gaps.reduce((sum, { count }) => sum + count, 0);
-    expect(told + items.length - 2).toBe(101);
+    const missed = gaps.reduce((sum, { count }) => sum + count, 0);
+    expect(missed + items.length - 2).toBe(101);
     client.close();
   });
 

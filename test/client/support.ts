@@ -51,7 +51,7 @@ export class Bench {
   }
 
   /** Names of the events so far. */
-  get told(): string[] {
+  get eventNames(): string[] {
     return this.events.map(({ name }) => name);
   }
 

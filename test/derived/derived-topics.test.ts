@@ -244,14 +244,14 @@ test('[D1] [D7] [D8] [T5] random batches: chains are unbroken, counts add up, ba
       const bars = v.seen.filter((m): m is Bar => m.type === 'bar' && m.interval === interval);
       const oracle = naiveBars(trades, interval);
       for (const [at, { openTime, trades: own }] of oracle.entries()) {
-        const told = bars.filter((bar) => bar.openTime.toBigInt() === openTime);
+        const published = bars.filter((bar) => bar.openTime.toBigInt() === openTime);
         const { seq: _, ...fields } = summary(own);
-        expect(told.at(-1)).toMatchObject(fields);
+        expect(published.at(-1)).toMatchObject(fields);
         // All but the newest bar are over, and were sent as final before the next one began.
-        if (at < oracle.length - 1) expect(told.at(-1)!.final).toBe(true);
-        reached.revised += Math.max(0, told.filter(({ final }) => final).length - 1);
+        if (at < oracle.length - 1) expect(published.at(-1)!.final).toBe(true);
+        reached.revised += Math.max(0, published.filter(({ final }) => final).length - 1);
         const unseen = past.filter((name) => name === `${interval} ${openTime}`).length;
-        expect(told.reduce((sum, bar) => sum + bar.count, 0)).toBe(own.length - unseen);
+        expect(published.reduce((sum, bar) => sum + bar.count, 0)).toBe(own.length - unseen);
       }
     }
   }

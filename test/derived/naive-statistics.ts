@@ -16,13 +16,13 @@ export interface NaiveBar {
 }
 
 /** The time at which a trade counts as executed [D3]. */
-function momentOf({ eventTime, receiveTime, timing }: Trade): bigint {
+function timeOf({ eventTime, receiveTime, timing }: Trade): bigint {
   return (timing === null || timing === 'late' ? eventTime : receiveTime).toBigInt();
 }
 
 function inOrder(trades: readonly Trade[]): Trade[] {
   return [...trades].sort((a, b) => {
-    const [left, right] = [momentOf(a), momentOf(b)];
+    const [left, right] = [timeOf(a), timeOf(b)];
     if (left !== right) return left < right ? -1 : 1;
     return a.seq - b.seq;
   });
@@ -33,7 +33,7 @@ export function naiveBars(trades: readonly Trade[], interval: keyof typeof LENGT
   const length = LENGTHS[interval] * SECOND;
   const bars: NaiveBar[] = [];
   for (const trade of inOrder(trades)) {
-    const moment = momentOf(trade);
+    const moment = timeOf(trade);
     const openTime = moment - (moment % length);
     if (bars.at(-1)?.openTime !== openTime) bars.push({ openTime, trades: [] });
     bars.at(-1)!.trades.push(trade);
@@ -61,7 +61,7 @@ export function naiveSession(trades: readonly Trade[], boundarySeconds: number) 
   let end = -1n;
   for (const trade of trades) {
     if (trade.timing === 'late' || trade.timing === 'late-and-ahead') continue;
-    const time = momentOf(trade);
+    const time = timeOf(trade);
     if (end < 0n || time >= end) {
       sessions.push([]);
       const day = 86_400n * SECOND;

@@ -35,7 +35,7 @@ const tradeAt = (symbol: string, seconds: number, price: string, quantity = '1')
 
 const FIELDS = ['openTime', 'open', 'high', 'low', 'close', 'volume', 'trades', 'final'] as const;
 
-function told(bar: Seen | Record<string, unknown>): unknown[] {
+function published(bar: Seen | Record<string, unknown>): unknown[] {
   return FIELDS.map((field) => bar[field]);
 }
 
@@ -66,7 +66,9 @@ describe.each(FORMS)('%s', (form) => {
     const answer = await server.json(
       `/v1/bars/${symbol}?interval=1m&from=${HOUR}000000000&limit=1`,
     );
-    expect((answer['bars'] as Record<string, unknown>[]).map(told)).toEqual([told(revised)]);
+    expect((answer['bars'] as Record<string, unknown>[]).map(published)).toEqual([
+      published(revised),
+    ]);
     // The trades arrived, but changed no newest bar.
     await client.settle();
     const late = client.seen.filter((m) => m.type === 'trade' && m['timing'] === 'late');
@@ -114,7 +116,7 @@ test('a late import of hours: every bar that readers had is sent again, and equa
     `/v1/bars/${symbol}?interval=1m&from=${HOUR}000000000&limit=110`,
   );
   const bars = answer['bars'] as Record<string, unknown>[];
-  expect(bars.map(told)).toEqual([...newest.values()].slice(0, 110).map(told));
+  expect(bars.map(published)).toEqual([...newest.values()].slice(0, 110).map(published));
   const metrics = parseMetrics(await (await server.get('/metrics')).text());
   expect(metrics.get('tapedeck_bar_revisions_total')).toBeGreaterThanOrEqual(107);
   expect(metrics.get('tapedeck_bar_revisions_dropped_total')).toBe(0);

@@ -48,12 +48,12 @@ describe.each(FORMS)('%s', (form) => {
     await given(tradeAt(symbol, 60, '9.99', '0.5'));
     await client.find((m) => m.type === 'stats' && m['trades'] === 3);
     await client.settle();
-    const places = of(client.seen, 'trade').map((m) => m['seq']);
+    const seqs = of(client.seen, 'trade').map((m) => m['seq']);
     const common = { symbol, interval: '1m' };
     expect(of(client.seen, 'bar')).toMatchObject([
       {
         ...common,
-        seq: places[1],
+        seq: seqs[1],
         prevSeq: 0,
         openTime: `${NIGHT}000000000`,
         open: '10.00',
@@ -65,11 +65,11 @@ describe.each(FORMS)('%s', (form) => {
         final: false,
         count: 2,
       },
-      { ...common, seq: places[1], prevSeq: places[1], trades: 2, final: true, count: 0 },
+      { ...common, seq: seqs[1], prevSeq: seqs[1], trades: 2, final: true, count: 0 },
       {
         ...common,
-        seq: places[2],
-        prevSeq: places[1],
+        seq: seqs[2],
+        prevSeq: seqs[1],
         openTime: `${NIGHT + 60}000000000`,
         open: '9.99',
         volume: '0.500',
@@ -91,25 +91,25 @@ describe.each(FORMS)('%s', (form) => {
       trades: 3,
     };
     expect(of(client.seen, 'stats')).toMatchObject([
-      { seq: places[1], prevSeq: 0, turnover: '30.02000', vwap: '10.006667', count: 2 },
-      { seq: places[2], prevSeq: places[1], ...newest, count: 1 },
+      { seq: seqs[1], prevSeq: 0, turnover: '30.02000', vwap: '10.006667', count: 2 },
+      { seq: seqs[2], prevSeq: seqs[1], ...newest, count: 1 },
     ]);
     const late = await StreamClient.open(server.url, form);
     const state = await late.subscribe(`bar:*:1m`, `stats:${symbol}`);
     expect(state.findLast((m) => m.type === 'stats')).toMatchObject({
-      seq: places[2],
+      seq: seqs[2],
       prevSeq: 0,
       ...newest,
       count: 1,
     });
     expect(state.find((m) => m.type === 'bar' && m['symbol'] === symbol)).toMatchObject({
-      seq: places[2],
+      seq: seqs[2],
       trades: 1,
     });
     expect(await server.json(`/v1/stats/${symbol}`)).toMatchObject({
       type: 'stats',
       symbol,
-      seq: places[2],
+      seq: seqs[2],
       ...newest,
       source: 'live',
     });

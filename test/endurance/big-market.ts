@@ -35,7 +35,7 @@ import {
 import type { BigReaderDone } from './big-market-readers';
 import type { BigSourceDone } from './big-market-source';
 import { metricValue } from './process-figures';
-import { ServerLife } from './server-life';
+import { ManagedServer } from './managed-server';
 import { until } from '../support/until';
 
 const TURNS = join(import.meta.dir, 'big-market-turns.ts');
@@ -103,7 +103,7 @@ class BigMarket {
   private readonly options: BigMarketOptions;
   private readonly show: (line: string) => void;
   private readonly out: string;
-  private readonly life: ServerLife;
+  private readonly server: ManagedServer;
   private readonly crowd: Crowd;
   private readonly samples: Sample[] = [];
 
@@ -113,15 +113,15 @@ class BigMarket {
     this.out = options.out ?? mkdtempSync(join(tmpdir(), 'tapedeck-big-'));
     mkdirSync(this.out, { recursive: true });
     this.crowd = new Crowd(options);
-    this.life = new ServerLife(this.out, settingsOf(options), TURNS);
+    this.server = new ManagedServer(this.out, settingsOf(options), TURNS);
   }
 
   async run(): Promise<BigMarketReport> {
-    const { options, life, crowd, show } = this;
-    await life.start();
-    const filledSeconds = await timed(() => crowd.fill(life.url, life.key));
+    const { options, server, crowd, show } = this;
+    await server.start();
+    const filledSeconds = await timed(() => crowd.fill(server.url, server.key));
     show(`filled in ${filledSeconds.toFixed(1)} s`);
-    const openedSeconds = await timed(() => crowd.open(life.url));
+    const openedSeconds = await timed(() => crowd.open(server.url));
     show(`opened in ${openedSeconds.toFixed(1)} s`);
     await crowd.run();
     await Bun.sleep(SETTLE_MS);
@@ -169,30 +169,30 @@ class BigMarket {
 
   async end(): Promise<void> {
     await this.crowd.end();
-    await this.life.stop('SIGKILL');
+    await this.server.stop('SIGKILL');
     if (this.options.out === undefined) rmSync(this.out, { recursive: true, force: true });
   }
 
   private sample(beganMs: number): Sample {
-    return sampleOf(this.life.pid, (performance.now() - beganMs) / 1_000);
+    return sampleOf(this.server.pid, (performance.now() - beganMs) / 1_000);
   }
 
   /** Turns by processor time since the previous call. */
   private async turnsCpu(): Promise<Record<string, TurnFigures>> {
-    const path = this.life.turnsPath;
+    const path = this.server.turnsPath;
     rmSync(path, { force: true });
-    this.life.signal('SIGUSR2');
-    await until(() => !this.life.isAlive || existsSync(path));
+    this.server.signal('SIGUSR2');
+    await until(() => !this.server.isAlive || existsSync(path));
     return JSON.parse(readFileSync(path, 'utf8')) as Record<string, TurnFigures>;
   }
 
   /** Takes samples until the time is over. */
   private async watch(beganMs: number): Promise<void> {
-    const { options, life, samples, show } = this;
+    const { options, server, samples, show } = this;
     for (let next = 0; ; next += options.sampleSeconds) {
       const waitMs = beganMs + Math.min(next, options.seconds) * 1_000 - performance.now();
       await Bun.sleep(Math.max(0, waitMs));
-      if (!life.isAlive) throw new Error(`the server ended; its log is in ${this.out}`);
+      if (!server.isAlive) throw new Error(`the server ended; its log is in ${this.out}`);
       const sample = this.sample(beganMs);
       samples.push(sample);
       appendFileSync(join(this.out, 'samples.ndjson'), `${JSON.stringify(sample)}\n`);
@@ -203,12 +203,12 @@ class BigMarket {
 
   /** Kills the server while events arrive, and starts it again. */
   private async kill(): Promise<BigMarketReport['recovery']> {
-    const { life, crowd } = this;
+    const { server, crowd } = this;
     await crowd.run();
     await Bun.sleep(SETTLE_MS);
-    await life.stop('SIGKILL');
+    await server.stop('SIGKILL');
     await crowd.end();
-    const announcedMs = (await timed(() => life.start())) * 1_000;
+    const announcedMs = (await timed(() => server.start())) * 1_000;
     const text = await this.metrics();
     const readMs = (metricValue(text, 'recovery_seconds') ?? NaN) * 1_000;
     return { announcedMs, readMs, records: metricValue(text, 'recovery_records') ?? NaN };
@@ -217,8 +217,8 @@ class BigMarket {
   private async verify(): Promise<BigMarketReport['verify']> {
     const { verifySeconds } = this.options;
     if (verifySeconds === 0) return 'left out';
-    await this.life.stop('SIGTERM');
-    const child = Bun.spawn([process.execPath, MAIN, 'verify', '--data', this.life.data], {
+    await this.server.stop('SIGTERM');
+    const child = Bun.spawn([process.execPath, MAIN, 'verify', '--data', this.server.data], {
       stdin: 'ignore',
       stdout: Bun.file(join(this.out, 'verify.json')),
       stderr: Bun.file(join(this.out, 'verify.log')),
@@ -231,7 +231,7 @@ class BigMarket {
   }
 
   private async metrics(): Promise<string> {
-    return (await fetch(`${this.life.url}/metrics`)).text();
+    return (await fetch(`${this.server.url}/metrics`)).text();
   }
 
   private warnings(): Record<string, number> {

@@ -20,7 +20,7 @@ export async function pastBookFault(
   history: History,
   events: readonly BatchEvent[],
   symbol: string,
-  moment: Nanos,
+  time: Nanos,
 ): Promise<string | undefined> {
   const levels = new TenLevels();
   let state: 'none' | 'levels' | 'incomplete' = 'none';
@@ -32,14 +32,14 @@ export async function pastBookFault(
     const ahead = event.eventTime.since(event.receiveTime) > TIME_LIMITS.timeAheadMs * 1e6;
     const own = (ahead ? event.receiveTime : event.eventTime).toBigInt();
     if (own > order) order = own;
-    if (order > moment.toBigInt()) break;
+    if (order > time.toBigInt()) break;
     seq = event.seq;
     if (event.form === 'delta') levels.apply(event.bids, event.asks);
     else levels.replace(event.bids, event.asks);
     if (event.form !== 'delta') state = event.form === 'snapshot' ? 'levels' : 'incomplete';
   }
-  const answer = await history.ask({ kind: 'book', symbol, at: moment });
-  const where = `the book of ${symbol} at ${moment.toString()}`;
+  const answer = await history.ask({ kind: 'book', symbol, at: time });
+  const where = `the book of ${symbol} at ${time.toString()}`;
   if ('code' in answer) {
     const isRight = EXPECTED_CODES[state].includes(answer.code);
     return isRight ? undefined : `${where}: ${answer.code} ${answer.message}; it was ${state}`;

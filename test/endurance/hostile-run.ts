@@ -262,8 +262,8 @@ class HostileRun {
     }
     for (let i = 0; i < 5; i++) {
       const span = this.clock.now().since(BEGIN);
-      const moment = BEGIN.plus(Math.floor((this.random.int(0, 1_000) / 1_000) * span));
-      const fault = await pastBookFault(history, this.events, feed.symbol, moment);
+      const time = BEGIN.plus(Math.floor((this.random.int(0, 1_000) / 1_000) * span));
+      const fault = await pastBookFault(history, this.events, feed.symbol, time);
       if (fault !== undefined) throw new Error(fault);
       this.counts.compared += 1;
     }
@@ -280,14 +280,13 @@ function fateOf(result: SubmitResult): 'recorded' | 'repeated' | 'waiting' | 're
 function timingOf({ eventTime }: Trade, now: Nanos, account: Account): Trade['timing'] {
   const [event, received] = [eventTime.toBigInt(), now.toBigInt()];
   const isAhead = event - received > BigInt(TIME_LIMITS.timeAheadMs) * 1_000_000n;
-  const moment = isAhead ? received : event;
+  const time = isAhead ? received : event;
   const { present } = account;
   const day = 86_400_000_000_000n;
   const isLate =
     present !== undefined &&
-    (present - moment > BigInt(TIME_LIMITS.latenessMs) * 1_000_000n ||
-      moment / day < present / day);
-  if (!isLate && (present === undefined || moment > present)) account.present = moment;
+    (present - time > BigInt(TIME_LIMITS.latenessMs) * 1_000_000n || time / day < present / day);
+  if (!isLate && (present === undefined || time > present)) account.present = time;
   if (isLate) return isAhead ? 'late-and-ahead' : 'late';
   return isAhead ? 'ahead' : null;
 }

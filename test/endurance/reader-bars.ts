@@ -3,7 +3,7 @@
 import { decimal, type Json } from '../support/kill-rows';
 import type { Checked } from './reader-checked';
 import { covers, type ReaderRecord, type TopicRecord } from './reader-record';
-import { rowsOf, type Journal, type Lives, type Truth } from './reader-truth';
+import { rowsOf, type Journal, type Branches, type Truth } from './reader-truth';
 
 const LENGTH_NS: Readonly<Record<string, bigint>> = {
   '1s': 1_000_000_000n,
@@ -54,7 +54,7 @@ function valuesOf(trades: readonly Truth[]): string {
   return JSON.stringify([open, high, low, close, decimal(volume, quantity_scale), sorted.length]);
 }
 
-export function shownValues(bar: Readonly<Record<string, unknown>>): string {
+export function barValues(bar: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(VALUES.map((name) => bar[name]));
 }
 
@@ -115,7 +115,7 @@ function faultOf(
   isEnded: boolean,
 ): string | undefined {
   if (held === undefined) return `it is not held; the trades say ${values}`;
-  if (shownValues(held) !== values) return `held ${JSON.stringify(held)}; the trades say ${values}`;
+  if (barValues(held) !== values) return `held ${JSON.stringify(held)}; the trades say ${values}`;
   return isEnded && held['final'] !== true ? 'it is not held as final' : undefined;
 }
 
@@ -126,18 +126,18 @@ const BACK_SEQS = 50_000;
 export function checkEndedBars(
   topic: string,
   own: TopicRecord,
-  lives: Lives,
+  branches: Branches,
   checks: Checked,
 ): void {
   const [channel, symbol, interval] = topic.split(':');
   const last = own.newestState;
-  const life = last === undefined ? undefined : lives.byEpoch.get(last.epoch);
-  if (channel !== 'bar' || last === undefined || life === undefined || own.from === null) return;
+  const branch = last === undefined ? undefined : branches.byEpoch.get(last.epoch);
+  if (channel !== 'bar' || last === undefined || branch === undefined || own.from === null) return;
   // A later gap made bars invalid, and the connection that would have sent them again was cut.
   if (own.gaps.some(({ line }) => line > last.line)) return;
-  const trades = rowsOf(life, `trade:${symbol}`, own.from - BACK_SEQS);
+  const trades = rowsOf(branch, `trade:${symbol}`, own.from - BACK_SEQS);
   const newest = String(last.message!['openTime']);
-  const journaled = Math.floor(life.newestId / 8);
+  const journaled = Math.floor(branch.newestId / 8);
   const bars = naiveBars(trades, interval!).filter(
     (bar) => Number(bar.openTime) < Number(newest) && bar.trades.at(-1)!.seq <= journaled,
   );

@@ -6,7 +6,14 @@
 
 import type { Checked } from './reader-checked';
 import { checkBars, checkEndedBars } from './reader-bars';
-import { bodyOf, firstAbove, rowsOf, type Journal, type Lives, type Truth } from './reader-truth';
+import {
+  bodyOf,
+  firstAbove,
+  rowsOf,
+  type Journal,
+  type Branches,
+  type Truth,
+} from './reader-truth';
 import {
   covers,
   type Declared,
@@ -53,19 +60,19 @@ export function checkReader(
 }
 
 /** What was held until a reset, up to the last message of each topic: what followed may have made it invalid. */
-export function checkEnded(record: ReaderRecord, lives: Lives, checks: Checked): void {
+export function checkEnded(record: ReaderRecord, branches: Branches, checks: Checked): void {
   for (const { topic, record: own } of record.ended) {
-    if (own.states.size > 0) checkEndedBars(topic, own, lives, checks);
+    if (own.states.size > 0) checkEndedBars(topic, own, branches, checks);
     const last = own.held.findLast(({ isState }) => !isState);
-    const life = last === undefined ? undefined : lives.byEpoch.get(last.epoch);
-    if (last === undefined || life === undefined || own.from === null) continue;
+    const branch = last === undefined ? undefined : branches.byEpoch.get(last.epoch);
+    if (last === undefined || branch === undefined || own.from === null) continue;
     // A crash with `async` loses what was pushed last; a later epoch has other messages there.
-    const journaled = Math.floor(life.newestId / 8);
+    const journaled = Math.floor(branch.newestId / 8);
     const held = own.held
       .slice(0, own.held.indexOf(last) + 1)
       .filter(({ seq }) => seq <= journaled);
     checks.figures.ended += 1;
-    const rows = rowsOf(life, topic);
+    const rows = rowsOf(branch, topic);
     new TopicCheck(topic, rows, { held, gaps: own.gaps, from: own.from }, checks).compare();
   }
 }
@@ -76,7 +83,7 @@ class TopicCheck {
   private readonly own: Pick<TopicRecord, 'held' | 'gaps' | 'from'>;
   private readonly checks: Checked;
   /** Seqs of states that the reader has: messages that they cover need not be sent again. */
-  private readonly told: ReadonlySet<number>;
+  private readonly stateSeqs: ReadonlySet<number>;
   private next = 0;
 
   constructor(
@@ -89,7 +96,7 @@ class TopicCheck {
     this.rows = rows;
     this.own = own;
     this.checks = checks;
-    this.told = new Set(own.held.filter(({ isState }) => isState).map(({ seq }) => seq));
+    this.stateSeqs = new Set(own.held.filter(({ isState }) => isState).map(({ seq }) => seq));
   }
 
   run(upTo: number): void {
@@ -192,7 +199,7 @@ class TopicCheck {
       const row = this.rows[i]!;
       if (
         row.isGone ||
-        this.told.has(row.seq) ||
+        this.stateSeqs.has(row.seq) ||
         this.own.gaps.some((g) => g.from <= row.seq && row.seq <= g.to)
       )
         continue;

@@ -91,7 +91,7 @@ export class Faults {
       case 'stop':
         this.note(fault);
         return this.again(
-          () => server.life.stop('SIGTERM').then(() => {}),
+          () => server.process.stop('SIGTERM').then(() => {}),
           () => {},
         );
       case 'pause':
@@ -105,7 +105,7 @@ export class Faults {
         return this.setBack(fault, server.forks.at(-1));
       case 'no-wal':
       case 'no-wal-no-head':
-        this.note(fault, `head ${headOf(server.life.data)}`);
+        this.note(fault, `head ${headOf(server.process.data)}`);
         return this.again(
           () => server.kill(),
           () => this.dropWal(fault === 'no-wal-no-head'),
@@ -144,7 +144,7 @@ export class Faults {
   }
 
   private async again(end: () => Promise<void>, change: () => void): Promise<void> {
-    const before = this.server.lives.present;
+    const before = this.server.branches.present;
     await end();
     change();
     if (this.random.chance(0.5)) await Bun.sleep(this.random.int(0, this.longMs / 4));
@@ -153,15 +153,15 @@ export class Faults {
 
   private async pause(): Promise<void> {
     this.note('pause');
-    this.server.life.signal('SIGSTOP');
+    this.server.process.signal('SIGSTOP');
     await Bun.sleep(this.long());
-    this.server.life.signal('SIGCONT');
+    this.server.process.signal('SIGCONT');
   }
 
   private async setBack(fault: Fault, copy: Copy | undefined): Promise<void> {
     const { server } = this;
     if (copy === undefined) return;
-    const { data } = server.life;
+    const { data } = server.process;
     const ageMs = Math.round(performance.now() - copy.atMs);
     await server.kill();
     const head = headFile(data);
@@ -174,7 +174,7 @@ export class Faults {
     if (fault === 'rollback-under-head' && head !== undefined)
       writeFileSync(join(data, 'head'), head);
     if (this.random.chance(0.5)) await Bun.sleep(this.random.int(0, this.longMs / 4));
-    await server.start(copy.life);
+    await server.start(copy.branch);
   }
 
   /** An older copy, or one that is hardly older than what the reader has. */

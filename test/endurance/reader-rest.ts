@@ -1,7 +1,7 @@
 /** Reader REST: compares the answers of the last server, and what the source sent, with its journal. */
 
 import { messageOf, type Json } from '../support/kill-rows';
-import { naiveBars, shownValues } from './reader-bars';
+import { naiveBars, barValues } from './reader-bars';
 import type { Checked } from './reader-checked';
 import type { ReaderRecord } from './reader-record';
 import type { ReaderSource } from './reader-source';
@@ -51,28 +51,28 @@ export function checkRest(
 ): void {
   const edge = Math.max(0, ...journal.gaps.map(({ to }) => to));
   for (const symbol of symbols) {
-    const same = (path: string, shown: unknown, truth: unknown): void => {
+    const same = (path: string, answered: unknown, truth: unknown): void => {
       checks.figures.rest += 1;
-      const [a, b] = [JSON.stringify(shown), JSON.stringify(truth)];
+      const [a, b] = [JSON.stringify(answered), JSON.stringify(truth)];
       if (a !== b)
         checks.wrong('rest', path, 0, 0, `${a.slice(0, 600)}; the journal says ${b.slice(0, 600)}`);
     };
     const trades = journal.topics.get(`trade:${symbol}`) ?? [];
-    const shownTrades = (answers.get(`trades/${symbol}?limit=${TRADES_MAX}`)!['trades'] ??
+    const answeredTrades = (answers.get(`trades/${symbol}?limit=${TRADES_MAX}`)!['trades'] ??
       []) as Json[];
-    const newest = trades.slice(-shownTrades.length || trades.length).toReversed();
+    const newest = trades.slice(-answeredTrades.length || trades.length).toReversed();
     same(
       `trades/${symbol}`,
-      shownTrades,
+      answeredTrades,
       newest.map(({ row }) => messageOf(row)),
     );
     const tick = journal.topics.get(`tick:${symbol}`)?.at(-1);
     if (tick !== undefined) {
       const truth = messageOf(tick.row)!;
-      const shown = answers.get(`tick/${symbol}`)!;
+      const answered = answers.get(`tick/${symbol}`)!;
       same(
         `tick/${symbol}`,
-        Object.keys(truth).map((name) => shown[name]),
+        Object.keys(truth).map((name) => answered[name]),
         Object.values(truth),
       );
     }
@@ -86,14 +86,14 @@ export function checkRest(
       const whole = naiveBars(trades, interval)
         .filter((bar) => bar.trades[0]!.seq > edge)
         .slice(1);
-      const shown = new Map(
+      const answered = new Map(
         ((answers.get(path)!['bars'] ?? []) as Json[]).map((bar) => [
           bar['openTime'],
-          shownValues(bar),
+          barValues(bar),
         ]),
       );
       for (const { openTime, values } of whole.slice(-100))
-        same(`${path} of ${openTime}`, shown.get(openTime), values);
+        same(`${path} of ${openTime}`, answered.get(openTime), values);
     }
     const held = record.topics.get(`stats:${symbol}`)?.states.get('');
     if (held !== undefined) {

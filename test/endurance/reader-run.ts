@@ -21,7 +21,7 @@ import { ReaderRecord, type Violation } from './reader-record';
 import { askAll, checkRest, checkSource, type Answers } from './reader-rest';
 import { ReaderServer } from './reader-server';
 import { ReaderSource, SYMBOLS } from './reader-source';
-import type { Journal, Lives } from './reader-truth';
+import type { Journal, Branches } from './reader-truth';
 
 const GATHER_MS = 500;
 const FINISH_MS = 60_000;
@@ -65,7 +65,7 @@ function drawTopics(random: Prng): string[] {
 /** What the lines of a reader are compared with after a run. */
 export interface Trial {
   readonly source: ReaderSource;
-  readonly lives: Lives;
+  readonly branches: Branches;
   readonly journal: Journal;
   readonly answers: Answers;
   readonly topics: readonly string[];
@@ -75,13 +75,13 @@ export interface Trial {
 
 /** Compares the lines of a reader with everything else. @returns what was compared */
 export function judge(record: ReaderRecord, trial: Trial): Checked {
-  const { source, lives, journal, answers, topics, seq } = trial;
+  const { source, branches, journal, answers, topics, seq } = trial;
   const checks = new Checked(record);
   checkReader(record, journal, topics, seq, checks);
-  checkEnded(record, lives, checks);
+  checkEnded(record, branches, checks);
   checkRest(answers, SYMBOLS, journal, record, checks);
   checkSource(source, journal, checks);
-  for (const epoch of lives.twice) checks.wrong('epoch', '', 0, 0, `two lives have ${epoch}`);
+  for (const epoch of branches.twice) checks.wrong('epoch', '', 0, 0, `two lives have ${epoch}`);
   return checks;
 }
 
@@ -137,7 +137,7 @@ class ReaderRun {
     this.proxy = await ReaderProxy.start();
     await server.start();
     this.proxy.target = Number(new URL(server.url).port);
-    source.use(server.url, server.life.key);
+    source.use(server.url, server.process.key);
     const longMs = options.minutes < 2 ? 1_500 : 8_000;
     this.faults = new Faults({
       server,
@@ -228,9 +228,16 @@ class ReaderRun {
     const seq = await this.settled();
     await this.finishReader(seq);
     const answers = await askAll(server.url, SYMBOLS);
-    await server.life.stop('SIGTERM');
-    const { lives } = server;
-    const trial = { source, lives, journal: lives.close(server.life.data), answers, topics, seq };
+    await server.process.stop('SIGTERM');
+    const { branches } = server;
+    const trial = {
+      source,
+      branches,
+      journal: branches.close(server.process.data),
+      answers,
+      topics,
+      seq,
+    };
     const checks = judge(record, trial);
     for (const fault of server.faults) record.wrong('server', '', 0, 0, fault);
     return { report: this.report(checks, seq), trial };

@@ -15,8 +15,8 @@ import {
 import { join } from 'node:path';
 
 import type { Prng } from '../../src/base/prng';
-import { Lives, type Life } from './reader-truth';
-import { ServerLife } from './server-life';
+import { Branches, type Branch } from './reader-truth';
+import { ManagedServer } from './managed-server';
 import { SYMBOLS } from './reader-source';
 
 const COPIES_MAX = 5;
@@ -25,13 +25,13 @@ const START_TRIES = 3;
 /** A data directory that is not in use now. */
 export interface Copy {
   readonly directory: string;
-  readonly life: Life;
+  readonly branch: Branch;
   readonly atMs: number;
 }
 
 export class ReaderServer {
-  readonly life: ServerLife;
-  readonly lives = new Lives();
+  readonly process: ManagedServer;
+  readonly branches = new Branches();
   /** Oldest first. */
   readonly copies: Copy[] = [];
   /** States from which the market continued differently. */
@@ -45,24 +45,24 @@ export class ReaderServer {
   constructor(directory: string, random: Prng) {
     this.directory = directory;
     this.random = random;
-    this.life = new ServerLife(join(directory, 'server'), '');
+    this.process = new ManagedServer(join(directory, 'server'), '');
     for (const name of ['copies', 'forks']) mkdirSync(join(directory, name));
   }
 
   get url(): string {
-    return this.life.url;
+    return this.process.url;
   }
 
   get isAlive(): boolean {
-    return this.life.isAlive;
+    return this.process.isAlive;
   }
 
   /** @param from the branch to which the data belongs */
-  async start(from: Life = this.lives.present): Promise<void> {
+  async start(from: Branch = this.branches.present): Promise<void> {
     for (let tries = 1; ; tries++) {
       writeFileSync(join(this.directory, 'server', 'settings.toml'), settings(this.random));
       try {
-        await this.life.start();
+        await this.process.start();
         break;
       } catch (e) {
         this.faults.push((e as Error).message);
@@ -70,17 +70,17 @@ export class ReaderServer {
       }
     }
     this.starts += 1;
-    this.lives.begin(this.life.data, from);
+    this.branches.begin(this.process.data, from);
     this.gather();
   }
 
   async kill(): Promise<void> {
-    await this.life.stop('SIGKILL');
+    await this.process.stop('SIGKILL');
   }
 
   gather(): void {
     try {
-      this.lives.gather(this.life.data);
+      this.branches.gather(this.process.data);
     } catch (e) {
       if (!/lock|busy/i.test((e as Error).message)) throw e;
     }
@@ -89,11 +89,11 @@ export class ReaderServer {
   /** Copies the directory at one instant: what a machine that stops has on its disk. */
   copy(): void {
     const directory = join(this.directory, 'copies', String((this.count += 1)));
-    if (this.isAlive) this.life.signal('SIGSTOP');
-    copyFiles(this.life.data, directory);
-    if (this.isAlive) this.life.signal('SIGCONT');
+    if (this.isAlive) this.process.signal('SIGSTOP');
+    copyFiles(this.process.data, directory);
+    if (this.isAlive) this.process.signal('SIGCONT');
     this.gather();
-    this.copies.push({ directory, life: this.lives.present, atMs: performance.now() });
+    this.copies.push({ directory, branch: this.branches.present, atMs: performance.now() });
     if (this.copies.length > COPIES_MAX) {
       rmSync(this.copies.shift()!.directory, { recursive: true, force: true });
     }
@@ -101,12 +101,12 @@ export class ReaderServer {
 
   /** Replaces the data of the stopped server by a copy. @param keep it as a fork */
   setBack({ directory }: Copy, keep: boolean): void {
-    const { data } = this.life;
-    const { present } = this.lives;
+    const { data } = this.process;
+    const { present } = this.branches;
     const old = join(this.directory, 'forks', String((this.count += 1)));
     renameSync(data, old);
     this.gatherDead(old);
-    if (keep) this.forks.push({ directory: old, life: present, atMs: performance.now() });
+    if (keep) this.forks.push({ directory: old, branch: present, atMs: performance.now() });
     else rmSync(old, { recursive: true, force: true });
     if (this.forks.length > COPIES_MAX) {
       rmSync(this.forks.shift()!.directory, { recursive: true, force: true });
@@ -115,17 +115,17 @@ export class ReaderServer {
   }
 
   has(name: string): boolean {
-    return existsSync(join(this.life.data, name));
+    return existsSync(join(this.process.data, name));
   }
 
   remove(name: string): void {
-    rmSync(join(this.life.data, name), { force: true });
+    rmSync(join(this.process.data, name), { force: true });
   }
 
   /** Reads what it committed last; that moves its WAL into the file, which does no harm now. */
   private gatherDead(directory: string): void {
     try {
-      this.lives.gather(directory);
+      this.branches.gather(directory);
     } catch (e) {
       this.faults.push(`${directory}: ${(e as Error).message}`);
     }

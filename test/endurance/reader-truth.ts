@@ -30,9 +30,9 @@ export interface Truth {
 }
 
 /** A run of a server, and what it added. */
-export interface Life {
+export interface Branch {
   readonly epoch: number;
-  readonly parent: Life | undefined;
+  readonly parent: Branch | undefined;
   /** Up to which seq it shares the rows of its parent. */
   readonly base: number;
   /** In order of `seq`, by topic. */
@@ -72,14 +72,14 @@ export function topicOf(m: Readonly<Record<string, unknown>>): string {
   return type === 'bar' ? `bar:${symbol}:${interval}` : `${type}:${symbol}`;
 }
 
-export class Lives {
-  present: Life = { epoch: 0, parent: undefined, base: 0, topics: new Map(), newestId: 0 };
-  readonly byEpoch = new Map<number, Life>();
+export class Branches {
+  present: Branch = { epoch: 0, parent: undefined, base: 0, topics: new Map(), newestId: 0 };
+  readonly byEpoch = new Map<number, Branch>();
   /** Epochs that two runs had. */
   readonly twice: number[] = [];
 
   /** A server has started on the data of the directory. @param from the run of which this is a copy */
-  begin(directory: string, from: Life): void {
+  begin(directory: string, from: Branch): void {
     const { epochs, gaps } = declared(directory);
     const newest = epochs.reduce((a, b) => (b.first >= a.first ? b : a));
     let base = newest.first - 1;
@@ -98,8 +98,8 @@ export class Lives {
 
   /** Reads the new rows. */
   gather(directory: string): void {
-    const life = this.present;
-    for (const row of rowsAfter(directory, life.newestId)) add(life, row);
+    const branch = this.present;
+    for (const row of rowsAfter(directory, branch.newestId)) add(branch, row);
   }
 
   close(directory: string): Journal {
@@ -115,18 +115,18 @@ export class Lives {
   }
 }
 
-function topicsOf(life: Life): string[] {
-  const names = new Set(life.topics.keys());
-  for (let l: Life | undefined = life; l !== undefined; l = l.parent)
+function topicsOf(branch: Branch): string[] {
+  const names = new Set(branch.topics.keys());
+  for (let l: Branch | undefined = branch; l !== undefined; l = l.parent)
     for (const name of l.topics.keys()) names.add(name);
   return [...names];
 }
 
 /** The messages of a topic that the journal of a run has, above a seq, in order. */
-export function rowsOf(life: Life, topic: string, above = 0): Truth[] {
+export function rowsOf(branch: Branch, topic: string, above = 0): Truth[] {
   const parts: Truth[][] = [];
   let upTo = Infinity;
-  for (let l: Life | undefined = life; l !== undefined && upTo > above; l = l.parent) {
+  for (let l: Branch | undefined = branch; l !== undefined && upTo > above; l = l.parent) {
     const rows = l.topics.get(topic) ?? [];
     parts.push(rows.slice(firstAbove(rows, above), firstAbove(rows, upTo)));
     upTo = Math.min(upTo, l.base);
@@ -164,32 +164,32 @@ function settle(
   return undeclared;
 }
 
-function add(life: Life, row: Row): void {
-  life.newestId = row.id;
+function add(branch: Branch, row: Row): void {
+  branch.newestId = row.id;
   const message = row.id % 8 === 0 ? messageOf(row) : undefined;
   if (message === undefined) return;
   const { seq, prevSeq } = message as unknown as { seq: number; prevSeq: number };
   const topic = topicOf(message);
-  const copy = message['type'] === 'book' ? copyBehind(life, topic, row) : undefined;
-  let rows = life.topics.get(topic);
-  if (rows === undefined) life.topics.set(topic, (rows = []));
+  const copy = message['type'] === 'book' ? copyBehind(branch, topic, row) : undefined;
+  let rows = branch.topics.get(topic);
+  if (rows === undefined) branch.topics.set(topic, (rows = []));
   rows.push({ seq, prevSeq, topic, body: bodyOf(message), row, copy, isGone: false });
 }
 
-function copyBehind(life: Life, topic: string, row: Row): string | null | undefined {
+function copyBehind(branch: Branch, topic: string, row: Row): string | null | undefined {
   const { bids, asks } = levelsOf(row);
   if (row.side === 0) return JSON.stringify([bids, asks]);
   if (row.side === 2) return null;
-  const before = newestOf(life, topic);
+  const before = newestOf(branch, topic);
   if (before === undefined || before.seq !== row.prev_seq || typeof before.copy !== 'string')
     return undefined;
   const [oldBids, oldAsks] = JSON.parse(before.copy) as [Pairs, Pairs];
   return JSON.stringify([merged(oldBids, bids, -1), merged(oldAsks, asks, 1)]);
 }
 
-function newestOf(life: Life, topic: string): Truth | undefined {
+function newestOf(branch: Branch, topic: string): Truth | undefined {
   let upTo = Infinity;
-  for (let l: Life | undefined = life; l !== undefined; l = l.parent) {
+  for (let l: Branch | undefined = branch; l !== undefined; l = l.parent) {
     const rows = l.topics.get(topic) ?? [];
     const found = rows[firstAbove(rows, upTo) - 1];
     if (found !== undefined) return found;

@@ -21,7 +21,7 @@ import { percentile } from '../bench/harness';
 import { endAll, startWorkerProcess } from '../bench/processes';
 import type { ReadersDone, ReadersJob } from './restart-readers';
 import { addTo, type Compared } from './restart-truth';
-import { ServerLife } from './server-life';
+import { ManagedServer } from './managed-server';
 import type { SourceDone, SourceJob } from './source';
 
 const { values: given } = parseArgs({
@@ -41,7 +41,7 @@ const QUIET_MS_MAX = 1_000;
 const BACK_MS_MAX = 60_000;
 
 const directory = mkdtempSync(join(tmpdir(), 'tapedeck-restart-'));
-const life = new ServerLife(directory, `[journal]\ndurability = "${given.durability}"\n`);
+const server = new ManagedServer(directory, `[journal]\ndurability = "${given.durability}"\n`);
 const running: Subprocess[] = [];
 const path = (name: string): string => join(import.meta.dir, name);
 const source = startWorkerProcess<SourceJob, SourceDone>(path('source.ts'), running);
@@ -59,8 +59,8 @@ interface Restarts {
 async function restart(signal: 'SIGTERM' | 'SIGKILL', sum: Restarts): Promise<void> {
   const before = await all({ act: 'begin' });
   const startMs = performance.now();
-  await life.stop(signal);
-  await life.start();
+  await server.stop(signal);
+  await server.start();
   sum.awayMs.push(performance.now() - startMs);
   await Bun.sleep(Number(given['apart-seconds']) * 1000);
   let after = await all({ act: 'end' });
@@ -95,8 +95,8 @@ function report(kind: string, { awayMs, withoutDataMs, resumed }: Restarts): voi
 }
 
 async function run(): Promise<Compared> {
-  await life.start();
-  const { url, key } = life;
+  await server.start();
+  const { url, key } = server;
   const load = { feeds: FEEDS, sources: 2, eventsPerSecond: Number(given.rate) };
   await source({ act: 'start', url, key, ...load, venues: [], ordersPerSecond: 0 });
   await Bun.sleep(500); // the definitions
@@ -125,7 +125,7 @@ try {
   console.log(JSON.stringify(total));
   process.exitCode = total.lost + total.repeated === 0 && total.messages > 0 ? 0 : 1;
 } finally {
-  await life.stop('SIGKILL');
+  await server.stop('SIGKILL');
   await endAll(running);
   rmSync(directory, { recursive: true, force: true });
 }

@@ -78,7 +78,7 @@ function every(ms: number, most: number, act: () => Promise<void>): void {
   }, ms);
 }
 
-type Place = Extract<VisitorsJob, { act: 'start' }>;
+type Target = Extract<VisitorsJob, { act: 'start' }>;
 
 function pick<T>(from: readonly T[]): T {
   return from[random.int(0, from.length - 1)]!;
@@ -89,7 +89,7 @@ function topicsOf(symbol: string): string[] {
   return ['tick', 'trade', 'bbo', 'book'].map((channel) => `${channel}:${symbol}`);
 }
 
-async function visit({ url, symbols, venues }: Place): Promise<void> {
+async function visit({ url, symbols, venues }: Target): Promise<void> {
   const client = await TapedeckClient.connect(url, { client: 'endurance visitor' });
   const topics = random.chance(0.1)
     ? ['trade:*', 'stats:*']
@@ -103,7 +103,7 @@ async function visit({ url, symbols, venues }: Place): Promise<void> {
   sum.visits += 1;
 }
 
-async function resume({ url, symbols }: Place): Promise<void> {
+async function resume({ url, symbols }: Target): Promise<void> {
   const onMessage = (m: Message): void => {
     if (m.type === 'reset') sum.resumeResets += 1;
   };
@@ -119,7 +119,7 @@ async function resume({ url, symbols }: Place): Promise<void> {
   }
 }
 
-async function replay({ url, symbols }: Place): Promise<void> {
+async function replay({ url, symbols }: Target): Promise<void> {
   using client = await TapedeckClient.connect(url, { client: 'endurance replay' });
   const { seq } = client.welcome!;
   const fromSeq = Math.max(1, seq - 200_000);
@@ -133,19 +133,19 @@ async function replay({ url, symbols }: Place): Promise<void> {
   sum.replays += 1;
 }
 
-function readSlowly({ url, symbols }: Place, bytesPerSecond: number): void {
+function readSlowly({ url, symbols }: Target, bytesPerSecond: number): void {
   const socket = new PacedSocket(url, bytesPerSecond, () => {});
   socket.subscribe(topicsOf(pick(symbols)));
   sum.slow += 1;
   setTimeout(() => {
     if (socket.closeCode !== undefined) sum.slowClosed += 1;
     socket.end();
-    readSlowly({ url, symbols } as Place, bytesPerSecond);
+    readSlowly({ url, symbols } as Target, bytesPerSecond);
   }, SLOW_MS);
 }
 
 /** Used in turn; times are of the last two minutes. */
-function pathsOf({ symbols, venues }: Place): (() => string)[] {
+function pathsOf({ symbols, venues }: Target): (() => string)[] {
   const some = (): string => pick([...symbols, ...venues]);
   const ago = (seconds: number): string =>
     `${Math.floor((performance.timeOrigin + performance.now()) / 1000 - seconds)}000000000`;
@@ -163,7 +163,7 @@ function pathsOf({ symbols, venues }: Place): (() => string)[] {
   ];
 }
 
-async function ask(place: Place, path: string): Promise<void> {
+async function ask(place: Target, path: string): Promise<void> {
   const response = await fetch(`${place.url}${path}`);
   const text = await response.text();
   sum.requests += 1;
@@ -172,7 +172,7 @@ async function ask(place: Place, path: string): Promise<void> {
     throw new Error(`${path}: ${response.status} ${text}`);
 }
 
-function start(place: Place): void {
+function start(place: Target): void {
   setPriority(constants.priority.PRIORITY_LOW);
   every(VISIT_EVERY_MS, 20, () => visit(place));
   every(RESUME_EVERY_MS, 8, () => resume(place));

@@ -21,7 +21,7 @@ import { parseArgs } from 'node:util';
 import { endAll, cpuUs, startWorkerProcess } from '../bench/processes';
 import { BARS, judge, type Judged } from './judge';
 import { directoryBytes, metricValue, processFigures } from './process-figures';
-import { ServerLife } from './server-life';
+import { ManagedServer } from './managed-server';
 import type { ReadersDone, ReadersJob } from './soak-readers';
 import type { VisitorsDone, VisitorsJob } from './soak-visitors';
 import type { SourceDone, SourceJob } from './source';
@@ -63,7 +63,7 @@ ${VENUES.map(venue).join('')}`;
 
 const directory = mkdtempSync(join(tmpdir(), 'tapedeck-soak-'));
 const out = given.out === '' ? join(tmpdir(), `tapedeck-soak-${process.pid}.ndjson`) : given.out;
-const life = new ServerLife(directory, SETTINGS);
+const server = new ManagedServer(directory, SETTINGS);
 const running: Subprocess[] = [];
 const path = (name: string): string => join(import.meta.dir, name);
 
@@ -85,8 +85,8 @@ interface Workers {
 }
 
 async function begin(): Promise<Workers> {
-  await life.start();
-  const { url, key } = life;
+  await server.start();
+  const { url, key } = server;
   const source = startWorkerProcess<SourceJob, SourceDone>(path('source.ts'), running);
   const readers = startWorkerProcess<ReadersJob, ReadersDone>(path('soak-readers.ts'), running);
   const visitors = startWorkerProcess<VisitorsJob, VisitorsDone>(path('soak-visitors.ts'), running);
@@ -94,29 +94,29 @@ async function begin(): Promise<Workers> {
   const rates = { eventsPerSecond: Number(given.rate), ordersPerSecond: Number(given.orders) };
   await source({ act: 'start', url, key, ...market, ...rates });
   await Bun.sleep(500); // the definitions
-  const place = { url, symbols: FEEDS, venues: VENUES };
-  await readers({ act: 'start', ...place, readers: Number(given.readers) });
-  await visitors({ act: 'start', ...place, requestsPerSecond: Number(given.requests) });
+  const target = { url, symbols: FEEDS, venues: VENUES };
+  await readers({ act: 'start', ...target, readers: Number(given.readers) });
+  await visitors({ act: 'start', ...target, requestsPerSecond: Number(given.requests) });
   return { source, readers, visitors };
 }
 
 async function sample(workers: Workers, atS: number, cpuPercent: number): Promise<Sample> {
-  if (!life.isAlive) throw new Error(`the server ended; its log is in ${directory}`);
+  if (!server.isAlive) throw new Error(`the server ended; its log is in ${directory}`);
   const [source, readers, visitors] = await Promise.all([
     workers.source({ act: 'look' }),
     workers.readers({ act: 'look' }),
     workers.visitors({ act: 'look' }),
   ]);
-  const metrics = await (await fetch(`${life.url}/metrics`)).text();
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
   const lagS = metricValue(metrics, 'eventloop_lag_p99_seconds');
   return {
     atS,
-    ...processFigures(life.pid),
+    ...processFigures(server.pid),
     cpuPercent,
     heapBytes: metricValue(metrics, 'heap_size_used_bytes') ?? null,
     loopLagP99Ms: lagS === undefined ? null : lagS * 1000,
     sessions: metricValue(metrics, 'tapedeck_sessions') ?? null,
-    journalBytes: directoryBytes(life.data),
+    journalBytes: directoryBytes(server.data),
     ...readers,
     source,
     visitors,
@@ -138,13 +138,13 @@ async function soak(): Promise<Sample[]> {
   const samples: Sample[] = [];
   const startMs = performance.now();
   writeFileSync(out, '');
-  const reload = setInterval(() => life.signal('SIGHUP'), RELOAD_EVERY_MS);
-  let cpuBefore = cpuUs(life.pid);
+  const reload = setInterval(() => server.signal('SIGHUP'), RELOAD_EVERY_MS);
+  let cpuBefore = cpuUs(server.pid);
   let before = startMs;
   try {
     while (performance.now() - startMs < minutes * 60_000) {
       await Bun.sleep(Math.max(0, startMs + (samples.length + 1) * everyMs - performance.now()));
-      const [nowMs, cpuNow] = [performance.now(), cpuUs(life.pid)];
+      const [nowMs, cpuNow] = [performance.now(), cpuUs(server.pid)];
       const cpuPercent = (cpuNow - cpuBefore) / (nowMs - before) / 10;
       [cpuBefore, before] = [cpuNow, nowMs];
       samples.push(await sample(workers, (nowMs - startMs) / 1000, cpuPercent));
@@ -163,12 +163,12 @@ try {
   const settleS = Number(given['settle-minutes']) * 60;
   const verdict = judge(samples, { ...BARS, settleS });
   const { source, visitors, first } = samples.at(-1)!;
-  const code = await life.stop('SIGTERM');
+  const code = await server.stop('SIGTERM');
   const faults = [...verdict.faults, ...(code === 0 ? [] : [`the server ended with ${code}`])];
   console.log(JSON.stringify({ minutes, source, visitors, first, ...verdict, faults }, null, 2));
   process.exitCode = faults.length === 0 ? 0 : 1;
 } finally {
-  await life.stop('SIGKILL');
+  await server.stop('SIGKILL');
   await endAll(running);
   rmSync(directory, { recursive: true, force: true });
 }

@@ -67,8 +67,8 @@ test('a venue: sent to connected sessions, opened, traded; defining it again cha
     state: 'pre-open',
     rules: { priceMin: '100.00', priceMax: '900.00', ordersMax: 1_000_000 },
   });
-  const told = await reader.find((m) => m.type === 'instrument' && m['symbol'] === 'BARLEY');
-  expect(told).toMatchObject({ market: 'venue', priceScale: 2 });
+  const received = await reader.find((m) => m.type === 'instrument' && m['symbol'] === 'BARLEY');
+  expect(received).toMatchObject({ market: 'venue', priceScale: 2 });
 
   const again = await define(BARLEY);
   expect([again.status, again.body['seq']]).toEqual([201, made.body['seq']]);

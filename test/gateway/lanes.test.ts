@@ -61,7 +61,7 @@ class Reader {
     if (m.type === 'gap') {
       if (m.from <= (this.seqs.get(m.topic) ?? 0) || m.to < m.from)
         this.faults.push(`gap ${m.from}`);
-      this.tell(m.topic, m.to, m.count);
+      this.advance(m.topic, m.to, m.count);
       this.missed += m.count;
     }
     if (!('prevSeq' in m) || m.type === 'execution') return;
@@ -71,7 +71,7 @@ class Reader {
       this.faults.push(`${topic}: ${m.seq} follows ${m.prevSeq}, not ${known}`);
     const count = 'count' in m ? m.count : 1;
     if (count > 1) this.conflated += 1;
-    this.tell(topic, m.seq, count);
+    this.advance(topic, m.seq, count);
     if (m.type !== 'book') return;
     const book = this.books.get(m.symbol) ?? new LocalBook();
     this.books.set(m.symbol, book);
@@ -80,7 +80,7 @@ class Reader {
     if (m.crc !== null) this.proven += 1;
   }
 
-  private tell(topic: string, seq: number, count: number): void {
+  private advance(topic: string, seq: number, count: number): void {
     this.seqs.set(topic, seq);
     // What came with the answer is older state.
     if (this.isSubscribed) this.counts.set(topic, (this.counts.get(topic) ?? 0) + count);

@@ -95,7 +95,7 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
       ['lanes', { isActive: true, batches: 31, failures: 0, records: null }],
     ],
     feeds: () => ({ instruments: 3, stale: 2, silenceMsMax: 4_500 }),
-    plays: () => ({ open: 16, waiting: 17 }),
+    playbacks: () => ({ open: 16, waiting: 17 }),
     intake: () => ({ repeated: 32, waiting: 33, late: 34, ahead: 35, renumbered: 36, missed: 37 }),
     disk: () => ({ journalBytes: 38, freeBytes: 39 }),
     instruments: () => 12,

@@ -169,10 +169,10 @@ test('messages that a slow reader misses are counted by kind, as its gaps declar
       '[push]\nstaleMs = 50\ntradeAgeMs = 50\nlagMs = 20\nheartbeatMs = 100\noutboxBytesMax = 65536\n[journal]\ndurability = "async"\n',
   });
   await server.ingest(tape(instrument('ACME')));
-  const told: Message[] = [];
-  const slow = new PacedSocket(server.url, 20_000, (message) => told.push(message));
+  const received: Message[] = [];
+  const slow = new PacedSocket(server.url, 20_000, (message) => received.push(message));
   slow.subscribe(['trade:ACME', 'tick:ACME', 'bbo:ACME', 'book:ACME']);
-  await until(() => told.some(({ type }) => type === 'ack'));
+  await until(() => received.some(({ type }) => type === 'ack'));
   const lines = (i: number): string =>
     tape(
       book('ACME', 'snapshot', [['0.99', String(i + 1)]], [['1.01', '1']]),
@@ -200,16 +200,16 @@ test('messages that a slow reader misses are counted by kind, as its gaps declar
   ).json()) as { sessions: Record<string, number>[] };
   const [session] = sessions.sessions;
   const newest = sum(after, 'last_seq');
-  await until(() => told.some((m) => m.type === 'heartbeat' && m.seq >= newest));
+  await until(() => received.some((m) => m.type === 'heartbeat' && m.seq >= newest));
   slow.end();
 
-  const gaps = told.filter((m) => m.type === 'gap');
+  const gaps = received.filter((m) => m.type === 'gap');
   const dropped = gaps.reduce((n, { count }) => n + count, 0);
   expect(dropped).toBeGreaterThan(0);
   expect(sum(after, 'push_dropped_total', '"trade"')).toBe(dropped);
   expect(sum(after, 'push_gaps_total', '"trade"')).toBe(gaps.length);
   expect(sum(after, 'push_dropped_total')).toBe(dropped); // of trades alone
-  const ticks = told.filter((m) => m.type === 'tick');
+  const ticks = received.filter((m) => m.type === 'tick');
   const conflated = ticks.reduce((n, { count }) => n + count - 1, 0);
   expect(conflated).toBeGreaterThan(0);
   expect(sum(after, 'push_conflated_total', '"tick"')).toBe(conflated);
@@ -295,9 +295,9 @@ test('the document of metrics lists each with its help text', async () => {
   const server = await start({ args: ['--ring', join(scratch.path, 'listed')] });
   await server.get('/nowhere');
   const text = await (await server.get('/metrics')).text();
-  const told: string[] = [];
+  const received: string[] = [];
   for (const [, name, help] of text.matchAll(/^# HELP tapedeck_(\S+) (.*)$/gm)) {
-    told.push(`${name} | ${help}`);
+    received.push(`${name} | ${help}`);
   }
   const readme = readFileSync(
     join(import.meta.dir, '../../src/docs/reference/observing.md'),
@@ -308,7 +308,7 @@ test('the document of metrics lists each with its help text', async () => {
     table!.matchAll(/^\| `(\S+)` +\|([^|]*)\| (.*?) +\|$/gm),
     ([, name, , help]) => `${name} | ${help}`,
   );
-  expect(listed.toSorted()).toEqual(told.toSorted());
+  expect(listed.toSorted()).toEqual(received.toSorted());
   expect(listed.length).toBeGreaterThan(40);
   // The labels of each, where there is a sample of it already.
   const by = new Map<string, string>();

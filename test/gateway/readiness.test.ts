@@ -14,7 +14,7 @@ import { until } from '../support/until';
 setDefaultTimeout(60_000);
 const OK = { state: 'ok', reason: '' } as const;
 const STALE: StaleFeeds = { count: 1, feeds: [{ symbol: 'ACME', since: '5' }], isUnready: false };
-const TOLD = {
+const STALE_FEED = {
   code: 'feed-stale',
   message: 'nothing has come of fed instruments for longer than feedStaleMs',
   count: 1,
@@ -53,9 +53,9 @@ describe('readiness', () => {
 
   test('a stale feed is a warning, or a reason where the settings say so', async () => {
     const warned = readyResponse(readiness(OK, false, STALE));
-    expect(await answered(warned)).toEqual([200, { ready: true, warnings: [TOLD] }]);
+    expect(await answered(warned)).toEqual([200, { ready: true, warnings: [STALE_FEED] }]);
     const refused = readyResponse(readiness(OK, false, { ...STALE, isUnready: true }));
-    expect(await answered(refused)).toEqual([503, { ready: false, reasons: [TOLD] }]);
+    expect(await answered(refused)).toEqual([503, { ready: false, reasons: [STALE_FEED] }]);
   });
 
   test('all reasons are listed, not only the first', async () => {
@@ -63,7 +63,7 @@ describe('readiness', () => {
     const [status, body] = await answered(response);
     const codes = (body as { reasons: { code: string }[] }).reasons.map(({ code }) => code);
     expect([status, codes]).toEqual([503, ['shutting-down', 'journal-hole']]);
-    expect(body).toMatchObject({ warnings: [TOLD] });
+    expect(body).toMatchObject({ warnings: [STALE_FEED] });
   });
 });
 
@@ -112,7 +112,7 @@ describe('freshness', () => {
 describe('a real server', () => {
   test('repeated events of a source do not count as fresh, new ones do', async () => {
     const server = await ServerProcess.start({ config: '[market]\nfeedStaleMs = 250\n' });
-    const say = async (seq: number): Promise<void> => {
+    const publish = async (seq: number): Promise<void> => {
       const event = trade('SAME', '1.00', '1', { seq, prevSeq: seq - 1 });
       expect((await server.ingest(tape(instrument('SAME'), event))).status).toBe(200);
     };
@@ -122,12 +122,12 @@ describe('a real server', () => {
       return warning?.feeds[0]!.since;
     };
     try {
-      await say(7);
+      await publish(7);
       let first = await since();
-      for (; first === undefined; first = await since()) await say(7);
-      await say(7);
+      for (; first === undefined; first = await since()) await publish(7);
+      await publish(7);
       expect(await since()).toBe(first);
-      await say(8);
+      await publish(8);
       const next = await until(async () => {
         const value = await since();
         return value !== first && value;
@@ -148,7 +148,7 @@ describe('a real server', () => {
 [[instruments]]\nsymbol = "CALM"\nmarket = "feed"\npriceScale = 2\nquantityScale = 3\nfeedStaleMs = 0\n`,
     });
     try {
-      const say = (): Promise<Response> =>
+      const publish = (): Promise<Response> =>
         server.ingest(
           tape(
             instrument('BUSY'),
@@ -158,7 +158,7 @@ describe('a real server', () => {
           ),
         );
       const before = BigInt(Date.now()) * 1_000_000n;
-      expect((await say()).status).toBe(200);
+      expect((await publish()).status).toBe(200);
       let [status, body] = await until(async () => {
         const answer = await ready(server);
         return answer[0] !== 200 && answer;
@@ -174,7 +174,7 @@ describe('a real server', () => {
       expect(text).toMatch(/^tapedeck_stale_feed_instruments 1$/m);
       // It is silent from its last message on, so each answer may be stale again; one of them is not.
       do {
-        await say();
+        await publish();
         [status, body] = await ready(server);
       } while (status !== 200);
       expect(body).toEqual({ ready: true });

@@ -74,12 +74,12 @@ describe.each(FORMS)('%s', (form) => {
   test('[R6] what was pushed is sent again, message by message, in the order of seq', async () => {
     const { symbol, topics, live } = await recorded(40);
     const client = await open();
-    const played = await replay(client, { topics });
-    expect(played[0]).toMatchObject({ type: 'instrument', symbol });
-    expect(played.at(-1)).toMatchObject({ type: 'ack', id: 7, seq: live.at(-1)!['seq'] });
-    const seqs = played.slice(1, -1).map((m) => Number(m['seq']));
+    const replayed = await replay(client, { topics });
+    expect(replayed[0]).toMatchObject({ type: 'instrument', symbol });
+    expect(replayed.at(-1)).toMatchObject({ type: 'ack', id: 7, seq: live.at(-1)!['seq'] });
+    const seqs = replayed.slice(1, -1).map((m) => Number(m['seq']));
     expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
-    expect(ofTopics(played)).toEqual(live);
+    expect(ofTopics(replayed)).toEqual(live);
     await client.close();
   });
 
@@ -88,8 +88,8 @@ describe.each(FORMS)('%s', (form) => {
     const fromSeq = Number(live[30]!['seq']);
     const toSeq = Number(live[60]!['seq']);
     const client = await open();
-    const played = await replay(client, { topics, fromSeq, toSeq });
-    const [, opening] = played;
+    const replayed = await replay(client, { topics, fromSeq, toSeq });
+    const [, opening] = replayed;
     const before = live.findLast((m) => m.type === 'book' && Number(m['seq']) < fromSeq)!;
     expect(opening).toMatchObject({
       type: 'book',
@@ -98,7 +98,7 @@ describe.each(FORMS)('%s', (form) => {
       seq: before['seq'],
       crc: before['crc'],
     });
-    expect(played.slice(2, -1)).toEqual(live.slice(30, 61));
+    expect(replayed.slice(2, -1)).toEqual(live.slice(30, 61));
     await client.close();
   });
 
@@ -106,14 +106,14 @@ describe.each(FORMS)('%s', (form) => {
     const { topics, live } = await recorded(10);
     const at = (m: Seen): bigint => BigInt(m['eventTime'] as string) - START;
     const client = await open();
-    const played = await replay(client, {
+    const replayed = await replay(client, {
       topics,
       from: String(START + 4n * SECOND),
       to: String(START + 6n * SECOND),
     });
     const wanted = live.filter((m) => at(m) >= 4n * SECOND && at(m) <= 6n * SECOND);
     expect(wanted.length).toBeGreaterThan(6);
-    expect(played.slice(2, -1)).toEqual(wanted);
+    expect(replayed.slice(2, -1)).toEqual(wanted);
     const nothing = await replay(client, { topics, from: String(START + 1_000_000n * SECOND) });
     expect(nothing.map((m) => m.type)).toEqual(['instrument', 'book', 'ack']);
     await client.close();

@@ -25,7 +25,7 @@ async function start(data: string, config: string): Promise<ServerProcess> {
 
 let count = 0;
 
-async function say(server: ServerProcess, trades: number): Promise<void> {
+async function publish(server: ServerProcess, trades: number): Promise<void> {
   const lines = Array.from({ length: trades }, () =>
     trade('ACME', `${(++count % 900) + 1}.00`, '1'),
   );
@@ -41,7 +41,7 @@ interface Position {
 async function read(server: ServerProcess, trades: number): Promise<Position> {
   const reader = await StreamClient.json(server.url);
   await reader.subscribe('trade:ACME');
-  await say(server, trades);
+  await publish(server, trades);
   const isTrade = (m: Seen): boolean => m.type === 'trade';
   await reader.find(() => reader.seen.filter(isTrade).length === trades);
   const { epoch } = reader.seen[0]!;
@@ -79,8 +79,8 @@ async function resume(
 /** Checks that the messages of each topic form a chain from the position on. @returns the number of trades */
 function checkChains(seen: readonly Seen[], { seq }: Position): number {
   const ofTopics = seen.filter((m) => ['trade', 'tick', 'status'].includes(m.type));
-  const places = ofTopics.map((m) => Number(m['seq']));
-  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  const seqs = ofTopics.map((m) => Number(m['seq']));
+  expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
   for (const type of ['trade', 'tick', 'status']) {
     const own = ofTopics.filter((m) => m.type === type);
     expect(Number(own[0]?.['prevSeq'] ?? 0)).toBeLessThanOrEqual(seq);
@@ -101,14 +101,14 @@ describe.each(deep(FORMS, 1))('[R2] %s', (form) => {
     const first = await start(data, config);
     await first.ingest(tape(instrument('ACME')));
     const position = await read(first, 10);
-    await say(first, trades);
+    await publish(first, trades);
     await first.stop(signal);
     const second = await start(data, config);
-    await say(second, 20);
+    await publish(second, 20);
     const between = await read(second, 5);
     await second.stop(signal);
     const third = await start(data, config);
-    await say(third, 30);
+    await publish(third, 30);
     // From two epochs ago, and from one; the cut is anywhere, and no message is sent twice.
     const seen = await resume(third, form, position);
     expect(seen.filter((m) => m.type === 'reset' || m.type === 'gap')).toEqual([]);
@@ -175,12 +175,12 @@ describe.each(deep(FORMS, 1))('[R2] %s', (form) => {
       expect(await reasonOf({ epoch: kept.epoch, seq: pushed.seq })).toBe('other-epoch');
     };
     await check(0);
-    await say(third, 3);
+    await publish(third, 3);
     const now = await read(third, 1);
     expect(checkChains(await resume(third, form, now), now)).toBe(0);
     // A later start still knows it; and everything after the gap can be resumed from there.
     const behind = await read(third, 5);
-    await say(third, 20);
+    await publish(third, 20);
     await third.stop('SIGKILL'); // no checkpoint: the next start reads both sides of the gap
     server = await start(data, '');
     await check(3 + 1 + 5 + 20);

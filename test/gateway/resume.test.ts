@@ -29,7 +29,7 @@ async function market(): Promise<string> {
   return symbol;
 }
 
-async function say(symbol: string, n: number): Promise<void> {
+async function publish(symbol: string, n: number): Promise<void> {
   await given(
     trade(symbol, `${10 + n}.00`, '1.000', { seq: n }),
     book(symbol, 'delta', [['9.00', `${n + 1}.000`]], [], { seq: n + 1, prevSeq: n }),
@@ -51,21 +51,21 @@ describe.each(FORMS)('%s', (form) => {
     const cut = await open();
     const { epoch } = (await cut.next('welcome')) as unknown as { epoch: number };
     await cut.subscribe(...topics);
-    for (let n = 1; n <= 5; n++) await say(symbol, n);
+    for (let n = 1; n <= 5; n++) await publish(symbol, n);
     await cut.find((m) => m.type === 'tick' && m['last'] === '15.00');
     await cut.settle();
-    const place = Math.max(...ofTopics(cut.seen).map((m) => Number(m['seq'])));
+    const position = Math.max(...ofTopics(cut.seen).map((m) => Number(m['seq'])));
     await cut.close();
-    for (let n = 6; n <= 20; n++) await say(symbol, n);
+    for (let n = 6; n <= 20; n++) await publish(symbol, n);
 
     const back = await open();
-    back.send({ type: 'resume', id: 9, epoch, seq: place, topics });
+    back.send({ type: 'resume', id: 9, epoch, seq: position, topics });
     const ack = await back.next('ack');
     const resumed = ofTopics(back.seen);
     expect(
-      resumed.every((m) => Number(m['seq']) > place && Number(m['seq']) <= Number(ack['seq'])),
+      resumed.every((m) => Number(m['seq']) > position && Number(m['seq']) <= Number(ack['seq'])),
     ).toBe(true);
-    for (let n = 21; n <= 23; n++) await say(symbol, n);
+    for (let n = 21; n <= 23; n++) await publish(symbol, n);
     await back.find((m) => m.type === 'tick' && m['last'] === '33.00');
     await back.settle();
     await whole.settle();
@@ -82,13 +82,13 @@ describe.each(FORMS)('%s', (form) => {
   test.each([
     ['other-epoch', (epoch: number) => ({ epoch: epoch - 1, seq: 1 })],
     ['from-the-future', (epoch: number) => ({ epoch, seq: 1e12 })],
-  ])('[R3] %s: a reset, and the state as for subscribe', async (reason, place) => {
+  ])('[R3] %s: a reset, and the state as for subscribe', async (reason, position) => {
     const symbol = await market();
-    await say(symbol, 1);
+    await publish(symbol, 1);
     const client = await open();
     const welcome = (await client.next('welcome')) as unknown as { epoch: number };
     const topics = [`tick:${symbol}`, `book:${symbol}`];
-    client.send({ type: 'resume', id: 3, ...place(welcome.epoch), topics });
+    client.send({ type: 'resume', id: 3, ...position(welcome.epoch), topics });
     const ack = await client.next('ack');
     const types = client.seen.slice(1).map((m) => m.type);
     expect(types).toEqual(['instrument', 'reset', 'tick', 'book', 'ack']);
@@ -115,14 +115,14 @@ describe.each(FORMS)('%s', (form) => {
     for (let n = 1; n <= 900; n++) {
       if (n % 150 > 0) continue;
       await given(...Array.from({ length: 150 }, () => trade(symbol, '10.00', '0.001')));
-      await say(symbol, n / 150);
+      await publish(symbol, n / 150);
     }
     // The market continues while the journal is read; requests after it keep their order.
     client.send(
       { type: 'resume', id: 4, epoch, seq, topics },
       { type: 'unsubscribe', id: 5, topics: [topics[2]!] },
     );
-    for (let n = 7; n <= 40; n++) await say(symbol, n);
+    for (let n = 7; n <= 40; n++) await publish(symbol, n);
     await client.find((m) => m.type === 'tick' && m['last'] === '50.00');
     await whole.find(
       (m) =>
@@ -151,7 +151,7 @@ describe.each(FORMS)('%s', (form) => {
 
   test('[D9] bars and statistics are sent in their present state, after all else, and nothing is reset', async () => {
     const symbol = await market();
-    await say(symbol, 1);
+    await publish(symbol, 1);
     const client = await open();
     const { epoch, seq } = (await client.next('welcome')) as unknown as {
       epoch: number;

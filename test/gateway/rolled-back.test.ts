@@ -29,7 +29,7 @@ async function start(data: string): Promise<ServerProcess> {
   return server;
 }
 
-async function say(server: ServerProcess, symbol: string, ...prices: string[]): Promise<void> {
+async function publish(server: ServerProcess, symbol: string, ...prices: string[]): Promise<void> {
   const lines = prices.map((price) => trade(symbol, price, '1'));
   expect((await server.ingest(tape(...lines))).status).toBe(200);
 }
@@ -47,10 +47,10 @@ async function goBack(): Promise<{ data: string; copy: string; position: Positio
   await server.ingest(tape(instrument('BUSY'), instrument('CALM')));
   const reader = await StreamClient.json(server.url);
   await reader.subscribe(...TOPICS);
-  await say(server, 'CALM', '1.00');
-  await say(server, 'BUSY', '1.00', '2.00', '3.00', '4.00', '5.00');
+  await publish(server, 'CALM', '1.00');
+  await publish(server, 'BUSY', '1.00', '2.00', '3.00', '4.00', '5.00');
   const copy = scratch.copyOf(data);
-  await say(server, 'BUSY', '6.00', '7.00', '8.00', '9.00', '10.00');
+  await publish(server, 'BUSY', '6.00', '7.00', '8.00', '9.00', '10.00');
   const isTrade = (m: Seen): boolean => m.type === 'trade';
   await reader.find(() => reader.seen.filter(isTrade).length === 11);
   const trades = reader.seen.filter(isTrade);
@@ -65,7 +65,7 @@ async function goBack(): Promise<{ data: string; copy: string; position: Positio
   return { data, copy, position };
 }
 
-type Answer = { readonly seen: readonly Seen[]; readonly told: readonly Seen[] };
+type Answer = { readonly seen: readonly Seen[]; readonly declared: readonly Seen[] };
 
 async function resume(
   server: ServerProcess,
@@ -77,7 +77,7 @@ async function resume(
   await client.find((m) => m['id'] === 7);
   const { seen } = client;
   await client.close();
-  return { seen, told: seen.filter((m) => m.type === 'reset' || m.type === 'gap') };
+  return { seen, declared: seen.filter((m) => m.type === 'reset' || m.type === 'gap') };
 }
 
 describe.each(deep(FORMS, 1))('[R2] [R3] %s', (form) => {
@@ -91,13 +91,13 @@ describe.each(deep(FORMS, 1))('[R2] [R3] %s', (form) => {
       change(copy);
       const server = await start(copy);
       // Other trades with the same seqs.
-      await say(server, 'BUSY', '11.00', '12.00', '13.00', '14.00', '15.00');
-      const { told } = await resume(server, form, position);
-      expect(told).toMatchObject([{ type: 'reset', reason: 'other-epoch', topics: TOPICS }]);
+      await publish(server, 'BUSY', '11.00', '12.00', '13.00', '14.00', '15.00');
+      const { declared } = await resume(server, form, position);
+      expect(declared).toMatchObject([{ type: 'reset', reason: 'other-epoch', topics: TOPICS }]);
       // A reader that received nothing of what is gone continues.
       const { epoch, seq } = position;
       for (const newest of [seq, seq + 5]) {
-        const { seen, told: nothing } = await resume(server, form, { epoch, seq, newest });
+        const { seen, declared: nothing } = await resume(server, form, { epoch, seq, newest });
         expect(nothing).toEqual([]);
         expect(seen.filter((m) => m.type === 'trade').map((m) => m['price'])).toEqual([
           '1.00',
@@ -119,14 +119,14 @@ describe.each(deep(FORMS, 1))('[R2] [R3] %s', (form) => {
     const { data, copy, position } = await goBack();
     copyFileSync(join(data, 'head'), join(copy, 'head'));
     const server = await start(copy);
-    await say(server, 'BUSY', '11.00');
-    const { seen, told } = await resume(server, form, position);
-    expect(told).toMatchObject(
+    await publish(server, 'BUSY', '11.00');
+    const { seen, declared } = await resume(server, form, position);
+    expect(declared).toMatchObject(
       TOPICS.map((topic) => ({ type: 'gap', topic, reason: 'not-journaled' })),
     );
-    for (const gap of told) expect(gap['to'] as number).toBeGreaterThanOrEqual(position.newest);
+    for (const gap of declared) expect(gap['to'] as number).toBeGreaterThanOrEqual(position.newest);
     const behind = seen.filter(
-      (m) => m.type === 'trade' && (m['seq'] as number) > (told[0]!['to'] as number),
+      (m) => m.type === 'trade' && (m['seq'] as number) > (declared[0]!['to'] as number),
     );
     expect(behind.map((m) => m['price'])).toEqual(['11.00']);
   });
@@ -138,30 +138,30 @@ describe.each(deep(FORMS, 1))('[R2] [R3] %s', (form) => {
     for (const server of [own, fork]) {
       const reader = await StreamClient.json(server.url);
       await reader.subscribe(...TOPICS);
-      await say(server, 'BUSY', '20.00');
+      await publish(server, 'BUSY', '20.00');
       const { seq } = (await reader.next('trade')) as unknown as { seq: number };
       positions.push({ epoch: reader.seen[0]!['epoch'] as number, seq: position.seq, newest: seq });
       await reader.close();
     }
-    const tell = async (server: ServerProcess, p: Position): Promise<unknown> =>
-      (await resume(server, form, p)).told.map((m) => m['reason']);
-    expect(await tell(own, position)).toEqual([]);
-    expect(await tell(fork, position)).toEqual(['other-epoch']);
-    expect(await tell(own, positions[0]!)).toEqual([]);
-    expect(await tell(own, positions[1]!)).toEqual(['other-epoch']);
-    expect(await tell(fork, positions[0]!)).toEqual(['other-epoch']);
-    expect(await tell(fork, positions[1]!)).toEqual([]);
+    const reasons = async (server: ServerProcess, p: Position): Promise<unknown> =>
+      (await resume(server, form, p)).declared.map((m) => m['reason']);
+    expect(await reasons(own, position)).toEqual([]);
+    expect(await reasons(fork, position)).toEqual(['other-epoch']);
+    expect(await reasons(own, positions[0]!)).toEqual([]);
+    expect(await reasons(own, positions[1]!)).toEqual(['other-epoch']);
+    expect(await reasons(fork, positions[0]!)).toEqual(['other-epoch']);
+    expect(await reasons(fork, positions[1]!)).toEqual([]);
   });
 
   test('in the present epoch: above the newest is from the future, below seq is refused, nil equals seq', async () => {
     const server = await start(scratch.fresh());
     await server.ingest(tape(instrument('BUSY'), instrument('CALM')));
-    await say(server, 'BUSY', '1.00', '2.00');
+    await publish(server, 'BUSY', '1.00', '2.00');
     const { epoch, seq } = (await server.json('/v1/trades/BUSY')) as { epoch: number; seq: number };
     const future = await resume(server, form, { epoch, seq: 1, newest: seq + 1 });
-    expect(future.told).toMatchObject([{ type: 'reset', reason: 'from-the-future' }]);
-    expect((await resume(server, form, { epoch, seq: 1, newest: seq })).told).toEqual([]);
-    expect((await resume(server, form, { epoch, seq: 1 })).told).toEqual([]);
+    expect(future.declared).toMatchObject([{ type: 'reset', reason: 'from-the-future' }]);
+    expect((await resume(server, form, { epoch, seq: 1, newest: seq })).declared).toEqual([]);
+    expect((await resume(server, form, { epoch, seq: 1 })).declared).toEqual([]);
     const { seen } = await resume(server, form, { epoch, seq: 2, newest: 1 });
     expect(seen.at(-1)).toMatchObject({
       type: 'error',

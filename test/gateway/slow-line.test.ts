@@ -152,7 +152,7 @@ testDeep(
     await reader.subscribe('trade:ACME');
     const name = (await reader.next('welcome'))['session'] as string;
     const headers = { authorization: `Bearer ${ADMIN_KEY}` };
-    const shown = async (): Promise<Record<string, unknown>> => {
+    const displayed = async (): Promise<Record<string, unknown>> => {
       const response = await server.get(`/v1/admin/sessions/${name}`, { headers });
       return (await response.json()) as Record<string, unknown>;
     };
@@ -160,11 +160,11 @@ testDeep(
     const closed = (async () => {
       for (; market.isOpen; await Bun.sleep(20)) await traded(20);
     })();
-    await until(async () => (await shown())['rttMs'] !== null);
+    await until(async () => (await displayed())['rttMs'] !== null);
     line.delayMs = 200;
-    await until(async () => (await shown())['lane'] === 'lagging');
+    await until(async () => (await displayed())['lane'] === 'lagging');
     await until(async () => {
-      const { lane, rttMs } = await shown();
+      const { lane, rttMs } = await displayed();
       return lane === 'express' && (rttMs as number) > 350;
     });
     market.isOpen = false;

@@ -307,12 +307,12 @@ describe.each(FORMS)('%s', (form) => {
     await client.subscribe(`trade:${symbol}`, `book:${symbol}`);
     await given(trade(symbol, '1.00', '1'));
     const { seq } = await client.next('trade');
-    const told = (m: Seen): boolean => m.type === 'heartbeat' && (m['heads'] as []).length > 0;
-    expect((await client.find(told))['heads']).toEqual([{ topic: `trade:${symbol}`, seq }]);
+    const received = (m: Seen): boolean => m.type === 'heartbeat' && (m['heads'] as []).length > 0;
+    expect((await client.find(received))['heads']).toEqual([{ topic: `trade:${symbol}`, seq }]);
     const at = client.seen.length;
     await client.next('heartbeat', at);
     await client.next('heartbeat', at + 1);
-    expect(client.seen.slice(at).some(told)).toBe(false);
+    expect(client.seen.slice(at).some(received)).toBe(false);
     await client.close();
   });
 
@@ -333,8 +333,8 @@ describe.each(FORMS)('%s', (form) => {
     const states = (await late.subscribe('status')).filter((m) => m.type === 'status');
     expect(states.find((m) => m['symbol'] === other)).toMatchObject({ state: 'stale' });
     expect(states.find((m) => m['symbol'] === symbol)).toBeUndefined();
-    const places = states.map((m) => m['seq'] as number);
-    expect(places).toEqual(places.toSorted((a, b) => a - b));
+    const seqs = states.map((m) => m['seq'] as number);
+    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
     await Promise.all([client.close(), late.close()]);
   });
 

@@ -3,7 +3,7 @@
 import { expect, test } from 'bun:test';
 
 import { SystemClock } from '../../src/base/clock';
-import { Takeovers, type Publisher } from '../../src/app/takeovers';
+import { Takeovers, type RemotePublisher } from '../../src/app/takeovers';
 import { trade } from '../support/market-events';
 
 const HOLDER = 1;
@@ -14,7 +14,7 @@ test.each([
   ['has sent what is not read yet keeps its symbols', true],
 ])('a holder that %s', async (_, isHolding) => {
   const shut: number[] = [];
-  const sessionOf = (source: number): Publisher => ({
+  const sessionOf = (source: number): RemotePublisher => ({
     key: 'feed',
     received: { frames: 0 },
     intake: { isHolding: isHolding && source === HOLDER },

@@ -36,8 +36,10 @@ describe('decimals found in values', () => {
   test('all values seen can be read with them, if any scale can', () => {
     const value = fc
       .tuple(fc.nat(999_999_999), fc.integer({ min: 0, max: 8 }), fc.nat(99_999_999))
-      .map(([whole, places, rest]) =>
-        places === 0 ? `${whole}` : `${whole}.${String(rest).padStart(8, '0').slice(0, places)}`,
+      .map(([whole, decimals, rest]) =>
+        decimals === 0
+          ? `${whole}`
+          : `${whole}.${String(rest).padStart(8, '0').slice(0, decimals)}`,
       );
     fc.assert(
       fc.property(fc.array(value, { minLength: 1 }), (values) => {

@@ -92,9 +92,9 @@ describe('lines', () => {
         fc.array(piece, { maxLength: 40 }).map((pieces) => Buffer.concat(pieces)),
         fc.array(fc.nat(300), { maxLength: 30 }),
         fc.integer({ min: 1, max: 20 }),
-        (whole, places, lineBytesMax) => {
+        (whole, offsets, lineBytesMax) => {
           const once = split([whole], lineBytesMax);
-          expect(split(cut(whole, places), lineBytesMax)).toEqual(once);
+          expect(split(cut(whole, offsets), lineBytesMax)).toEqual(once);
           expect(split(cut(whole, [...whole.keys()]), lineBytesMax)).toEqual(once);
         },
       ),

@@ -84,10 +84,10 @@ describe('recording', () => {
     const text = tape(400);
     const bytes = gzipSync(text, { level: 1 });
     const whole = await all(await opened(files.write(bytes)));
-    const places = [2, 3, 9, 10, 11, 40, bytes.length - 9, bytes.length - 8, bytes.length - 1];
-    for (let at = 100; at < bytes.length; at += 397) places.push(at);
+    const offsets = [2, 3, 9, 10, 11, 40, bytes.length - 9, bytes.length - 8, bytes.length - 1];
+    for (let at = 100; at < bytes.length; at += 397) offsets.push(at);
     let delivered = 0;
-    for (const at of places) {
+    for (const at of offsets) {
       const recording = await opened(files.write(bytes.subarray(0, at)), {
         format: 'ndjson',
         onFault: at % 2 === 0 ? 'skip' : 'stop',

@@ -99,8 +99,8 @@ function append(out: All, batch: RecordedBatch): void {
 }
 
 /** Cuts bytes at the given offsets, which may be in any order and out of range. */
-export function cut(bytes: Uint8Array, places: readonly number[]): Uint8Array[] {
-  const inside = places.map((p) => p % (bytes.length + 1)).sort((a, b) => a - b);
+export function cut(bytes: Uint8Array, offsets: readonly number[]): Uint8Array[] {
+  const inside = offsets.map((p) => p % (bytes.length + 1)).sort((a, b) => a - b);
   const pieces: Uint8Array[] = [];
   let from = 0;
   for (const to of [...inside, bytes.length]) {

@@ -195,9 +195,9 @@ describe('tape', () => {
       mark: fc.constant(null),
     });
     fc.assert(
-      fc.property(fc.array(fc.oneof(trade, book)), fc.array(fc.nat(5000)), (events, places) => {
+      fc.property(fc.array(fc.oneof(trade, book)), fc.array(fc.nat(5000)), (events, offsets) => {
         const text = [ACME, ...events].map((e) => tapeLine(e, () => ACME)).join('');
-        const { records, faults } = readPieces(cut(Buffer.from(text), places));
+        const { records, faults } = readPieces(cut(Buffer.from(text), offsets));
         expect(faults).toEqual([]);
         expect(records.flatMap((r) => r.events)).toEqual([ACME, ...events]);
       }),

@@ -265,8 +265,8 @@ describe('async', () => {
     steered.append(2);
     steered.commitAll();
     const rows = rowsOf(steered.writer.committed);
-    const places = rows.filter(({ slot }) => slot === 0).map(({ seq }) => seq);
-    expect(places).toEqual([...Array.from({ length: from - 1 }, (_, i) => i + 1), to + 1, to + 2]);
+    const seqs = rows.filter(({ slot }) => slot === 0).map(({ seq }) => seq);
+    expect(seqs).toEqual([...Array.from({ length: from - 1 }, (_, i) => i + 1), to + 1, to + 2]);
     const notes = rows.filter(({ slot, seq }) => slot > 0 && seq > 0);
     expect(notes).toMatchObject([
       { kind: KIND.gap, seq: to, slot: 1, ref: from, text: 'disk' },

@@ -14,14 +14,15 @@ const BY_HAND = Number(process.env['TAPEDECK_KILLS'] ?? 0);
 const MINUTE = 60_000;
 
 /** @param lives the least number of epochs; with `isAsync` it continues until a kill loses something */
-async function run(lives: number, isAsync: boolean): Promise<KillRun> {
+async function run(starts: number, isAsync: boolean): Promise<KillRun> {
   const seed = readSeed();
-  console.log(`killing ${lives} servers, seed ${seed} (repeat with TAPEDECK_TEST_SEED=${seed})`);
+  console.log(`killing ${starts} servers, seed ${seed} (repeat with TAPEDECK_TEST_SEED=${seed})`);
   const begun = performance.now();
   const kills = new KillRun(seed, isAsync);
   try {
     const lostAtLeast = isAsync ? 1 : 0;
-    for (let life = 0; life < lives || kills.figures.lost < lostAtLeast; life++) await kills.live();
+    for (let loaded = 0; loaded < starts || kills.figures.lost < lostAtLeast; loaded++)
+      await kills.live();
     const verified = await kills.end();
     const seconds = Math.round((performance.now() - begun) / 1_000);
     console.log(
@@ -37,7 +38,7 @@ async function run(lives: number, isAsync: boolean): Promise<KillRun> {
   } catch (e) {
     if (BY_HAND === 0) kills.remove();
     const kept = BY_HAND > 0 ? `; its journal is ${kills.data}` : '';
-    const after = `seed ${seed}, life ${kills.figures.lives}${kept}`;
+    const after = `seed ${seed}, life ${kills.figures.starts}${kept}`;
     throw new Error(`${after}: ${(e as Error).message}`, { cause: e });
   }
   kills.remove();
@@ -49,8 +50,8 @@ test(
   async () => {
     const { figures } = await run(BY_HAND > 0 ? BY_HAND : deep(4, 1), false);
     expect(figures).toMatchObject({ lost: 0, gaps: 0 });
-    expect(figures.acknowledged).toBeGreaterThan(5 * figures.lives);
-    expect(figures.pushed).toBeGreaterThan(10 * figures.lives);
+    expect(figures.acknowledged).toBeGreaterThan(5 * figures.starts);
+    expect(figures.pushed).toBeGreaterThan(10 * figures.starts);
   },
   30 * MINUTE,
 );

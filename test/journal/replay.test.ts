@@ -266,8 +266,8 @@ function expectDeclared(
     const isGap = reader.gaps.some(
       (g) => g.topic === topic && event.seq >= g.from && event.seq <= g.to,
     );
-    const isAnew = own?.type === 'book' && own.prevSeq === own.seq;
-    if (own !== undefined && !isAnew) {
+    const isRepeated = own?.type === 'book' && own.prevSeq === own.seq;
+    if (own !== undefined && !isRepeated) {
       expect(own).toEqual(pushed as typeof own);
       expect(isGap).toBe(false);
       receivedCount += 1;

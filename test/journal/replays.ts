@@ -156,9 +156,10 @@ export class ReplayedReader {
     this.isOpening = false;
     const isWhole = m.type === 'book' && m.form !== 'delta';
     // A whole book may stand at the seq of a message that was not sent.
-    const isAnew = isWhole && m.prevSeq === m.seq && m.seq > held.messageSeq && m.seq >= held.last;
+    const isRepeated =
+      isWhole && m.prevSeq === m.seq && m.seq > held.messageSeq && m.seq >= held.last;
     const isNext = m.prevSeq <= held.last && m.seq > held.last;
-    if (!isNext && !isAnew)
+    if (!isNext && !isRepeated)
       throw new Error(`${topic} ${m.seq} after ${m.prevSeq} behind ${held.last}`);
     if (m.type === 'book') {
       if (isWhole) held.copy = wholeOf(m);

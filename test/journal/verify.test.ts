@@ -71,7 +71,7 @@ describe('a sound journal', () => {
 
   test('of venues, with checkpoints in between', async () => {
     const run = Journaled.create(scratch.fresh(), 150);
-    run.play(randomScript(11, 600, true), 5, 0);
+    run.execute(randomScript(11, 600, true), 5, 0);
     const found = await verifyBoth(run.directory);
     expect(found).toMatchObject({ stateHash: stateHash(run.recorder.market) });
     expect(await verifyBoth(run.crash(scratch.fresh()))).toEqual(found);
@@ -93,7 +93,7 @@ describe('a sound journal', () => {
   test('equal markets have equal hashes, different ones have different hashes', () => {
     const hashes = [7, 7, 8].map((seed) => {
       const run = Journaled.create(scratch.fresh());
-      run.play(randomScript(seed, 100, true), 5, 0);
+      run.execute(randomScript(seed, 100, true), 5, 0);
       const hash = stateHash(run.recorder.market);
       run.abandon();
       return hash;
@@ -128,7 +128,7 @@ describe('damage', () => {
     crashedFeed = scratch.copyOf(feed);
     written.recorder.close();
     const run = Journaled.create(scratch.fresh(), 1_000);
-    run.play(randomScript(5, 1_500, true), 5, 0);
+    run.execute(randomScript(5, 1_500, true), 5, 0);
     run.recorder.close();
     venue = run.directory;
   });

@@ -221,10 +221,10 @@ test('a hundred thousand bad frames give a few lines, and are all counted', asyn
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   expect([code, lines.length < 60]).toEqual([0, true]);
   // The first refusal of each session is logged; this many were not written.
-  const told = (start: string): number =>
+  const counted = (start: string): number =>
     lines
       .filter(({ msg }) => String(msg).startsWith(start))
       .reduce((sum, { repeated }) => sum + ((repeated as number | undefined) ?? 1), 0);
-  expect(told('session refused')).toBe(CONNECTIONS);
-  expect(told('session closed')).toBe(CONNECTIONS);
+  expect(counted('session refused')).toBe(CONNECTIONS);
+  expect(counted('session closed')).toBe(CONNECTIONS);
 });

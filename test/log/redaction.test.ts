@@ -60,7 +60,7 @@ test('a secret anywhere in any object is removed, and the rest is kept', () => {
     'jwt',
     'apiKey',
   );
-  const place = fc.array(fc.oneof(fc.constantFrom('a', 'list', 'error'), names), {
+  const position = fc.array(fc.oneof(fc.constantFrom('a', 'list', 'error'), names), {
     minLength: 0,
     maxLength: 6,
   });
@@ -68,9 +68,9 @@ test('a secret anywhere in any object is removed, and the rest is kept', () => {
     .tuple(fc.string(), fc.constantFrom(KEY, JWT), fc.string())
     .map((parts) => parts.join(' '));
   const secret = fc.oneof(
-    fc.tuple(place, inText),
+    fc.tuple(position, inText),
     fc
-      .tuple(place, names, fc.string({ minLength: 12 }))
+      .tuple(position, names, fc.string({ minLength: 12 }))
       .map(([path, name]) => [[...path, name], PASSWORD] as [string[], string]),
   );
   fc.assert(

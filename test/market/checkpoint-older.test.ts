@@ -77,8 +77,8 @@ describe('a checkpoint of the version before', () => {
     expect(feedOf(market).levels(10)).toEqual({ bids: [9_990, 1], asks: [10_010, 2] });
     expect(before.statistics![SYMBOL]!.session).toEqual(now.statistics![SYMBOL]!.session);
     for (const [i, fold] of before.statistics![SYMBOL]!.bars.entries()) {
-      const { openAt: _, openSeq: __, ...told } = fold.current!;
-      expect(now.statistics![SYMBOL]!.bars[i]!.current).toMatchObject(told);
+      const { openAt: _, openSeq: __, ...published } = fold.current!;
+      expect(now.statistics![SYMBOL]!.bars[i]!.current).toMatchObject(published);
     }
     const [feed] = before.instruments;
     const [expected] = now.instruments;

@@ -25,7 +25,7 @@ class Scene {
   readonly out = new Collected();
 
   constructor(previousClose: number | null = null) {
-    this.say(instrument(SYMBOL, { previousClose }));
+    this.publish(instrument(SYMBOL, { previousClose }));
   }
 
   get instrument(): FeedInstrument {
@@ -33,7 +33,7 @@ class Scene {
   }
 
   /** Sends events as one batch. @returns what is published */
-  say(...events: SourceEvent[]): MarketEvent[] {
+  publish(...events: SourceEvent[]): MarketEvent[] {
     expect(this.market.check(SOURCE, events)).toBeUndefined();
     for (const event of events) this.market.apply(SOURCE, event, this.out);
     this.market.seal();
@@ -42,7 +42,7 @@ class Scene {
 
   /** Like `say`, but describes the published events in short texts. */
   words(...events: SourceEvent[]): string[] {
-    return this.say(...events).map(describeEvent);
+    return this.publish(...events).map(describeEvent);
   }
 }
 
@@ -62,9 +62,9 @@ function describeEvent(e: MarketEvent): string {
 describe('trades and ticks', () => {
   test('a trade gives one trade and one tick, with consecutive seqs and the same times', () => {
     const scene = new Scene();
-    scene.say(bbo(0, [99, 4], [101, 6]));
+    scene.publish(bbo(0, [99, 4], [101, 6]));
     scene.out.receiveTime = at(77);
-    const events = scene.say(
+    const events = scene.publish(
       trade({ price: 100, quantity: 3, tradeId: 12, eventTime: at(5), aggressor: 'sell' }),
       trade({ price: 102, quantity: 4, tradeId: 13, eventTime: at(6) }),
     );
@@ -146,7 +146,7 @@ describe('trades and ticks', () => {
 
   test('before the first trade the tick is made from the previous close, with seq 0', () => {
     const scene = new Scene(12_345);
-    scene.say(bbo(0, [99, 4], null));
+    scene.publish(bbo(0, [99, 4], null));
     const tick = scene.instrument.currentTick()!;
     expect([tick.seq, tick.last, tick.bid, tick.ask, tick.volume, tick.count]).toEqual([
       0,
@@ -158,7 +158,7 @@ describe('trades and ticks', () => {
     ]);
     expect([...scene.instrument.newest()].map((e) => e.type)).toEqual(['instrument', 'bbo']);
     expect(new Scene().instrument.currentTick()).toBeNull();
-    scene.say(trade({ price: 5 }));
+    scene.publish(trade({ price: 5 }));
     expect(scene.instrument.currentTick()!.last).toBe(5);
   });
 });
@@ -192,7 +192,7 @@ describe('best bid and offer', () => {
       bbo(10, [99, 1], [101, 9]),
     ]) {
       const scene = new Scene();
-      scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]));
+      scene.publish(book('snapshot', 10, 0, [99, 1], [101, 1]));
       expect(scene.words(bbo(10, [99, 1], [101, 1]))).toEqual([]);
       expect(scene.words(quote).slice(1)).toEqual([
         'book incomplete',
@@ -211,7 +211,7 @@ describe('best bid and offer', () => {
 
   test('[P10] the quote may arrive first', () => {
     const scene = new Scene();
-    scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(11, [99, 5], [101, 1]));
+    scene.publish(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(11, [99, 5], [101, 1]));
     expect(scene.words(book('delta', 11, 10, [99, 4]))).toEqual([
       'book delta',
       'book incomplete',
@@ -222,25 +222,25 @@ describe('best bid and offer', () => {
 
   test('a quote without a number is not compared with levels that have one', () => {
     const scene = new Scene();
-    scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(11, [99, 3], [101, 1]));
+    scene.publish(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(11, [99, 3], [101, 1]));
     expect(scene.words(bbo(0, [97, 1], [103, 1]))).toEqual(['bbo 97x1 103x1']);
     expect(scene.words(book('delta', 11, 10, [99, 3]))).toEqual(['book delta', 'bbo 99x3 101x1']);
     expect(scene.instrument.bookView()).not.toBeNull();
 
     const plain = new Scene();
-    plain.say(book('snapshot', 0, 0, [99, 1], [101, 1]));
+    plain.publish(book('snapshot', 0, 0, [99, 1], [101, 1]));
     expect(plain.words(bbo(0, [98, 1], [101, 1]))).toEqual(['bbo 98x1 101x1']);
     expect(plain.instrument.bookView()).not.toBeNull();
   });
 
   test('a snapshot older than the previous levels is compared with the quote of its own number', () => {
     const scene = new Scene();
-    scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(12, [99, 2], [101, 1]));
-    scene.say(book('delta', 14, 10, [99, 7]));
-    scene.say(book('delta', 20, 19));
+    scene.publish(book('snapshot', 10, 0, [99, 1], [101, 1]), bbo(12, [99, 2], [101, 1]));
+    scene.publish(book('delta', 14, 10, [99, 7]));
+    scene.publish(book('delta', 20, 19));
     expect(scene.words(book('snapshot', 12, 0, [99, 2], [101, 1]))).toEqual([]);
     expect(scene.instrument.bookView()).toBeNull(); // the waiting delta does not continue it
-    scene.say(book('incomplete', 0, 0));
+    scene.publish(book('incomplete', 0, 0));
     expect(scene.words(book('snapshot', 12, 0, [99, 2], [101, 1]))).toEqual([
       'book snapshot',
       'status live healed 0',
@@ -253,11 +253,11 @@ describe('the book as published', () => {
   test('[B4] [B5] changes within ten levels are published, those beyond are not', () => {
     const scene = new Scene();
     const bids = Array.from({ length: 11 }, (_, i) => [100 - i, 1]).flat();
-    scene.say(book('snapshot', 1, 0, bids, []));
+    scene.publish(book('snapshot', 1, 0, bids, []));
     expect(scene.words(book('delta', 2, 1, [90, 5]))).toEqual([]);
-    const [delta] = scene.say(book('delta', 3, 2, [95, 0]));
+    const [delta] = scene.publish(book('delta', 3, 2, [95, 0]));
     expect(delta).toMatchObject({ form: 'delta', bids: [95, 0, 90, 5], asks: [] });
-    const [pushedOut] = scene.say(book('delta', 4, 3, [193, 1]));
+    const [pushedOut] = scene.publish(book('delta', 4, 3, [193, 1]));
     expect(pushedOut).toMatchObject({ bids: [193, 1, 90, 0] });
     expect(scene.instrument.bookView()!.bids.length).toBe(20);
     expect(scene.instrument.levels(11).bids.length).toBe(22);
@@ -265,14 +265,14 @@ describe('the book as published', () => {
 
   test('[B7] only the last book event of a batch has a checksum', () => {
     const scene = new Scene();
-    const events = scene.say(
+    const events = scene.publish(
       book('snapshot', 1, 0, [1, 1]),
       book('delta', 2, 1, [1, 2]),
       book('delta', 3, 2, [1, 3]),
     );
     const books = events.filter((e) => e.type === 'book');
     expect(books.map((b) => b.crc === null)).toEqual([true, true, false]);
-    expect(scene.say(book('incomplete', 0, 0))).toMatchObject([{ crc: null }, {}, {}]);
+    expect(scene.publish(book('incomplete', 0, 0))).toMatchObject([{ crc: null }, {}, {}]);
   });
 
   test('[P9] every way to lose it is published once, at once, with its reason', () => {
@@ -282,7 +282,7 @@ describe('the book as published', () => {
       ['gap 0', book('incomplete', 0, 0)],
     ] as const) {
       const scene = new Scene();
-      scene.say(book('snapshot', 9, 0, [99, 1], [101, 1]), book('delta', 10, 9, [98, 1]));
+      scene.publish(book('snapshot', 9, 0, [99, 1], [101, 1]), book('delta', 10, 9, [98, 1]));
       expect(scene.words(broken)).toEqual([
         'book incomplete',
         'bbo nullx0 nullx0',
@@ -300,11 +300,11 @@ describe('the book as published', () => {
 
   test('views that were returned do not change', () => {
     const scene = new Scene();
-    scene.say(book('snapshot', 1, 0, [99, 1], [101, 1]));
+    scene.publish(book('snapshot', 1, 0, [99, 1], [101, 1]));
     const view = scene.instrument.bookView()!;
     const kept = structuredClone({ bids: view.bids, asks: view.asks, seq: view.seq });
-    scene.say(book('delta', 2, 1, [99, 5, 98, 1], [101, 0]));
-    scene.say(book('incomplete', 0, 0));
+    scene.publish(book('delta', 2, 1, [99, 5, 98, 1], [101, 0]));
+    scene.publish(book('incomplete', 0, 0));
     expect({ bids: view.bids, asks: view.asks, seq: view.seq }).toEqual(kept);
   });
 });
@@ -312,7 +312,7 @@ describe('the book as published', () => {
 describe('sources that disconnect and reconnect', () => {
   test('a source that has disconnected leaves it stale, and one that sends something new makes it live', () => {
     const scene = new Scene();
-    scene.say(book('snapshot', 10, 0, [99, 1], [101, 1]), trade({ seq: 5, prevSeq: 4 }));
+    scene.publish(book('snapshot', 10, 0, [99, 1], [101, 1]), trade({ seq: 5, prevSeq: 4 }));
     scene.market.release(SOURCE + 1, scene.out);
     expect(scene.out.take()).toEqual([]);
     scene.market.release(SOURCE, scene.out);
@@ -336,7 +336,7 @@ describe('sources that disconnect and reconnect', () => {
 
   test('without numbers, an abandoned book waits for a snapshot, whatever arrives first', () => {
     const scene = new Scene();
-    scene.say(book('snapshot', 0, 0, [99, 1], [101, 1]));
+    scene.publish(book('snapshot', 0, 0, [99, 1], [101, 1]));
     scene.market.release(SOURCE, scene.out);
     scene.out.take();
     expect(scene.words(trade())).toEqual(['status live source-connected 0', 'trade', 'tick']);
@@ -349,8 +349,8 @@ describe('sources that disconnect and reconnect', () => {
 
   test('a source that counts from the beginning again is not compared with earlier quotes', () => {
     const scene = new Scene();
-    scene.say(book('snapshot', 500, 0, [99, 1], [101, 1]), bbo(501, [98, 1], [101, 1]));
-    scene.say(book('delta', 503, 502));
+    scene.publish(book('snapshot', 500, 0, [99, 1], [101, 1]), bbo(501, [98, 1], [101, 1]));
+    scene.publish(book('delta', 503, 502));
     scene.market.release(SOURCE, scene.out);
     scene.out.take();
     expect(scene.words(book('snapshot', 1, 0, [55, 1], [56, 1]))).toEqual([
@@ -363,7 +363,7 @@ describe('sources that disconnect and reconnect', () => {
 
   test('a source that disconnects while the book is incomplete leaves it incomplete', () => {
     const scene = new Scene();
-    scene.say(book('delta', 5, 4, [1, 1]));
+    scene.publish(book('delta', 5, 4, [1, 1]));
     scene.market.release(SOURCE, scene.out);
     expect(scene.out.take()).toEqual([]);
     expect(scene.instrument.state).toBe('incomplete');

@@ -63,10 +63,10 @@ class Stream {
   readonly reader = new Reader();
   market = newMarket();
   private readonly out = new Collected();
-  private readonly told: SourceEvent[] = [];
+  private readonly published: SourceEvent[] = [];
   private readonly numbered: boolean;
   /** The number after which the next delta begins. */
-  private toldSeq: number;
+  private sentSeq: number;
   /** For a source without numbers: the state after the newest message of the book. */
   private knownSeq = 0;
   private owner = 1;
@@ -74,7 +74,7 @@ class Stream {
   constructor(seed: number, numbered: boolean) {
     this.source = new FakeSource(new Prng(seed), SYMBOL, numbered);
     this.numbered = numbered;
-    this.toldSeq = this.source.seq;
+    this.sentSeq = this.source.seq;
     this.submit(instrument());
   }
 
@@ -84,45 +84,45 @@ class Stream {
     this.does(what, size);
     if (seals || this.naive.state !== 'live') this.seal();
     if (!seals && this.naive.state === 'live') return;
-    if (wasLive && wasTrusted && this.naive.state !== 'live') this.expectTold('incomplete');
+    if (wasLive && wasTrusted && this.naive.state !== 'live') this.expectPublished('incomplete');
     this.expectTruth();
   }
 
   private does(what: Step['what'], size: number): void {
-    const { source, toldSeq } = this;
+    const { source, sentSeq } = this;
     switch (what) {
       case 'delta':
         source.advance(size + 1);
-        this.toldSeq = source.seq;
-        return this.tell(source.delta(toldSeq, source.seq));
+        this.sentSeq = source.seq;
+        return this.send(source.delta(sentSeq, source.seq));
       case 'lose':
         // Without numbers a loss cannot be noticed; such a source disconnects when it loses something.
         if (!this.numbered) this.leave();
         source.advance(size + 1);
-        this.toldSeq = source.seq;
+        this.sentSeq = source.seq;
         return;
       case 'repeat': {
-        const again = this.told.at(-1 - size);
-        if (again !== undefined && this.numbered) this.tell(again);
+        const again = this.published.at(-1 - size);
+        if (again !== undefined && this.numbered) this.send(again);
         return;
       }
       case 'overlap':
         if (!this.numbered) return;
         source.advance(1);
-        this.toldSeq = source.seq;
-        return this.tell(source.delta(Math.max(0, toldSeq - size), source.seq));
+        this.sentSeq = source.seq;
+        return this.send(source.delta(Math.max(0, sentSeq - size), source.seq));
       case 'snapshot':
-        return this.tell(source.snapshot(this.numbered ? source.seq - size : toldSeq));
+        return this.send(source.snapshot(this.numbered ? source.seq - size : sentSeq));
       case 'incomplete':
-        return this.tell(source.incomplete());
+        return this.send(source.incomplete());
       case 'quote':
         if (!this.numbered) return; // it could be ahead of the levels, and nothing would reveal it
         source.advance(size);
-        return this.tell(source.quote(source.seq - (size >> 1)));
+        return this.send(source.quote(source.seq - (size >> 1)));
       case 'trade':
-        return this.tell(source.trade());
+        return this.send(source.trade());
       case 'lose-trades':
-        return this.tell(source.trade(size));
+        return this.send(source.trade(size));
       case 'leave':
         return this.leave();
       case 'silent':
@@ -153,11 +153,11 @@ class Stream {
     this.owner += 1;
   }
 
-  private tell(event: SourceEvent): void {
-    this.told.push(event);
+  private send(event: SourceEvent): void {
+    this.published.push(event);
     if (event.type === 'book') {
       this.naive.book(event);
-      this.knownSeq = this.toldSeq;
+      this.knownSeq = this.sentSeq;
     } else if (event.type === 'bbo') this.naive.quote(event);
     else if (event.type === 'trade') this.naive.trade(event);
     this.submit(event);
@@ -176,7 +176,7 @@ class Stream {
     this.reader.take(this.events);
   }
 
-  private expectTold(state: string): void {
+  private expectPublished(state: string): void {
     expect(this.events.findLast((e) => e.type === 'book')!.form).toBe('incomplete');
     expect(this.reader.statuses.at(-1)!.state).toBe(state as 'incomplete');
   }

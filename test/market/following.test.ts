@@ -12,7 +12,7 @@ import { readCheckpoint } from '../../src/market/checkpoint-reading';
 import { Market } from '../../src/market/market';
 import { stateHash } from '../../src/market/state-hash';
 import { ENDED_ORDERS_MAX, MarketRun } from '../orders/market-run';
-import { DEFINITIONS, play, randomScript } from '../orders/script';
+import { DEFINITIONS, execute, randomScript } from '../orders/script';
 import { readSeed } from '../support/seed';
 import { deep } from '../support/tier';
 
@@ -99,7 +99,7 @@ function run(seed: number, steps: number): { leader: MarketRun; follower: Follow
   for (const d of DEFINITIONS) leader.sequencer.act((out) => leader.market.define(d, out));
   for (const [i, step] of randomScript(seed, steps, true).entries()) {
     leader.clock.advance(1_000_777);
-    play(step, leader.market, leader.sequencer);
+    execute(step, leader.market, leader.sequencer);
     if (random.chance(0.1)) feedStep(random, leader, 10 * i);
     if (random.chance(0.5)) leader.sequencer.drain();
     if (random.chance(0.01)) {

@@ -174,13 +174,13 @@ test('new events of a source count as heard, also those that wait; repetitions d
     enter(market, out, events);
     return feedOf(market).heardAt!.since(at(0)) / 1_000;
   };
-  const moment = (): number => out.receiveTime.since(at(0)) / 1_000;
-  expect(heardAt(trade({ seq: 5, prevSeq: 4 }))).toBe(moment());
-  const first = moment();
+  const time = (): number => out.receiveTime.since(at(0)) / 1_000;
+  expect(heardAt(trade({ seq: 5, prevSeq: 4 }))).toBe(time());
+  const first = time();
   expect(heardAt(trade({ seq: 5, prevSeq: 4 }))).toBe(first);
-  expect(heardAt(book('delta', 8, 7, [1, 1]))).toBe(moment()); // waits for a snapshot
-  expect(heardAt(book('snapshot', 8, 0, [1, 1]))).toBe(moment());
-  const last = moment();
+  expect(heardAt(book('delta', 8, 7, [1, 1]))).toBe(time()); // waits for a snapshot
+  expect(heardAt(book('snapshot', 8, 0, [1, 1]))).toBe(time());
+  const last = time();
   expect(heardAt(book('delta', 8, 7, [1, 1]), trade({ seq: 5, prevSeq: 4 }))).toBe(last);
 });
 
@@ -269,8 +269,8 @@ describe('after a restart', () => {
     const again = newMarket();
     again.restore(market.checkpoint(), []);
     again.announceRecovered(out);
-    const told = out.take().filter((e) => e.type === 'status' && e.reason === 'restart');
-    expect(told.map((e) => (e.type === 'status' ? `${e.symbol} ${e.state}` : ''))).toEqual([
+    const published = out.take().filter((e) => e.type === 'status' && e.reason === 'restart');
+    expect(published.map((e) => (e.type === 'status' ? `${e.symbol} ${e.state}` : ''))).toEqual([
       `${SYMBOL} recovered`,
       'LOST incomplete',
       'QUIET recovered',

@@ -29,7 +29,7 @@ class Scene {
   readonly out = new Collected();
 
   constructor() {
-    this.say(1, instrument());
+    this.publish(1, instrument());
   }
 
   get feed() {
@@ -37,7 +37,7 @@ class Scene {
   }
 
   /** @returns what was recorded */
-  say(source: number, ...events: SourceEvent[]): MarketEvent[] {
+  publish(source: number, ...events: SourceEvent[]): MarketEvent[] {
     this.tell(source, events);
     return this.out.take();
   }
@@ -65,8 +65,8 @@ const tradesOf = (events: readonly MarketEvent[]) => events.filter((e) => e.type
 describe('trades', () => {
   test('numbers of the next day begin again: all are recorded, and the change is reported once', () => {
     const scene = new Scene();
-    scene.say(1, numbered(1, 1), numbered(2, 2), numbered(3, 3));
-    const events = scene.say(1, numbered(1, DAY), numbered(2, DAY + 1), numbered(3, DAY + 2));
+    scene.publish(1, numbered(1, 1), numbered(2, 2), numbered(3, 3));
+    const events = scene.publish(1, numbered(1, DAY), numbered(2, DAY + 1), numbered(3, DAY + 2));
     expect(tradesOf(events)).toHaveLength(3);
     expect(scene.reasons(events)).toEqual(['trades-renumbered']);
     expect(scene.feed.intake).toMatchObject({ repeated: 0, renumbered: 1 });
@@ -75,10 +75,12 @@ describe('trades', () => {
   test('one absurd number is recorded, and so are those that follow', () => {
     for (const step of [1, 0]) {
       const scene = new Scene();
-      scene.say(1, numbered(100, 1), numbered(101, 2));
+      scene.publish(1, numbered(100, 1), numbered(101, 2));
       const wrong = { prevSeq: ABSURD - 1, price: 7 };
-      expect(scene.reasons(scene.say(1, numbered(ABSURD, 3, wrong)))).toEqual(['trades-jumped']);
-      const events = scene.say(1, numbered(102, 3 + step), numbered(103, 4), numbered(104, 5));
+      expect(scene.reasons(scene.publish(1, numbered(ABSURD, 3, wrong)))).toEqual([
+        'trades-jumped',
+      ]);
+      const events = scene.publish(1, numbered(102, 3 + step), numbered(103, 4), numbered(104, 5));
       expect(tradesOf(events)).toHaveLength(3);
       expect(scene.reasons(events)).toEqual(['trades-renumbered']);
       expect(scene.feed.intake.repeated).toBe(0);
@@ -88,7 +90,7 @@ describe('trades', () => {
 
   test('an announcement resets trades alone, and does not affect the book', () => {
     const scene = new Scene();
-    scene.say(1, numbered(50, 1), book('snapshot', 10, 0, [99, 1], [101, 1]));
+    scene.publish(1, numbered(50, 1), book('snapshot', 10, 0, [99, 1], [101, 1]));
     const anew: SourceEvent = {
       type: 'renumber',
       symbol: 'ACME',
@@ -98,7 +100,7 @@ describe('trades', () => {
       receiveTime: at(0),
       numbers: 'trades',
     };
-    const events = scene.say(1, anew, numbered(1, 1), numbered(2, 1));
+    const events = scene.publish(1, anew, numbered(1, 1), numbered(2, 1));
     expect(tradesOf(events)).toHaveLength(2);
     expect(scene.reasons(events)).toEqual(['trades-renumbered']);
     expect(scene.feed.state).toBe('live');
@@ -106,7 +108,7 @@ describe('trades', () => {
 
   test('a number that was left out is no repetition', () => {
     const scene = new Scene();
-    const events = scene.say(1, numbered(1, 1), numbered(4, 4), numbered(2, 2), numbered(3, 3));
+    const events = scene.publish(1, numbered(1, 1), numbered(4, 4), numbered(2, 2), numbered(3, 3));
     expect(tradesOf(events)).toHaveLength(4);
     expect(scene.tell(1, [numbered(3, 3), numbered(5, 5)])).toEqual(['repeated', 'taken']);
   });
@@ -179,12 +181,12 @@ describe('trades', () => {
 describe('books', () => {
   test('deltas of another numbering make the book wait, and a snapshot completes it', () => {
     const scene = new Scene();
-    scene.say(1, book('snapshot', 500, 0, [99, 1], [101, 1]), book('delta', 501, 500, [98, 1]));
+    scene.publish(1, book('snapshot', 500, 0, [99, 1], [101, 1]), book('delta', 501, 500, [98, 1]));
     const later = { eventTime: at(10_000) };
-    const events = scene.say(1, book('delta', 3, 2, [97, 1], [], later));
+    const events = scene.publish(1, book('delta', 3, 2, [97, 1], [], later));
     expect(scene.reasons(events)).toEqual(['book-renumbered']);
     expect(scene.feed.bbo).toMatchObject({ bid: null, ask: null });
-    scene.say(1, book('snapshot', 2, 0, [50, 1], [51, 1], later));
+    scene.publish(1, book('snapshot', 2, 0, [50, 1], [51, 1], later));
     expect(scene.feed.levels(10)).toEqual({ bids: [97, 1, 50, 1], asks: [51, 1] });
   });
 
@@ -194,32 +196,36 @@ describe('books', () => {
       book('snapshot', 4, 0, [40, 1, 50, 1], [51, 1], { eventTime: at(10_001) }),
     ]) {
       const scene = new Scene();
-      scene.say(1, book('snapshot', 500, 0, [99, 1], [101, 1]), book('delta', 501, 500, [98, 1]));
-      scene.say(1, book('snapshot', 3, 0, [50, 1], [51, 1], { eventTime: at(10_000) }));
+      scene.publish(
+        1,
+        book('snapshot', 500, 0, [99, 1], [101, 1]),
+        book('delta', 501, 500, [98, 1]),
+      );
+      scene.publish(1, book('snapshot', 3, 0, [50, 1], [51, 1], { eventTime: at(10_000) }));
       expect(scene.feed.intake.repeated).toBe(1);
-      expect(scene.reasons(scene.say(1, second))).toContain('book-renumbered');
+      expect(scene.reasons(scene.publish(1, second))).toContain('book-renumbered');
       expect(scene.feed.levels(10)).toEqual({ bids: [50, 1, 40, 1], asks: [51, 1] });
     }
   });
 
   test('also where the previous numbering had no delta', () => {
     const scene = new Scene();
-    scene.say(1, book('snapshot', 500, 0, [99, 1], [101, 1]));
+    scene.publish(1, book('snapshot', 500, 0, [99, 1], [101, 1]));
     const later = { eventTime: at(10_000) };
     const anew = [
       book('snapshot', 1, 0, [50, 1], [51, 1], later),
       book('delta', 2, 1, [49, 1], [], { eventTime: at(10_001) }),
     ];
-    expect(scene.reasons(scene.say(1, ...anew))).toContain('book-renumbered');
+    expect(scene.reasons(scene.publish(1, ...anew))).toContain('book-renumbered');
     expect(scene.feed.levels(10)).toEqual({ bids: [50, 1, 49, 1], asks: [51, 1] });
   });
 
   test('an old snapshot after its deltas changes nothing', () => {
     const scene = new Scene();
-    scene.say(1, book('snapshot', 10, 0, [99, 1], [101, 1]), book('delta', 12, 10, [98, 1]));
+    scene.publish(1, book('snapshot', 10, 0, [99, 1], [101, 1]), book('delta', 12, 10, [98, 1]));
     const late = book('snapshot', 11, 0, [5, 1], [6, 1], { eventTime: at(50_000) });
-    expect(scene.say(1, late)).toEqual([]);
-    scene.say(1, book('delta', 13, 12, [97, 1], [], { eventTime: at(13) }));
+    expect(scene.publish(1, late)).toEqual([]);
+    scene.publish(1, book('delta', 13, 12, [97, 1], [], { eventTime: at(13) }));
     expect(scene.feed.levels(10).bids).toEqual([99, 1, 98, 1, 97, 1]);
   });
 
@@ -231,12 +237,12 @@ describe('books', () => {
     ];
     for (const one of wrong) {
       const scene = new Scene();
-      scene.say(1, book('snapshot', 10, 0, [99, 1], [101, 1]), book('delta', 11, 10, [98, 1]));
-      scene.say(1, one);
-      scene.say(1, book('delta', 12, 11, [97, 1], [], { eventTime: at(21) }));
-      scene.say(1, book('snapshot', 13, 0, [90, 1], [110, 1], { eventTime: at(22) }));
-      scene.say(1, book('delta', 14, 13, [91, 1], [], { eventTime: at(23) }));
-      scene.say(1, book('delta', 15, 14, [92, 1], [], { eventTime: at(60_000_000) }));
+      scene.publish(1, book('snapshot', 10, 0, [99, 1], [101, 1]), book('delta', 11, 10, [98, 1]));
+      scene.publish(1, one);
+      scene.publish(1, book('delta', 12, 11, [97, 1], [], { eventTime: at(21) }));
+      scene.publish(1, book('snapshot', 13, 0, [90, 1], [110, 1], { eventTime: at(22) }));
+      scene.publish(1, book('delta', 14, 13, [91, 1], [], { eventTime: at(23) }));
+      scene.publish(1, book('delta', 15, 14, [92, 1], [], { eventTime: at(60_000_000) }));
       expect([scene.feed.state, scene.feed.bookView()?.bids[0]]).toEqual(['live', 92]);
       expect(scene.feed.bbo).toMatchObject({ bid: 92, ask: 110 });
     }
@@ -244,8 +250,8 @@ describe('books', () => {
 
   test('quotes whose numbers begin again are accepted', () => {
     const scene = new Scene();
-    scene.say(1, bbo(900, [99, 1], [101, 1], { eventTime: at(1) }));
-    const events = scene.say(1, bbo(3, [95, 1], [105, 1], { eventTime: at(2) }));
+    scene.publish(1, bbo(900, [99, 1], [101, 1], { eventTime: at(1) }));
+    const events = scene.publish(1, bbo(3, [95, 1], [105, 1], { eventTime: at(2) }));
     expect(scene.reasons(events)).toEqual(['quotes-renumbered']);
     expect(scene.feed.bbo).toMatchObject({ bid: 95, ask: 105 });
   });
@@ -253,7 +259,7 @@ describe('books', () => {
 
 test('an operator resets the numbering of an instrument', () => {
   const scene = new Scene();
-  scene.say(1, numbered(500, 1), book('snapshot', 10, 0, [99, 1], [101, 1]));
+  scene.publish(1, numbered(500, 1), book('snapshot', 10, 0, [99, 1], [101, 1]));
   expect(scene.market.renumber('ACME', scene.out)).toBeUndefined();
   expect(scene.reasons(scene.out.take())).toEqual(['trades-renumbered', 'book-renumbered']);
   expect(scene.tell(1, [numbered(1, 1), book('snapshot', 2, 0, [50, 1], [51, 1])])).toEqual([
@@ -265,7 +271,7 @@ test('an operator resets the numbering of an instrument', () => {
 
 test('repetitions do not count as new data', () => {
   const scene = new Scene();
-  scene.say(1, numbered(1, 1));
+  scene.publish(1, numbered(1, 1));
   const { heardAt } = scene.feed;
   scene.out.receiveTime = at(90_000_000);
   scene.market.apply(1, numbered(1, 1), scene.out);
@@ -275,10 +281,10 @@ test('repetitions do not count as new data', () => {
 describe('two sessions, two numberings', () => {
   test('a delta of another session cannot overlap the book of the previous one', () => {
     const scene = new Scene();
-    scene.say(1, book('snapshot', 10, 0, [100, 1], [110, 1]));
+    scene.publish(1, book('snapshot', 10, 0, [100, 1], [110, 1]));
     scene.market.release(1, scene.out);
     scene.out.take();
-    const events = scene.say(2, book('delta', 20, 5, [50, 1], [60, 1], { eventTime: at(30) }));
+    const events = scene.publish(2, book('delta', 20, 5, [50, 1], [60, 1], { eventTime: at(30) }));
     expect(scene.reasons(events)).toEqual(['overlap']);
     expect(scene.feed.intake.missed).toBe(0);
   });
@@ -286,7 +292,11 @@ describe('two sessions, two numberings', () => {
   test('quotes of another session, or that begin again, continue below the numbers of the book', () => {
     for (const leaves of [true, false]) {
       const scene = new Scene();
-      scene.say(1, book('snapshot', 1_000, 0, [100, 1], [110, 1]), bbo(1_001, [100, 2], [110, 1]));
+      scene.publish(
+        1,
+        book('snapshot', 1_000, 0, [100, 1], [110, 1]),
+        bbo(1_001, [100, 2], [110, 1]),
+      );
       if (leaves) scene.market.release(1, scene.out);
       for (const i of [1, 2, 3]) {
         const quote = bbo(i, [100 - i, 1], [110, 1], { eventTime: at(5_000 + i) });
@@ -298,16 +308,20 @@ describe('two sessions, two numberings', () => {
 
   test('a quote of the previous numbering is no top of a book that began again', () => {
     const scene = new Scene();
-    scene.say(1, book('snapshot', 1_000, 0, [100, 1], [110, 1]), bbo(1_005, [102, 1], [109, 1]));
-    scene.say(1, book('snapshot', 5, 0, [50, 1], [61, 1], { eventTime: at(9_000) }));
-    scene.say(1, book('snapshot', 6, 0, [51, 1], [61, 1], { eventTime: at(9_001) }));
+    scene.publish(
+      1,
+      book('snapshot', 1_000, 0, [100, 1], [110, 1]),
+      bbo(1_005, [102, 1], [109, 1]),
+    );
+    scene.publish(1, book('snapshot', 5, 0, [50, 1], [61, 1], { eventTime: at(9_000) }));
+    scene.publish(1, book('snapshot', 6, 0, [51, 1], [61, 1], { eventTime: at(9_001) }));
     expect(scene.feed.bbo).toMatchObject({ bid: 51, ask: 61 });
   });
 
   test('a source that disconnects while its book is incomplete leaves its quote marked', () => {
     const scene = new Scene();
-    scene.say(1, book('snapshot', 10, 0, [100, 1], [110, 1]), book('delta', 16, 14, [1, 1]));
-    scene.say(1, bbo(16, [102, 1], [109, 1]));
+    scene.publish(1, book('snapshot', 10, 0, [100, 1], [110, 1]), book('delta', 16, 14, [1, 1]));
+    scene.publish(1, bbo(16, [102, 1], [109, 1]));
     scene.market.release(1, scene.out);
     expect(scene.feed.bbo).toMatchObject({ bid: 102, mark: 'stale' });
   });
@@ -330,7 +344,7 @@ test('recovery restores the numbers: out of order, and after a jump', () => {
 
 test('a book from before a restart does not begin again because of a delta that it has', () => {
   const scene = new Scene();
-  scene.say(1, book('snapshot', 1_000, 0, [100, 1], [110, 1]));
+  scene.publish(1, book('snapshot', 1_000, 0, [100, 1], [110, 1]));
   const again = newMarket();
   again.restore(readCheckpoint(writeCheckpoint(scene.market.checkpoint())), []);
   expect(again.apply(1, book('delta', 999, 998, [99, 1]), scene.out, true)).toBe('repeated');

@@ -24,14 +24,14 @@ function scene(events: readonly SourceEvent[] = [instrument()]) {
   const market = newMarket();
   const out = new Collected();
   out.receiveTime = NOW;
-  const say = (...list: SourceEvent[]): MarketEvent[] => {
+  const publish = (...list: SourceEvent[]): MarketEvent[] => {
     expect(market.check(1, list)).toBeUndefined();
     for (const event of list) market.apply(1, event, out);
     market.seal();
     return out.take();
   };
-  say(...events);
-  return { market, out, say, feed: feedOf(market) };
+  publish(...events);
+  return { market, out, publish, feed: feedOf(market) };
 }
 
 const typed = <T extends MarketEvent['type']>(events: readonly MarketEvent[], type: T) =>
@@ -59,9 +59,9 @@ test('a time in another unit is refused with the name of the unit', () => {
 });
 
 test('[D3] a trade ahead of its receipt is recorded as sent, and its own time affects nothing', () => {
-  const { say, feed } = scene();
+  const { publish, feed } = scene();
   const ahead = trade({ eventTime: NOW.plus(13 * 86_400e9), price: 7 });
-  const events = say(trade({ eventTime: NOW }), ahead, trade({ eventTime: NOW.plus(SECOND) }));
+  const events = publish(trade({ eventTime: NOW }), ahead, trade({ eventTime: NOW.plus(SECOND) }));
   expect(typed(events, 'trade').map((t) => t.timing)).toEqual([null, 'ahead', null]);
   expect(typed(events, 'trade')[1]!.eventTime).toEqual(ahead.eventTime);
   expect(typed(events, 'tick')).toHaveLength(3);
@@ -70,16 +70,16 @@ test('[D3] a trade ahead of its receipt is recorded as sent, and its own time af
 });
 
 test('[D3] a late trade changes no last price and no volume', () => {
-  const { say, feed, out } = scene();
-  say(trade({ eventTime: NOW, price: 100, quantity: 5 }));
+  const { publish, feed, out } = scene();
+  publish(trade({ eventTime: NOW, price: 100, quantity: 5 }));
   const old = NOW.plus(-30 * 86_400e9);
-  const events = say(...[1, 2, 3].map((i) => trade({ eventTime: old.plus(i), price: i })));
+  const events = publish(...[1, 2, 3].map((i) => trade({ eventTime: old.plus(i), price: i })));
   expect(events.map((e) => e.type)).toEqual(['trade', 'status', 'trade', 'trade']);
   expect(typed(events, 'trade').every((t) => t.timing === 'late')).toBe(true);
   expect(feed.currentTick()).toMatchObject({ last: 100, volume: 5 });
   // A minute later, what was not reported yet is reported.
   out.receiveTime = NOW.plus(61 * SECOND);
-  const later = say(trade({ eventTime: out.receiveTime, price: 101, quantity: 1 }));
+  const later = publish(trade({ eventTime: out.receiveTime, price: 101, quantity: 1 }));
   expect(typed(later, 'status').map((s) => [s.reason, s.events])).toEqual([['trades-late', 2]]);
   expect(feed.intake.late).toBe(3);
 });
@@ -94,7 +94,7 @@ test('[D3] compared with the literal rule, for random times', () => {
     fc.property(
       fc.array(fc.tuple(offset, fc.integer({ min: 0, max: 40_000 })), { maxLength: 60 }),
       (list) => {
-        const { say, out, feed } = scene();
+        const { publish, out, feed } = scene();
         const limits = { ahead: TIME_LIMITS.timeAheadMs / 1e3, late: TIME_LIMITS.latenessMs / 1e3 };
         let received = 1_700_000_000;
         let present: number | undefined;
@@ -122,7 +122,7 @@ test('[D3] compared with the literal rule, for random times', () => {
             price: i + 1,
             quantity: i + 1,
           });
-          const events = say(made);
+          const events = publish(made);
           const timing = [isLate ? 'late' : '', by > limits.ahead ? 'ahead' : ''].filter(Boolean);
           const recorded: Trade = typed(events, 'trade')[0]!;
           const tick: Tick | undefined = typed(events, 'tick')[0];
@@ -138,9 +138,9 @@ test('[D3] compared with the literal rule, for random times', () => {
 });
 
 test('book events are ordered by a time that only rises, whatever their own times', () => {
-  const { say } = scene();
+  const { publish } = scene();
   const time = (seconds: number) => ({ eventTime: NOW.plus(seconds * SECOND) });
-  const events = say(
+  const events = publish(
     book('snapshot', 1, 0, [99, 1], [101, 1], time(0)),
     book('delta', 2, 1, [98, 1], [], time(-5)),
     book('delta', 3, 2, [97, 1], [], time(500_000)),
@@ -152,12 +152,12 @@ test('book events are ordered by a time that only rises, whatever their own time
 
 test('[N5] [P7] after a coarser tick size the old levels can be changed, traded and deleted', () => {
   const fine = { priceIncrement: 1, quantityIncrement: 1 };
-  const { say, market, feed } = scene([instrument('ACME', fine)]);
+  const { publish, market, feed } = scene([instrument('ACME', fine)]);
   const time = { eventTime: NOW };
-  say(book('snapshot', 1, 0, [1001, 3, 1000, 1], [1010, 1], time));
-  say(instrument('ACME', { ...fine, priceIncrement: 5 }));
-  say(book('delta', 2, 1, [1001, 2], [], time), trade({ eventTime: NOW, price: 1001 }));
-  say(book('delta', 3, 2, [1001, 0], [], time));
+  publish(book('snapshot', 1, 0, [1001, 3, 1000, 1], [1010, 1], time));
+  publish(instrument('ACME', { ...fine, priceIncrement: 5 }));
+  publish(book('delta', 2, 1, [1001, 2], [], time), trade({ eventTime: NOW, price: 1001 }));
+  publish(book('delta', 3, 2, [1001, 0], [], time));
   expect(feed.levels(10).bids).toEqual([1000, 1]);
   // What never was a multiple of any increment is refused, in decimals.
   const coarse = scene([instrument('ACME', { ...fine, priceIncrement: 5 })]);
@@ -172,7 +172,7 @@ test('[N5] [P7] after a coarser tick size the old levels can be changed, traded 
 });
 
 test('a refused definition also refuses the events that depend on it', () => {
-  const { market, say } = scene();
+  const { market, publish } = scene();
   const other = instrument('ACME', { priceScale: 3 });
   const one = trade({ eventTime: NOW });
   expect(market.check(1, [other, one])).toMatchObject({
@@ -183,33 +183,35 @@ test('a refused definition also refuses the events that depend on it', () => {
     fault: { code: 'definition-conflict', field: 'symbol' },
   });
   expect(market.check(2, [one])).toBeUndefined();
-  say(instrument());
+  publish(instrument());
   expect(market.check(1, [one])).toBeUndefined();
 });
 
 test('a wrong book has no top; the data of a source that is gone are marked', () => {
-  const { say, market, out, feed } = scene();
+  const { publish, market, out, feed } = scene();
   const time = { eventTime: NOW };
-  say(book('snapshot', 1, 0, [99, 1], [101, 1], time));
-  const lost = say(book('delta', 9, 8, [98, 1], [], time), trade({ eventTime: NOW }));
+  publish(book('snapshot', 1, 0, [99, 1], [101, 1], time));
+  const lost = publish(book('delta', 9, 8, [98, 1], [], time), trade({ eventTime: NOW }));
   expect(typed(lost, 'bbo').at(-1)).toMatchObject({ bid: null, bidQuantity: 0, ask: null });
   expect(typed(lost, 'tick')[0]).toMatchObject({ bid: null, ask: null });
-  say(book('snapshot', 10, 0, [90, 1], [110, 1], time));
+  publish(book('snapshot', 10, 0, [90, 1], [110, 1], time));
   market.release(1, out);
   const gone = out.take();
   expect(typed(gone, 'bbo')[0]).toMatchObject({ bid: 90, mark: 'stale' });
   expect(typed(gone, 'book')[0]).toMatchObject({ form: 'delta', bids: [], mark: 'stale' });
   expect([...feed.newest()].map((e) => ('mark' in e ? e.mark : ''))).toContain('stale');
   // Trades alone do not make the top current.
-  expect(typed(say(trade({ eventTime: at(0).plus(SECOND) })), 'tick')[0]?.bid ?? null).toBeNull();
-  const back = say(book('delta', 11, 10, [], [], time));
+  expect(
+    typed(publish(trade({ eventTime: at(0).plus(SECOND) })), 'tick')[0]?.bid ?? null,
+  ).toBeNull();
+  const back = publish(book('delta', 11, 10, [], [], time));
   expect(typed(back, 'book')[0]).toMatchObject({ bids: [], asks: [], mark: null });
   expect(typed(back, 'bbo')[0]).toMatchObject({ bid: 90, ask: 110, mark: null });
 });
 
 test('after a restart the last known values are marked until the source sends something', () => {
-  const { say, market } = scene();
-  say(book('snapshot', 1, 0, [99, 1], [101, 1], { eventTime: NOW }));
+  const { publish, market } = scene();
+  publish(book('snapshot', 1, 0, [99, 1], [101, 1], { eventTime: NOW }));
   const again = newMarket();
   again.restore(market.checkpoint(), []);
   const marks = [...feedOf(again).newest()].flatMap((e) => ('mark' in e ? [e.mark] : []));

@@ -125,7 +125,9 @@ describe('one order', () => {
       const taken = run.submit('ada', { ...given, quantity: 20, clientOrderId: 'x' });
       expect(tradesOf([taken])).toHaveLength(8);
       expect(taken.result).toMatchObject({ order: { status: 'cancelled', traded: 8, open: 0 } });
-      expect(taken.told.findLast((one) => one.owner === 'ada')!.message.event).toBe('cancelled');
+      expect(taken.executions.findLast((one) => one.owner === 'ada')!.message.event).toBe(
+        'cancelled',
+      );
       expect(run.restored().venue().stateHash()).toBe(run.venue().stateHash());
       // As many fills as allowed, and nothing is left: it is filled.
       const exact = run.submit('ada', { ...given, quantity: 8, clientOrderId: 'y' });
@@ -203,7 +205,11 @@ describe('quotas of an owner', () => {
     const run = new MarketRun([venue('ACME')], 100, undefined, { openOrdersPerOwnerMax: 1 });
     run.enter('ada', { price: 10, clientOrderId: 'first' });
     const refused = run.submit('ada', { price: 10, clientOrderId: 'second' });
-    expect(refused).toMatchObject({ result: { code: 'too-many-orders' }, events: [], told: [] });
+    expect(refused).toMatchObject({
+      result: { code: 'too-many-orders' },
+      events: [],
+      executions: [],
+    });
     run.cancel('ada', 'first');
     expect(run.submit('ada', { price: 10, clientOrderId: 'second' }).result).not.toHaveProperty(
       'code',

@@ -45,13 +45,13 @@ export class ReaderOf {
     const venue = this.run.venue(this.symbol);
     const { bids, asks } = venue.levels(10);
     must(same(this.levels.bids, bids) && same(this.levels.asks, asks), 'deltas give the ten best');
-    const told = venue.currentTick()?.volume ?? 0;
-    must(told === this.volume, 'the volume is the sum of the trades');
+    const volume = venue.currentTick()?.volume ?? 0;
+    must(volume === this.volume, 'the volume is the sum of the trades');
     const bbo = events.find((e) => e.type === 'bbo');
     if (bbo === undefined) return;
-    const shown = [bbo.bid, bbo.bidQuantity, bbo.ask, bbo.askQuantity];
+    const published = [bbo.bid, bbo.bidQuantity, bbo.ask, bbo.askQuantity];
     const best = [bids[0] ?? null, bids[1] ?? 0, asks[0] ?? null, asks[1] ?? 0];
-    must(same(shown, best), 'the bbo is the top of the book');
+    must(same(published, best), 'the bbo is the top of the book');
   }
 
   private event(e: BatchEvent): void {

@@ -23,7 +23,7 @@ let events: BatchEvent[];
 
 beforeAll(() => {
   whole = Journaled.create(scratch.fresh());
-  whole.play(randomScript(5, 400, true), 5, 0);
+  whole.execute(randomScript(5, 400, true), 5, 0);
   events = whole.batches.flatMap((batch) => batch.events);
 });
 afterAll(() => {
@@ -191,7 +191,7 @@ describe('an altered command is damage', () => {
 
 test('a damaged checkpoint is skipped: the state is taken from the one before, or from the records', () => {
   const run = Journaled.create(scratch.fresh(), 150);
-  run.play(randomScript(9, 400, false), 5, 0);
+  run.execute(randomScript(9, 400, false), 5, 0);
   const view = run.view();
   for (const damage of [
     `UPDATE record SET text = replace(text, '"open"', '"over"') WHERE id = (SELECT max(id) FROM note WHERE kind = 10)`,

@@ -15,7 +15,7 @@ import { check, type Config } from '../../src/config/config';
 import { readSeed } from '../support/seed';
 import { ReaderOf } from './check-outcome';
 import { MarketRun, venue } from './market-run';
-import { DEFINITIONS, play, randomScript } from './script';
+import { DEFINITIONS, execute, randomScript } from './script';
 
 const encoder = new FrameEncoder();
 
@@ -33,7 +33,7 @@ function playScript(seed: number, perTurn: number): MarketRun {
   const run = new MarketRun(DEFINITIONS);
   for (const [i, step] of randomScript(seed, 1_500, true).entries()) {
     run.clock.advance(777);
-    play(step, run.market, run.sequencer);
+    execute(step, run.market, run.sequencer);
     if (i % perTurn === perTurn - 1) run.sequencer.drain();
   }
   run.sequencer.drain();

@@ -43,7 +43,7 @@ test('the fills of an order equal those of its executions, also after a checkpoi
   let run = new MarketRun([venue('ACME', { priceMin: 80, priceMax: 120 })], 100);
   const executed = new Map<string, Counted>();
   for (let i = 0; i < 3_000; i++) {
-    for (const { owner, message } of randomCommand(run, random, i).told) {
+    for (const { owner, message } of randomCommand(run, random, i).executions) {
       if (message.event !== 'traded') continue;
       const name = `${owner}/${message.clientOrderId}`;
       const own = executed.get(name) ?? { count: 0, turnover: 0n, times: [] };

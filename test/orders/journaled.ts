@@ -9,7 +9,7 @@ import { StartFault } from '../../src/base/start-fault';
 import { check, type Config } from '../../src/config/config';
 import { openRecorder, type Recorder } from '../../src/app/recorder';
 import type { Batch } from '../../src/base/contracts/batch';
-import { DEFINITIONS, play, VENUES, type Answer, type Step } from './script';
+import { DEFINITIONS, execute, VENUES, type Answer, type Step } from './script';
 import type { VenueInstrument } from '../../src/market/venue-instrument';
 
 /** A checkpoint is written after this many events. */
@@ -101,13 +101,13 @@ export class Journaled {
   }
 
   /** Executes steps, `perTurn` in each turn. @param at time of the first, in steps from the beginning */
-  play(steps: readonly Step[], perTurn: number, at: number): Answer[] {
+  execute(steps: readonly Step[], perTurn: number, at: number): Answer[] {
     const { market, sequencer } = this.recorder;
     const answers: Answer[] = [];
     for (const [i, step] of steps.entries()) {
       // Time is a function of the step, so that a reopened market has the same.
       this.clock.set(new ManualClock().now().plus((at + i + 1) * 1_000_003));
-      play(step, market, sequencer, answers);
+      execute(step, market, sequencer, answers);
       if (i % perTurn !== perTurn - 1) continue;
       sequencer.drain();
       if (this.slices !== undefined) this.capture(this.slices.random.int(0, this.slices.most));

@@ -79,7 +79,7 @@ export interface Outcome {
   readonly result: OrderDone | Fault;
   /** What the command recorded and caused; empty when it was refused before. */
   readonly events: readonly BatchEvent[];
-  readonly told: readonly { readonly owner: string; readonly message: Execution }[];
+  readonly executions: readonly { readonly owner: string; readonly message: Execution }[];
 }
 
 export class MarketRun {
@@ -148,7 +148,7 @@ export class MarketRun {
     });
     this.sequencer.drain();
     const batch = this.batches[before];
-    return { result: result!, events: batch?.events ?? [], told: batch?.executions ?? [] };
+    return { result: result!, events: batch?.events ?? [], executions: batch?.executions ?? [] };
   }
 
   submit(owner: string, given: Partial<OrderRequest> = {}): Outcome {

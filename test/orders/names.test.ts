@@ -32,7 +32,7 @@ describe('a repeated submission', () => {
     for (let i = 0; i < 3; i++) {
       const again = run.submit('ada', { clientOrderId: 'x', ...given });
       expect(answerOf(again.result)).toBe(first);
-      expect([again.events, again.told]).toEqual([[], []]);
+      expect([again.events, again.executions]).toEqual([[], []]);
     }
     expect(run.standing()).toEqual(before);
   });
@@ -68,7 +68,7 @@ describe('a repeated submission', () => {
     const before = [run.standing(), run.standing('BETA')];
     const refused = run.submit('ada', { clientOrderId: 'x', price: 99, ...other });
     expect(refused.result).toMatchObject({ code: 'duplicate-client-order-id' });
-    expect([refused.events, refused.told]).toEqual([[], []]);
+    expect([refused.events, refused.executions]).toEqual([[], []]);
     expect([run.standing(), run.standing('BETA')]).toEqual(before);
   });
 
@@ -121,7 +121,10 @@ test('orders are cancelled and amended by either id, at the venue that has them'
 test('an order without a name is not tracked, but rests and is cancelled by its id', () => {
   const run = open();
   const entered = run.submit('ada', { price: 99 });
-  expect([entered.told, run.market.router.clientOrders.openOf('ada', 0, 10)]).toEqual([[], []]);
+  expect([entered.executions, run.market.router.clientOrders.openOf('ada', 0, 10)]).toEqual([
+    [],
+    [],
+  ]);
   const { orderId } = entered.result as { orderId: number };
   const again = run.submit('ada', { price: 99 });
   expect(again.result).not.toMatchObject({ orderId });
@@ -154,7 +157,7 @@ describe('bounds', () => {
       run.enter('ada', { clientOrderId: `n${i}`, side: 'sell', price: 100, quantity: 1 });
     }
     const sweep = run.submit('bob', { clientOrderId: 'all', price: 100, quantity: 150 });
-    expect(sweep.told).toHaveLength(301);
+    expect(sweep.executions).toHaveLength(301);
     expect(sweep.result).toMatchObject({ order: { status: 'filled', traded: 150 } });
     expect(run.market.router.clientOrders.named('bob', 'all')).toMatchObject({ open: 0 });
   });
@@ -165,7 +168,7 @@ describe('bounds', () => {
     for (let i = 0; i <= OWNER_MAX; i++) clientOrders.ownerNumber(`o${i}`);
     const before = run.standing();
     const refused = run.submit('late', { clientOrderId: 'x' });
-    expect(refused).toMatchObject({ result: { code: 'overloaded' }, events: [], told: [] });
+    expect(refused).toMatchObject({ result: { code: 'overloaded' }, events: [], executions: [] });
     expect(run.standing()).toEqual(before);
     expect(run.submit(`o${OWNER_MAX}`).result).not.toHaveProperty('code');
   });

@@ -35,15 +35,15 @@ function compare(seed: number, feeds: boolean, steps = STEPS): Ended {
   const sliced = slices === undefined ? undefined : { random, most: slices };
   const first = random.int(1, steps / 2);
   const lived = Journaled.create(scratch.fresh(), checkpointEvery, sliced);
-  lived.play(script.slice(0, first), random.int(1, 9), 0);
+  lived.execute(script.slice(0, first), random.int(1, 9), 0);
   let again = Journaled.must(lived.crash(scratch.fresh()), checkpointEvery, sliced);
   expect([seed, again.view()]).toEqual([seed, lived.view()]);
 
   for (let crash = 1, at = first; crash <= CRASHES; crash++) {
     const until = crash === CRASHES ? steps : random.int(at, steps);
     const part = script.slice(at, until).filter(noFeed);
-    const answers = lived.play(part, random.int(1, 9), at);
-    expect([seed, again.play(part, random.int(1, 9), at)]).toEqual([seed, answers]);
+    const answers = lived.execute(part, random.int(1, 9), at);
+    expect([seed, again.execute(part, random.int(1, 9), at)]).toEqual([seed, answers]);
     const copy = again.crash(scratch.fresh());
     again.abandon();
     again = Journaled.must(copy, checkpointEvery, sliced);
@@ -52,7 +52,10 @@ function compare(seed: number, feeds: boolean, steps = STEPS): Ended {
   }
   // Every submission of the whole script again; what is still known gets its first answer.
   const repeated = script.filter((step) => step.do === 'submit' && step.order.clientOrderId !== '');
-  expect([seed, again.play(repeated, 5, steps)]).toEqual([seed, lived.play(repeated, 5, steps)]);
+  expect([seed, again.execute(repeated, 5, steps)]).toEqual([
+    seed,
+    lived.execute(repeated, 5, steps),
+  ]);
   expect([seed, again.view()]).toEqual([seed, lived.view()]);
   const { checkpoints } = lived;
   lived.abandon();
@@ -88,7 +91,7 @@ describe('an interrupted market equals an uninterrupted one', () => {
   test('after an orderly end and a start, too', () => {
     const directory = scratch.fresh();
     const before = Journaled.create(directory);
-    before.play(randomScript(7, 300, false), 4, 0);
+    before.execute(randomScript(7, 300, false), 4, 0);
     const view = before.view();
     before.recorder.close();
     const after = Journaled.must(directory);
@@ -98,7 +101,7 @@ describe('an interrupted market equals an uninterrupted one', () => {
 
   test('the script reaches everything that it must prove', () => {
     const run = Journaled.create(scratch.fresh());
-    const answers = run.play(randomScript(3, 2_000, true), 20, 0);
+    const answers = run.execute(randomScript(3, 2_000, true), 20, 0);
     const seen = new Set(answers.map((answer) => /^[a-z-]+(?=:)/.exec(answer)?.[0] ?? 'done'));
     for (const code of [
       'done',

@@ -56,7 +56,7 @@ describe('a refusal does not change the book', () => {
       expect(refused.result).toMatchObject({ code });
       expect(run.standing()).toEqual(before);
       expect(refused.events.filter((e) => e.type !== 'command')).toEqual([]);
-      for (const { owner, message } of refused.told) {
+      for (const { owner, message } of refused.executions) {
         expect([owner, message]).toMatchObject([
           'cyd',
           { event: 'rejected', code, open: 0, orderId: 0 },

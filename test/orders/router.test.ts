@@ -12,8 +12,8 @@ function types({ events }: Outcome): string {
 }
 
 /** Executions in short form: owner, event, open, and what was traded. */
-function told({ told }: Outcome): string[] {
-  return told.map(({ owner, message: m }) =>
+function executions({ executions }: Outcome): string[] {
+  return executions.map(({ owner, message: m }) =>
     [
       owner,
       m.event,
@@ -37,7 +37,7 @@ describe('the events of a command', () => {
     const [command] = sweep.events;
     expect(sweep.result).toMatchObject({ seq: command!.seq, orderId: 4 * 65_536 });
     expect(command).toMatchObject({ owner: 'cyd', clientOrderId: 'c1', orderId: 4 * 65_536 });
-    expect(told(sweep)).toEqual([
+    expect(executions(sweep)).toEqual([
       'cyd accepted 12',
       'cyd traded 7 5 101',
       'ada traded 0 5 101',
@@ -47,17 +47,18 @@ describe('the events of a command', () => {
     ]);
     const trades = sweep.events.filter((e) => e.type === 'trade');
     const [first, second, third] = trades.map((trade) => trade.seq);
-    expect(sweep.told.map(({ message }) => message.seq)).toEqual(
+    expect(sweep.executions.map(({ message }) => message.seq)).toEqual(
       [command!.seq, first, first, second, second, third].map((seq) => seq!),
     );
-    for (const { message } of sweep.told) expect([message.prevSeq, message.id]).toEqual([0, null]);
+    for (const { message } of sweep.executions)
+      expect([message.prevSeq, message.id]).toEqual([0, null]);
   });
 
   test('beyond the tenth level and within a queue nothing is published but the command', () => {
     const run = new MarketRun([venue('ACME')]);
     for (let i = 0; i < 12; i++) run.enter('ada', { price: 100 - i });
     const deep = run.submit('bob', { clientOrderId: 'b', price: 50 });
-    expect([types(deep), told(deep)]).toEqual(['command', ['bob accepted 10']]);
+    expect([types(deep), executions(deep)]).toEqual(['command', ['bob accepted 10']]);
     expect(types(run.cancel('bob', 'b'))).toBe('command');
     expect(types(run.submit('bob', { price: 95 }))).toBe('command book');
     expect(types(run.submit('bob', { price: 100 }))).toBe('command book bbo');
@@ -66,15 +67,15 @@ describe('the events of a command', () => {
   test('an order that has ended has nothing open: ioc, fok, market, cancel, self-trade', () => {
     const run = new MarketRun([venue('ACME')]);
     run.enter('ada', { clientOrderId: 'a', side: 'sell', price: 101, quantity: 4 });
-    expect(told(run.submit('bob', { clientOrderId: 'f', price: 101, timeInForce: 'fok' }))).toEqual(
-      ['bob accepted 10', 'bob expired 0'],
-    );
-    expect(told(run.submit('ada', { clientOrderId: 's', price: 101 }))).toEqual([
+    expect(
+      executions(run.submit('bob', { clientOrderId: 'f', price: 101, timeInForce: 'fok' })),
+    ).toEqual(['bob accepted 10', 'bob expired 0']);
+    expect(executions(run.submit('ada', { clientOrderId: 's', price: 101 }))).toEqual([
       'ada accepted 10',
       'ada cancelled 0',
     ]);
     const ioc = run.submit('bob', { clientOrderId: 'i', price: 101, timeInForce: 'ioc' });
-    expect(told(ioc)).toEqual([
+    expect(executions(ioc)).toEqual([
       'bob accepted 10',
       'bob traded 6 4 101',
       'ada traded 0 4 101',
@@ -87,22 +88,22 @@ describe('the events of a command', () => {
       answer: { status: 'expired', open: 0, traded: 4 },
     });
     const market = { kind: 'market', timeInForce: 'ioc', price: null } as const;
-    expect(told(run.submit('bob', { clientOrderId: 'm', ...market }))).toEqual([
+    expect(executions(run.submit('bob', { clientOrderId: 'm', ...market }))).toEqual([
       'bob accepted 10',
       'bob expired 0',
     ]);
     run.enter('bob', { clientOrderId: 'r', price: 90 });
-    expect(told(run.cancel('bob', 'r'))).toEqual(['bob cancelled 0']);
+    expect(executions(run.cancel('bob', 'r'))).toEqual(['bob cancelled 0']);
   });
 
   test('an amendment is reported with the open quantity, and may trade', () => {
     const run = new MarketRun([venue('ACME')]);
     run.enter('ada', { clientOrderId: 'a', price: 99, quantity: 10 });
     run.enter('bob', { side: 'sell', price: 101, quantity: 4 });
-    expect(told(run.amend('ada', 'a', null, 6))).toEqual(['ada amended 6']);
+    expect(executions(run.amend('ada', 'a', null, 6))).toEqual(['ada amended 6']);
     const over = run.amend('ada', 'a', 101, null);
     expect(types(over)).toBe('command trade tick book bbo');
-    expect(told(over)).toEqual(['ada amended 6', 'ada traded 2 4 101']);
+    expect(executions(over)).toEqual(['ada amended 6', 'ada traded 2 4 101']);
     expect(run.market.router.clientOrders.named('ada', 'a')).toMatchObject({ price: 101, open: 2 });
   });
 
@@ -116,7 +117,7 @@ describe('the events of a command', () => {
     reader.take(opening);
     expect(types(opening)).toBe('command trade tick trade tick status book bbo');
     expect(statusOf(opening.events)).toMatchObject({ state: 'live', reason: 'state-changed' });
-    expect(told(opening)).toEqual([
+    expect(executions(opening)).toEqual([
       'ada traded 0 6 102',
       'bob traded 2 6 102',
       'bob traded 0 2 102',
@@ -167,9 +168,9 @@ function randomCommand(run: MarketRun, random: Prng, i: number): Outcome {
 }
 
 /** Tracks the open quantity of each order from the executions of its owner alone. */
-function follow({ told, events }: Outcome, open: Map<string, number>): void {
+function follow({ executions, events }: Outcome, open: Map<string, number>): void {
   const trades = new Map(events.filter((e) => e.type === 'trade').map((t) => [t.seq, t]));
-  for (const { owner, message: m } of told) {
+  for (const { owner, message: m } of executions) {
     const name = `${owner}/${m.clientOrderId}`;
     const before = open.get(name) ?? 0;
     if (m.event === 'traded') {

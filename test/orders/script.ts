@@ -94,7 +94,7 @@ function randomTarget(random: Prng, step: number, names: number, amends: boolean
 }
 
 function feedEvents(random: Prng, seq: number): SourceEvent[] {
-  const moment = {
+  const times = {
     symbol: 'FEED',
     eventTime: Nanos.fromSeconds(1_600_000_000 + seq, 0),
     receiveTime: Nanos.ZERO,
@@ -103,7 +103,7 @@ function feedEvents(random: Prng, seq: number): SourceEvent[] {
   return [
     {
       type: 'book',
-      ...moment,
+      ...times,
       seq,
       prevSeq: seq - 1,
       form: seq === 1 ? 'snapshot' : 'delta',
@@ -115,7 +115,7 @@ function feedEvents(random: Prng, seq: number): SourceEvent[] {
     },
     {
       type: 'trade',
-      ...moment,
+      ...times,
       seq,
       prevSeq: seq - 1,
       price: 100,
@@ -135,7 +135,7 @@ export function pick<T>(random: Prng, from: readonly T[]): T {
 export type Answer = string;
 
 /** Puts a step into the next turn. */
-export function play(
+export function execute(
   step: Step,
   market: Market,
   sequencer: Sequencer,

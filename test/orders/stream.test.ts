@@ -147,9 +147,9 @@ describe.each(FORMS)('over %s', (form) => {
     await taker.settle();
     const fresh = taker.seen.slice(from);
     const trades = fresh.filter((m) => m.type === 'trade').map((m) => m['seq'] as number);
-    const places = fresh.filter((m) => m.type === 'execution').map((m) => m['seq'] as number);
+    const seqs = fresh.filter((m) => m.type === 'execution').map((m) => m['seq'] as number);
     expect(trades).toHaveLength(2);
-    expect(places).toEqual([answer['seq'] as number, ...trades, trades[1]!]);
+    expect(seqs).toEqual([answer['seq'] as number, ...trades, trades[1]!]);
     expect(executionsOf(taker, from)).toEqual([
       `${name('t')} accepted 2.500`,
       `${name('t')} traded 1.500 1.000 109.00`,
@@ -262,8 +262,8 @@ describe.each(FORMS)('over %s', (form) => {
     await client.find((m) => m['id'] === ids.at(-1));
     const acks = client.seen.filter((m: Seen) => m.type === 'ack');
     expect(acks.map((m) => m['id'])).toEqual(ids);
-    const places = acks.map((m) => m['seq'] as number);
-    expect(new Set(places).size).toBe(300);
+    const seqs = acks.map((m) => m['seq'] as number);
+    expect(new Set(seqs).size).toBe(300);
     expect(executionsOf(client)).toHaveLength(300);
     await client.close();
   });

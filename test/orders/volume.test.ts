@@ -92,7 +92,7 @@ function life(seed: number): { sessions: number; beyond: number; restarts: numbe
   const oracle = new Oracle();
   let boundary = random.int(0, 86_399);
   let at = defined(boundary, out);
-  const told = new Set<bigint>();
+  const sessions = new Set<bigint>();
   const reached = { sessions: 0, beyond: 0, restarts: 0 };
   let checkpoint: string | null = null;
   for (let i = 0; i < 300; i++) {
@@ -110,7 +110,7 @@ function life(seed: number): { sessions: number; beyond: number; restarts: numbe
       [oracle.volume],
     ]);
     if (typeof oracle.volume === 'bigint') reached.beyond += 1;
-    told.add(out.now / DAY);
+    sessions.add(out.now / DAY);
     if (random.chance(0.05)) {
       checkpoint = writeCheckpoint(at.checkpoint());
       out.events = [];
@@ -126,7 +126,7 @@ function life(seed: number): { sessions: number; beyond: number; restarts: numbe
       reached.restarts += 1;
     }
   }
-  reached.sessions = told.size;
+  reached.sessions = sessions.size;
   return reached;
 }
 

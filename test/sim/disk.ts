@@ -10,14 +10,14 @@ import type { PastEpoch } from '../../src/base/contracts/past';
 import type { SavedTruth, Truth } from './truth';
 
 /** One epoch, and the newest seq before it. */
-interface Life {
+interface Epoch {
   readonly epoch: number;
   readonly after: number;
 }
 
 interface Copy {
   readonly truth: SavedTruth;
-  readonly lives: readonly Life[];
+  readonly epochs: readonly Epoch[];
 }
 
 /** How epochs are numbered. `counted`: the old way, with a clock that was set back. */
@@ -26,7 +26,7 @@ export type Numbering = 'random' | 'counted';
 const COPIES_MAX = 4;
 
 export class Disk {
-  private lives: Life[] = [];
+  private epochs: Epoch[] = [];
   private readonly copies: Copy[] = [];
   private readonly truth: Truth;
   private readonly random: Prng;
@@ -41,20 +41,22 @@ export class Disk {
   /** Begins another epoch. @returns its number, and what is known of those before */
   begin(): { readonly epoch: number; readonly past: ReadonlyMap<number, PastEpoch> } {
     const { truth, random, numbering } = this;
-    const numbers = this.lives.map(({ epoch }) => epoch);
+    const numbers = this.epochs.map(({ epoch }) => epoch);
     const bytes = (count: number): Uint8Array =>
       Uint8Array.from({ length: count }, () => random.int(0, 255));
     const epoch =
       numbering === 'random' ? freshNumber(bytes, new Set(numbers)) : 1 + Math.max(6, ...numbers);
     // An epoch that numbered nothing is replaced by the next.
-    this.lives = this.lives.filter(({ after }) => after < truth.lastSeq);
-    const past = new Map(this.lives.map((life, i) => [life.epoch, this.keptOf(this.lives[i + 1])]));
-    this.lives.push({ epoch, after: truth.lastSeq });
+    this.epochs = this.epochs.filter(({ after }) => after < truth.lastSeq);
+    const past = new Map(
+      this.epochs.map((life, i) => [life.epoch, this.keptOf(this.epochs[i + 1])]),
+    );
+    this.epochs.push({ epoch, after: truth.lastSeq });
     return { epoch, past };
   }
 
   /** Up to which seq the journal has an epoch, given the next one. */
-  private keptOf(next: Life | undefined): PastEpoch {
+  private keptOf(next: Epoch | undefined): PastEpoch {
     const pushed = next?.after ?? this.truth.lastSeq;
     let kept = pushed;
     for (let lost = this.truth.lostAt(kept); lost !== undefined; lost = this.truth.lostAt(kept)) {
@@ -67,7 +69,7 @@ export class Disk {
   copy(): void {
     if (this.copies.length === COPIES_MAX)
       this.copies.splice(this.random.int(0, COPIES_MAX - 1), 1);
-    this.copies.push({ truth: this.truth.save(), lives: [...this.lives] });
+    this.copies.push({ truth: this.truth.save(), epochs: [...this.epochs] });
   }
 
   /**
@@ -77,7 +79,7 @@ export class Disk {
    */
   goBack(isWhole: () => boolean): boolean {
     const { truth, random, copies } = this;
-    const present: Copy = { truth: truth.save(), lives: [...this.lives] };
+    const present: Copy = { truth: truth.save(), epochs: [...this.epochs] };
     const copy = random.chance(0.6) ? copies[random.int(0, copies.length - 1)] : undefined;
     if (copy !== undefined) this.restore(copy);
     const shown = truth.lastSeq;
@@ -95,7 +97,7 @@ export class Disk {
     }
     // An epoch that began here may not be recorded yet.
     const isNoted = random.chance(0.5);
-    this.lives = this.lives.filter(
+    this.epochs = this.epochs.filter(
       ({ after }, i) => i === 0 || after < truth.lastSeq || (isNoted && after === truth.lastSeq),
     );
     // The head file: none, that of the copy, one between the two, or the present one.
@@ -111,8 +113,8 @@ export class Disk {
     return true;
   }
 
-  private restore({ truth, lives }: Copy): void {
+  private restore({ truth, epochs }: Copy): void {
     this.truth.restore(truth);
-    this.lives = [...lives];
+    this.epochs = [...epochs];
   }
 }

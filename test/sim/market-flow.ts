@@ -133,7 +133,7 @@ export class MarketFlow {
     return this.symbols[this.random.int(0, this.symbols.length - 1)]!;
   }
 
-  private place(topic: string) {
+  private position(topic: string) {
     const prevSeq = this.heads.get(topic) ?? 0;
     const seq = ++this.seq;
     this.heads.set(topic, seq);
@@ -151,7 +151,7 @@ export class MarketFlow {
         {
           type: 'status',
           symbol,
-          ...this.place('status'),
+          ...this.position('status'),
           state,
           reason: 'told',
           missed: 0,
@@ -168,7 +168,7 @@ export class MarketFlow {
         {
           type: 'trade',
           symbol,
-          ...this.place(`trade:${symbol}`),
+          ...this.position(`trade:${symbol}`),
           price,
           quantity,
           aggressor: 'buy',
@@ -178,7 +178,7 @@ export class MarketFlow {
         {
           type: 'tick',
           symbol,
-          ...this.place(`tick:${symbol}`),
+          ...this.position(`tick:${symbol}`),
           last: price,
           bid: null,
           ask: null,
@@ -193,7 +193,7 @@ export class MarketFlow {
         {
           type: 'bbo',
           symbol,
-          ...this.place(`bbo:${symbol}`),
+          ...this.position(`bbo:${symbol}`),
           bid: price,
           bidQuantity: 1,
           ask: null,
@@ -244,7 +244,7 @@ export class MarketFlow {
     const opening = {
       type: 'book' as const,
       symbol,
-      ...this.place(`book:${symbol}`),
+      ...this.position(`book:${symbol}`),
       crc: null,
       count: 1,
       mark: null,

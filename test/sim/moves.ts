@@ -25,7 +25,7 @@ export class Moves {
   private readonly symbols: readonly string[];
   private readonly encoder = new FrameEncoder();
   private readonly epochs: Epochs;
-  private readonly tellsNewest: boolean;
+  private readonly sendsNewest: boolean;
   private lastId = 0;
 
   /**
@@ -37,9 +37,9 @@ export class Moves {
     truth: Truth,
     symbols: readonly string[],
     epochs: Epochs,
-    tellsNewest: boolean,
+    sendsNewest: boolean,
   ) {
-    this.tellsNewest = tellsNewest;
+    this.sendsNewest = sendsNewest;
     this.random = random;
     this.truth = truth;
     this.symbols = symbols;
@@ -68,15 +68,15 @@ export class Moves {
     const intervalMs = this.random.chance(0.3) ? this.random.int(1, 4) * 30 : 0;
     for (const name of names) reader.wanted.set(name, intervalMs);
     const request = this.ask(reader, topicRequest('subscribe', ++this.lastId, names));
-    this.say(reader, { type: 'subscribe', id: request.id, topics: [...names], intervalMs });
+    this.publish(reader, { type: 'subscribe', id: request.id, topics: [...names], intervalMs });
   }
 
   /** After a reconnect, also to a new epoch: resumes what the reader had, and subscribes to the rest. */
   comeBack(reader: Reader): void {
-    const { names, place } = reader.resumable();
+    const { names, position } = reader.resumable();
     const rest = [...reader.wanted.keys()].filter((name) => !names.includes(name));
     reader.keep(new Set(names));
-    if (names.length > 0 && this.random.chance(0.95)) this.resumeFrom(reader, names, place);
+    if (names.length > 0 && this.random.chance(0.95)) this.resumeFrom(reader, names, position);
     else {
       reader.forget();
       rest.push(...names);
@@ -101,7 +101,7 @@ export class Moves {
     const id = ++this.lastId;
     const resetBy = this.resetBy(epoch, newest ?? seq);
     this.ask(reader, topicRequest('resume', id, names, seq, resetBy));
-    this.say(reader, { type: 'resume', id, epoch, seq, topics: [...names], newest });
+    this.publish(reader, { type: 'resume', id, epoch, seq, topics: [...names], newest });
   }
 
   /** The reason for which a resume from there must be refused: not everything published after it was kept. */
@@ -112,7 +112,7 @@ export class Moves {
 
   /** Resumes on a connection that has its topics already. */
   private resume(reader: Reader): void {
-    const { names, place } = reader.resumable();
+    const { names, position } = reader.resumable();
     const some = names.filter((name) => reader.wanted.has(name) && this.random.chance(0.7));
     const open = [...reader.asked.values()].some(({ kind }) => kind !== 'ping');
     if (some.length === 0 || open) return;
@@ -120,7 +120,7 @@ export class Moves {
       const id = ++this.lastId;
       this.ask(reader, topicRequest('resume', id, some, 0, 'from-the-future'));
       const seq = this.truth.lastSeq + 1_000_000;
-      this.say(reader, {
+      this.publish(reader, {
         type: 'resume',
         id,
         epoch: reader.epoch,
@@ -128,15 +128,15 @@ export class Moves {
         topics: some,
         newest: null,
       });
-    } else this.resumeFrom(reader, some, place);
+    } else this.resumeFrom(reader, some, position);
   }
 
-  private resumeFrom(reader: Reader, names: readonly string[], place: number): void {
-    const seq = this.random.chance(0.3) ? this.random.int(0, place) : place;
+  private resumeFrom(reader: Reader, names: readonly string[], position: number): void {
+    const seq = this.random.chance(0.3) ? this.random.int(0, position) : position;
     const { heldEpoch: epoch } = reader;
     for (const name of names) reader.wanted.set(name, 0);
     reader.goBackTo(names, seq);
-    const newest = this.tellsNewest ? reader.newest : null;
+    const newest = this.sendsNewest ? reader.newest : null;
     this.resumeAs(reader, names, { epoch, seq, newest });
   }
 
@@ -175,12 +175,12 @@ export class Moves {
       }
     }
     this.ask(reader, { kind: 'unsubscribe', id, names: new Set(names) });
-    this.say(reader, { type: 'unsubscribe', id, topics: [...names] });
+    this.publish(reader, { type: 'unsubscribe', id, topics: [...names] });
   }
 
   private ping(reader: Reader): void {
     const { id } = this.ask(reader, { kind: 'ping', id: ++this.lastId });
-    this.say(reader, { type: 'ping', id, time: this.truth.time() });
+    this.publish(reader, { type: 'ping', id, time: this.truth.time() });
   }
 
   private bad(reader: Reader): void {
@@ -194,7 +194,7 @@ export class Moves {
     ];
     if (reader.replay === null)
       wrong.push({ type: 'replay', id, action: 'pause', topics: [], ...NO_RANGE });
-    this.say(reader, wrong[this.random.int(0, wrong.length - 1)]!);
+    this.publish(reader, wrong[this.random.int(0, wrong.length - 1)]!);
   }
 
   // ── replays ──────────────────────────────────────────────────────────────────────────────────
@@ -203,10 +203,10 @@ export class Moves {
     const { random, truth } = this;
     const topics = this.drawNames(0.3).filter((name) => !/^(bar|stats):/.test(name));
     if (topics.length === 0) topics.push('trade:*');
-    const places = [random.int(1, truth.lastSeq), random.int(1, truth.lastSeq)].sort(
+    const positions = [random.int(1, truth.lastSeq), random.int(1, truth.lastSeq)].sort(
       (a, b) => a - b,
     );
-    const [fromSeq, toSeq] = places as [number, number];
+    const [fromSeq, toSeq] = positions as [number, number];
     const id = ++this.lastId;
     const request: MessageOf<'replay'> = {
       type: 'replay',
@@ -222,7 +222,7 @@ export class Moves {
     else if (random.chance(0.3)) request.to = truth.timeAt(toSeq);
     this.ask(reader, { kind: 'replay', id, action: 'start' });
     reader.replay = new ReplayCheck(truth, request);
-    this.say(reader, request);
+    this.publish(reader, request);
   }
 
   private steer(reader: Reader): void {
@@ -257,7 +257,7 @@ export class Moves {
       replay.isPaused = false;
     }
     this.ask(reader, { kind: 'replay', id, action: request.action });
-    this.say(reader, request);
+    this.publish(reader, request);
   }
 
   /** Continues the replay that the reader has paused. */
@@ -267,7 +267,7 @@ export class Moves {
     replay.isPaused = false;
     const id = ++this.lastId;
     this.ask(reader, { kind: 'replay', id, action: 'continue' });
-    this.say(reader, { type: 'replay', id, action: 'continue', topics: [], ...NO_RANGE });
+    this.publish(reader, { type: 'replay', id, action: 'continue', topics: [], ...NO_RANGE });
   }
 
   // ── parts ────────────────────────────────────────────────────────────────────────────────────
@@ -290,10 +290,10 @@ export class Moves {
     return request;
   }
 
-  private say(reader: Reader, message: Message): void {
+  private publish(reader: Reader, message: Message): void {
     const scalesOf = () => undefined;
     const { wire, isText } = reader;
-    wire!.say(isText ? encodeTextFrame([message], scalesOf) : this.encoder.encode([message]));
+    wire!.publish(isText ? encodeTextFrame([message], scalesOf) : this.encoder.encode([message]));
   }
 }
 
@@ -306,8 +306,8 @@ function topicRequest(
   kind: TopicRequest['kind'],
   id: number,
   names: readonly string[],
-  place = 0,
+  position = 0,
   resetBy: string | null = null,
 ): TopicRequest {
-  return { kind, id, names: new Set(names), cut: new Set(), reset: new Set(), place, resetBy };
+  return { kind, id, names: new Set(names), cut: new Set(), reset: new Set(), position, resetBy };
 }

@@ -9,7 +9,7 @@ export interface Faults {
   readonly hasFaultyDisk: boolean;
   readonly numbering: Numbering;
   /** Readers send the highest seq that they have received. */
-  readonly tellsNewest: boolean;
+  readonly sendsNewest: boolean;
 }
 
 export interface Outcome extends Tally {

@@ -24,12 +24,12 @@ export class OwnJournal {
   }
 
   readonly source: PlaybackSource = {
-    open: async (play, request) => {
+    open: async (playback, request) => {
       await this.opened.journal.flush();
       const { from, to } = request;
       const opened = this.reader.answer({
         kind: 'replay-open',
-        replay: play,
+        replay: playback,
         ...request,
         from: words(from),
         to: words(to),
@@ -37,9 +37,9 @@ export class OwnJournal {
       const { fromSeq, toSeq, gaps } = opened;
       return { fromSeq, toSeq, isBroken: !gaps.every(isCrash) };
     },
-    next: async (play) =>
-      this.reader.answer({ kind: 'replay-next', replay: play }) as PlaybackChunk,
-    close: (play) => void this.reader.answer({ kind: 'replay-close', replay: play }),
+    next: async (playback) =>
+      this.reader.answer({ kind: 'replay-next', replay: playback }) as PlaybackChunk,
+    close: (playback) => void this.reader.answer({ kind: 'replay-close', replay: playback }),
   };
 
   append(events: readonly BatchEvent[]): void {

@@ -41,9 +41,9 @@ export function probe(server: SimServer): void {
 /** When all readers have left, nothing of them remains. */
 export function probeEmpty(server: SimServer): void {
   hold(server.broadcaster.sessions.size === 0, () => ['sessions are left']);
-  hold(Bun.deepEquals(server.plays.counts, { open: 0, waiting: 0 }), () => [
+  hold(Bun.deepEquals(server.playbacks.counts, { open: 0, waiting: 0 }), () => [
     'plays are left',
-    server.plays.counts,
+    server.playbacks.counts,
   ]);
   for (const topic of allTopics(server)) {
     const { binary, text, log, pending, name } = topic;

@@ -11,7 +11,7 @@ import {
   covers,
   isTopicRequest,
   starOf,
-  tellsState,
+  bringsState,
   topicOfSequenced,
   type Request,
   type TopicRequest,
@@ -25,7 +25,7 @@ interface Served {
   /** Subscribed on this connection. */
   isLive: boolean;
   /** Everything that it covers was received or declared up to here; null: nothing is known. */
-  place: number | null;
+  position: number | null;
   /** Topics that it covers and that the reader has left. */
   readonly left: Set<string>;
 }
@@ -122,8 +122,8 @@ export class Reader {
   /** It will ask for everything after a position, which may be lower than necessary. */
   goBackTo(names: readonly string[], seq: number): void {
     for (const name of names) {
-      const { place = null } = this.served.get(name) ?? {};
-      if (place !== null) this.served.get(name)!.place = Math.min(place, seq);
+      const { position = null } = this.served.get(name) ?? {};
+      if (position !== null) this.served.get(name)!.position = Math.min(position, seq);
     }
   }
 
@@ -147,9 +147,9 @@ export class Reader {
     if (others.length > 0) return;
     for (const name of resume.names) {
       const served = this.served.get(name);
-      if (served === undefined || served.isLive || served.place === null || isDerived(name))
+      if (served === undefined || served.isLive || served.position === null || isDerived(name))
         continue;
-      served.place = Math.max(served.place, m.seq - 1);
+      served.position = Math.max(served.position, m.seq - 1);
     }
     if (this.isCrossing && m.seq > this.newest) this.heldEpoch = this.epoch;
   }
@@ -165,15 +165,15 @@ export class Reader {
   }
 
   /** The names that it can resume, and the position from which it can resume them. */
-  resumable(): { names: string[]; place: number } {
+  resumable(): { names: string[]; position: number } {
     const names: string[] = [];
-    let place = Infinity;
+    let position = Infinity;
     for (const [name, served] of this.served) {
-      if (served.place === null) continue;
+      if (served.position === null) continue;
       names.push(name);
-      place = Math.min(place, Math.max(served.place, this.topics.get(name)?.last ?? 0));
+      position = Math.min(position, Math.max(served.position, this.topics.get(name)?.last ?? 0));
     }
-    return { names, place: place === Infinity ? 0 : place };
+    return { names, position: position === Infinity ? 0 : position };
   }
 
   /** Reads a number of frames. @returns the code with which the connection was closed, if it was */
@@ -265,14 +265,14 @@ export class Reader {
       // An instrument defined after the subscription to a `*` has nothing before.
       copy = this.begin(topic);
     }
-    const resume = requests.find((r) => !tellsState(r, topic));
+    const resume = requests.find((r) => !bringsState(r, topic));
     if (resume !== undefined) {
-      if (copy.last === null) copy.begin(this.truth.head(topic, resume.place));
+      if (copy.last === null) copy.begin(this.truth.head(topic, resume.position));
       // a repetition [T5]
       if (m.seq <= copy.last! && m.type !== 'bar' && m.type !== 'stats') return copy.again(m);
     }
     // A state may look like the first message of its topic.
-    if (!copy.fits(m) && requests.some((r) => tellsState(r, topic))) copy.state(m);
+    if (!copy.fits(m) && requests.some((r) => bringsState(r, topic))) copy.state(m);
     else copy.chain(m, resume !== undefined);
   }
 
@@ -332,22 +332,22 @@ export class Reader {
     for (const name of names) {
       if (covers(cut, name)) continue;
       const left = new Set([...cut].filter((other) => other !== name && starOf(other) === name));
-      this.served.set(name, { isLive: true, place: seq, left });
+      this.served.set(name, { isLive: true, position: seq, left });
       if (starOf(name) !== name || name === 'status') this.topicOf(name, request);
       else
         for (const symbol of this.instruments.keys())
           this.topicOf(name.replace('*', symbol), request);
     }
     for (const [topic, copy] of this.topics) {
-      if (asksFor(request, topic)) copy.answered(seq, tellsState(request, topic));
+      if (asksFor(request, topic)) copy.answered(seq, bringsState(request, topic));
     }
   }
 
   /** Creates the copy of a topic that was asked for, though no message of it was received. */
   private topicOf(topic: string, request: TopicRequest): void {
     if (this.topics.has(topic) || covers(request.cut, topic)) return;
-    const place = tellsState(request, topic) ? null : this.truth.head(topic, request.place);
-    this.topics.set(topic, new TopicCopy(topic, this.truth, place));
+    const position = bringsState(request, topic) ? null : this.truth.head(topic, request.position);
+    this.topics.set(topic, new TopicCopy(topic, this.truth, position));
   }
 
   private refused(m: MessageOf<'error'>): void {
@@ -388,7 +388,7 @@ export class Reader {
       hold(covers(request.names, name), () => ['reset of what was not asked', name]);
       request.reset.add(name);
       const served = this.served.get(name);
-      if (served !== undefined) served.place = null;
+      if (served !== undefined) served.position = null;
     }
     for (const [topic, copy] of this.topics) if (covers(request.reset, topic)) copy.reset();
   }
@@ -402,7 +402,7 @@ export class Reader {
     const resume = [...this.asked.values()].find((r): r is TopicRequest => asksFor(r, m.topic));
     hold(resume?.kind === 'resume', () => ['a loss told to nobody who resumes', m]);
     this.tally.crossed += 1;
-    if (copy.last === null) copy.begin(this.truth.head(m.topic, resume.place));
+    if (copy.last === null) copy.begin(this.truth.head(m.topic, resume.position));
     copy.loss(m);
   }
 
@@ -417,8 +417,8 @@ export class Reader {
       open.some(({ names }) => covers(names, name) || [...names].some((n) => starOf(n) === name));
     for (const [topic, copy] of this.topics) if (copy.isLive && !isOpen(topic)) copy.beat(seq);
     for (const [name, served] of this.served) {
-      if (served.isLive && !isOpen(name) && served.place !== null)
-        served.place = Math.max(served.place, seq);
+      if (served.isLive && !isOpen(name) && served.position !== null)
+        served.position = Math.max(served.position, seq);
     }
     for (const head of heads) {
       const copy = this.topics.get(head.topic);

@@ -12,7 +12,7 @@ type Request = MessageOf<'replay'>;
 export class ReplayCheck {
   readonly startId: number;
   readonly topics: readonly string[];
-  played = 0;
+  playbacksOpened = 0;
   /** A stop was requested: it may end at any message. */
   isStopping = false;
   /** Paused, as far as the server has confirmed. */
@@ -76,18 +76,18 @@ export class ReplayCheck {
     hold(Bun.deepEquals(next, m), () => ['plays other than was', m, next]);
     this.hasBegun = true;
     this.nextSeq = m.seq + 1;
-    this.played += 1;
+    this.playbacksOpened += 1;
   }
 
   private goTo({ from, fromSeq }: Request): void {
     const { to, toSeq } = this.request;
-    const places = {
+    const positions = {
       from,
       to,
       fromSeq: Math.max(1, fromSeq ?? 1),
       toSeq: Math.min(toSeq ?? this.lastSeq, this.lastSeq),
     };
-    const range = this.wanted.range(this.truth, places);
+    const range = this.wanted.range(this.truth, positions);
     this.nextSeq = range.fromSeq;
     this.fromSeq = range.fromSeq;
     this.toSeq = range.toSeq;

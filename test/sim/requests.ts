@@ -18,7 +18,7 @@ export interface TopicRequest {
   /** Of a resume: the names that the server reset. */
   readonly reset: Set<string>;
   /** Of a resume: the position to resume from. */
-  readonly place: number;
+  readonly position: number;
   /** Of a resume: the reason for which it must be reset. */
   readonly resetBy: string | null;
 }
@@ -44,7 +44,7 @@ export function asksFor(request: Request, topic: string): request is TopicReques
 }
 
 /** Whether its answer brings the state of a topic. */
-export function tellsState(request: TopicRequest, topic: string): boolean {
+export function bringsState(request: TopicRequest, topic: string): boolean {
   return request.kind === 'subscribe' || covers(request.reset, topic);
 }
 

@@ -39,14 +39,14 @@ export interface ServerOptions {
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   readonly session: SessionLimits;
   readonly memtableEventsMax: number;
-  readonly plays: PlaybackLimits;
+  readonly playbacks: PlaybackLimits;
   readonly statesAtOnceMax: number;
 }
 
 export class SimServer {
   readonly wires = new Set<Wire>();
   readonly broadcaster: Broadcaster;
-  readonly plays: Playbacks;
+  readonly playbacks: Playbacks;
   readonly connections: Connections;
   readonly options: ServerOptions;
   /** Sessions that the server closed for being slow. */
@@ -55,7 +55,7 @@ export class SimServer {
   private readonly clock: ManualClock;
   private readonly hub: StreamHub<Session>;
   /** Replays and resumes from the journal that were opened. */
-  played = 0;
+  playbacksOpened = 0;
   /** Batches that the journal has not committed. */
   private readonly waiting: { events: readonly BatchEvent[]; lastSeq: number }[] = [];
   private readonly timers = new Set<{ readonly atMs: number; readonly call: () => void }>();
@@ -82,15 +82,15 @@ export class SimServer {
     broadcaster.wakeIn = (ms) => (this.barsAtMs = clock.monotonicMs() + ms);
     broadcaster.ended = () => (this.ended += 1);
     const counted: PlaybackSource = {
-      open: (play, request) => {
-        this.played += 1;
-        return source.open(play, request);
+      open: (playback, request) => {
+        this.playbacksOpened += 1;
+        return source.open(playback, request);
       },
-      next: (play) => source.next(play),
-      close: (play) => source.close(play),
+      next: (playback) => source.next(playback),
+      close: (playback) => source.close(playback),
     };
-    this.plays = new Playbacks(counted, options.plays);
-    broadcaster.subscriptions.playbacks = this.plays;
+    this.playbacks = new Playbacks(counted, options.playbacks);
+    broadcaster.subscriptions.playbacks = this.playbacks;
     this.hub = this.createHub();
   }
 
@@ -185,7 +185,7 @@ export class SimServer {
     const { broadcaster, clock, options } = this;
     const { subscriptions } = broadcaster;
     const replays = new ReplayRequests({
-      playbacks: this.plays,
+      playbacks: this.playbacks,
       clock,
       later: (ms, call) => {
         const timer = { atMs: clock.monotonicMs() + ms, call };

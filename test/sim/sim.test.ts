@@ -86,7 +86,7 @@ describe('a disk that goes back in time', () => {
   }, 7_200_000);
 
   test.each([
-    ['positions without the newest', { tellsNewest: false }],
+    ['positions without the newest', { sendsNewest: false }],
     ['epochs that count on from the newest', { numbering: 'counted' }],
   ] as const)(
     'an old fault that is put back is found: %s',

@@ -76,7 +76,7 @@ export function timeOf(e: BatchEvent) {
   return e.type === 'instrument' ? undefined : e.eventTime;
 }
 
-interface Playing {
+interface OpenPlayback {
   readonly request: PlaybackRequest;
   readonly wanted: Wanted;
   readonly toSeq: number;
@@ -102,7 +102,7 @@ export interface SourceTemper {
 
 export class SteeredSource implements PlaybackSource {
   /** Open playbacks; empty when nothing is being replayed or resumed. */
-  readonly plays = new Map<number, Playing>();
+  readonly playbacks = new Map<number, OpenPlayback>();
   private readonly waiting: (() => void)[] = [];
   private readonly truth: Truth;
   private readonly random: Prng;
@@ -132,7 +132,7 @@ export class SteeredSource implements PlaybackSource {
     while (this.waiting.length > 0 && this.random.chance(prompt)) this.waiting.shift()!();
   }
 
-  open(play: number, request: PlaybackRequest): Promise<PlaybackRange | Fault> {
+  open(id: number, request: PlaybackRequest): Promise<PlaybackRange | Fault> {
     return this.later(() => {
       if (this.random.chance(this.temper.failing)) return fault('history-failed', 'not now');
       const wanted = new Wanted(request.topics);
@@ -140,21 +140,21 @@ export class SteeredSource implements PlaybackSource {
       const opening =
         request.hasOpening && request.goesOn !== true ? this.opening(wanted, range.fromSeq) : [];
       const { fromSeq, toSeq } = range;
-      this.plays.set(play, { request, wanted, toSeq, nextSeq: fromSeq, opening });
+      this.playbacks.set(id, { request, wanted, toSeq, nextSeq: fromSeq, opening });
       return { ...range, isBroken: this.random.chance(this.temper.broken) };
     });
   }
 
-  next(play: number): Promise<PlaybackChunk | Fault> {
+  next(id: number): Promise<PlaybackChunk | Fault> {
     return this.later(() => {
-      const playing = this.plays.get(play);
-      if (playing === undefined) return fault('internal', `play ${play} is not open`);
+      const playback = this.playbacks.get(id);
+      if (playback === undefined) return fault('internal', `playback ${id} is not open`);
       if (this.random.chance(this.temper.failing)) {
-        this.plays.delete(play);
+        this.playbacks.delete(id);
         return fault('history-failed', 'not now');
       }
-      const chunk = this.chunk(playing);
-      if (chunk.isLast) this.plays.delete(play);
+      const chunk = this.chunk(playback);
+      if (chunk.isLast) this.playbacks.delete(id);
       return chunk;
     });
   }
@@ -162,11 +162,11 @@ export class SteeredSource implements PlaybackSource {
   /** The process that sent the requests has ended. */
   forget(): void {
     this.waiting.length = 0;
-    this.plays.clear();
+    this.playbacks.clear();
   }
 
-  close(play: number): void {
-    this.plays.delete(play);
+  close(id: number): void {
+    this.playbacks.delete(id);
   }
 
   private later<T>(answer: () => T): Promise<T> {
@@ -189,10 +189,10 @@ export class SteeredSource implements PlaybackSource {
     return messages;
   }
 
-  private bookUpTo(symbol: string, place: number): Book | undefined {
-    const book = this.truth.book(symbol, place);
+  private bookUpTo(symbol: string, position: number): Book | undefined {
+    const book = this.truth.book(symbol, position);
     if (book === undefined) return undefined;
-    const seq = this.truth.head(`book:${symbol}`, place);
+    const seq = this.truth.head(`book:${symbol}`, position);
     const form = book.crc === undefined ? 'incomplete' : 'snapshot';
     const { eventTime, receiveTime } = this.truth.events[seq - 1] as Book;
     return {
@@ -211,45 +211,45 @@ export class SteeredSource implements PlaybackSource {
     };
   }
 
-  private chunk(playing: Playing): PlaybackChunk {
-    const { request, wanted, toSeq } = playing;
+  private chunk(playback: OpenPlayback): PlaybackChunk {
+    const { request, wanted, toSeq } = playback;
     const frames: Framed[] = [];
-    if (playing.opening.length > 0) {
-      frames.push({ messages: playing.opening, seq: 0, border: 0, atMs: 0 });
-      playing.opening = [];
+    if (playback.opening.length > 0) {
+      frames.push({ messages: playback.opening, seq: 0, border: 0, atMs: 0 });
+      playback.opening = [];
     }
     for (let i = this.random.int(0, 4); i > 0; i--) {
       const messages: Message[] = [];
       let atMs = 0;
       for (
         let n = this.random.int(1, this.temper.frameEventsMax);
-        n > 0 && playing.nextSeq <= toSeq;
+        n > 0 && playback.nextSeq <= toSeq;
         n--
       ) {
-        const lost = this.truth.lostAt(playing.nextSeq);
-        if (lost !== undefined && !request.hasOpening) messages.push(...this.loss(playing, lost));
-        const e = this.truth.events[playing.nextSeq++ - 1]!;
+        const lost = this.truth.lostAt(playback.nextSeq);
+        if (lost !== undefined && !request.hasOpening) messages.push(...this.loss(playback, lost));
+        const e = this.truth.events[playback.nextSeq++ - 1]!;
         if (!wanted.has(e) || e.type === 'command' || e.type === 'snapshot') continue;
         messages.push(e);
-        if (request.speed > 0) atMs = this.dueMs(playing, e);
+        if (request.speed > 0) atMs = this.dueMs(playback, e);
       }
       if (messages.length === 0) continue;
       const seq = Math.max(...messages.map((m) => ('seq' in m ? m.seq : 0)));
-      frames.push({ messages, seq, border: playing.nextSeq - 1, atMs });
+      frames.push({ messages, seq, border: playback.nextSeq - 1, atMs });
     }
     for (let i = 1; i < frames.length; i++) {
       frames[i]!.atMs = Math.max(frames[i]!.atMs, frames[i - 1]!.atMs);
     }
-    return this.encode(frames, request.isText, playing.nextSeq - 1, playing.nextSeq > toSeq);
+    return this.encode(frames, request.isText, playback.nextSeq - 1, playback.nextSeq > toSeq);
   }
 
   /** The gap that the journal reports for events that a crash lost, and the books from before it. */
-  private loss(playing: Playing, { from, to }: { from: number; to: number }): Message[] {
-    const first = Math.max(from, playing.nextSeq);
-    playing.nextSeq = to;
+  private loss(playback: OpenPlayback, { from, to }: { from: number; to: number }): Message[] {
+    const first = Math.max(from, playback.nextSeq);
+    playback.nextSeq = to;
     const gaps: Message[] = [];
     const books: Message[] = [];
-    for (const topic of playing.wanted.topics(this.truth.symbols)) {
+    for (const topic of playback.wanted.topics(this.truth.symbols)) {
       gaps.push({
         type: 'gap',
         topic,
@@ -265,7 +265,7 @@ export class SteeredSource implements PlaybackSource {
     return [...gaps, ...books];
   }
 
-  private dueMs({ request, wanted }: Playing, e: BatchEvent): number {
+  private dueMs({ request, wanted }: OpenPlayback, e: BatchEvent): number {
     const first = this.truth.events.find((f) => f.seq >= request.fromSeq && wanted.hasMessage(f));
     const time = timeOf(e);
     if (first === undefined || time === undefined) return 0;

@@ -17,7 +17,7 @@ export interface Temper {
   readonly wire: WireLimits;
   readonly source: SourceTemper;
   readonly memtableEventsMax: number;
-  readonly plays: PlaybackLimits;
+  readonly playbacks: PlaybackLimits;
   /** Answers with the states of more topics than this are made while they are sent. */
   readonly statesAtOnceMax: number;
   /** The chance that the server restarts in a step. */
@@ -60,7 +60,7 @@ export function drawTemper(random: Prng, isJournaled: boolean): Temper {
     },
     memtableEventsMax:
       isFlood || random.chance(0.5) ? random.int(20, isFlood ? 60 : 200) : random.int(200, 3_000),
-    plays: {
+    playbacks: {
       playbacksMax,
       playbacksPerClientMax: random.int(1, playbacksMax),
       playbackIdleMs: 500 * playbacksMax,

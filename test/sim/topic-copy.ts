@@ -16,7 +16,7 @@ export class TopicCopy {
   /** Heads up to here mean nothing. */
   base = 0;
   /** Messages received, counting those that a conflated one replaces, and those that a gap declared. */
-  told = 0;
+  received = 0;
   missed = 0;
   /** The seq from which those are counted. */
   private since: number | null = null;
@@ -52,7 +52,7 @@ export class TopicCopy {
     this.lostFrom = null;
     this.last = last;
     this.since = last;
-    this.told = 0;
+    this.received = 0;
     this.missed = 0;
   }
 
@@ -73,7 +73,7 @@ export class TopicCopy {
     truth.check(name, m);
     const count = truth.between(name, last, m.seq);
     hold(count === ('count' in m ? m.count : 1), () => ['stands for others', name, last, count, m]);
-    this.told += count;
+    this.received += count;
     for (const event of truth.range(name, last, m.seq)) this.content.set(event.seq, event);
     this.last = m.seq;
     this.held = m.seq;
@@ -263,11 +263,11 @@ export class TopicCopy {
     }
     if (this.since === null || this.last === null || this.isDerived) return;
     const all = this.truth.between(this.name, this.since, this.last);
-    hold(all === this.told + this.missed, () => [
+    hold(all === this.received + this.missed, () => [
       'unaccounted',
       this.name,
       all,
-      this.told,
+      this.received,
       this.missed,
     ]);
   }

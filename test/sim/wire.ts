@@ -116,12 +116,12 @@ export class Wire {
 
   // ── the client's side ────────────────────────────────────────────────────────────────────────
 
-  say(data: Data): void {
+  publish(data: Data): void {
     this.toServer.push(data);
   }
 
   /** Pongs do not count: pings are sent all the time. */
-  get hasWords(): boolean {
+  get hasMessages(): boolean {
     return this.toServer.some((data) => !isPing(data));
   }
 

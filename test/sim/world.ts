@@ -83,7 +83,7 @@ export class World {
   constructor(seed: number, journal: OwnJournal | null = null, faults: Partial<Faults> = {}) {
     this.random = new Prng(seed);
     this.journal = journal;
-    this.faults = { hasFaultyDisk: false, numbering: 'random', tellsNewest: true, ...faults };
+    this.faults = { hasFaultyDisk: false, numbering: 'random', sendsNewest: true, ...faults };
     this.diskRandom = new Prng(seed + 0x5eed);
     this.disk = new Disk(this.truth, this.diskRandom, this.faults.numbering);
     this.epochs = { current: 0, past: new Map() };
@@ -99,10 +99,10 @@ export class World {
       this.truth,
       this.symbols,
       this.epochs,
-      this.faults.tellsNewest,
+      this.faults.sendsNewest,
     );
     for (let i = 0; i < 3; i++) this.server.take([this.flow.define()!], this.flow.seq);
-    for (let i = 0; i < 10; i++) this.say(6);
+    for (let i = 0; i < 10; i++) this.publish(6);
     while (this.server.hasWaiting) this.push();
     for (let i = this.temper.readers; i > 0; i--) this.seat(i);
   }
@@ -116,7 +116,7 @@ export class World {
 
   private async step(): Promise<void> {
     const { random, server } = this;
-    if (random.chance(0.8)) this.say(random.chance(this.temper.bursts) ? 80 : 6);
+    if (random.chance(0.8)) this.publish(random.chance(this.temper.bursts) ? 80 : 6);
     if (random.chance(0.5)) server.advance(random.chance(0.03) ? 1_200 : random.int(1, 60));
     while (this.server.hasWaiting && random.chance(0.85)) this.push();
     if (random.chance(0.5)) server.broadcaster.look();
@@ -202,7 +202,7 @@ export class World {
     }
   }
 
-  private say(most: number): void {
+  private publish(most: number): void {
     this.server.take(this.flow.batch(most), this.flow.seq);
   }
 
@@ -251,14 +251,14 @@ export class World {
   }
 
   private createServer(): SimServer {
-    const { session, memtableEventsMax, plays, statesAtOnceMax } = this.temper;
+    const { session, memtableEventsMax, playbacks, statesAtOnceMax } = this.temper;
     const { current: epoch, past } = this.epochs;
     const options: ServerOptions = {
       epoch,
       pastEpochs: new Map(past),
       session,
       memtableEventsMax,
-      plays,
+      playbacks,
       statesAtOnceMax,
     };
     return new SimServer(options, this.clock, this.journal?.source ?? this.source);
@@ -279,7 +279,7 @@ export class World {
     }
     const added = this.flow.define();
     if (added !== undefined) this.server.take([added], this.flow.seq);
-    this.say(6);
+    this.publish(6);
     while (this.server.hasWaiting) this.push();
   }
 
@@ -403,7 +403,7 @@ export class World {
     return (
       wire !== null &&
       wire.isEmpty &&
-      !wire.hasWords &&
+      !wire.hasMessages &&
       asked.size === 0 &&
       replay === null &&
       wire.session.isNative
@@ -441,13 +441,16 @@ export class World {
     }
     probeEmpty(this.server);
     this.journal?.close();
-    hold(this.source.plays.size === 0, () => ['the journal plays on', this.source.plays.keys()]);
+    hold(this.source.playbacks.size === 0, () => [
+      'the journal plays on',
+      this.source.playbacks.keys(),
+    ]);
   }
 
   private tally(): void {
     const { outcome, server } = this;
     outcome.ended += server.ended;
-    outcome.fromJournal += server.played;
+    outcome.fromJournal += server.playbacksOpened;
     const byChannel = server.broadcaster.counters;
     const counters = countersOf(server.broadcaster);
     outcome.lagged += counters.lagged;

@@ -6,7 +6,7 @@
 import { naiveBars, naiveSession, naiveTurnover } from '../derived/naive-statistics';
 import type { Trade } from '../../protocol/messages';
 import { answersOf, type Outside, type Trader } from './kill-load';
-import type { Life, Subscribed } from './kill-life';
+import type { LoadedServer, Subscribed } from './kill-server';
 import { decimal, type Json } from './kill-rows';
 import { must, type Truth } from './kill-truth';
 import type { Seen } from './stream-client';
@@ -18,7 +18,7 @@ const QUANTITY_SCALE = 3;
 export class Pushed {
   readonly hashes = new Map<number, number | bigint>();
   /** The newest seq that anybody was sent. */
-  shown = 0;
+  received = 0;
 
   /** @returns the text of the message */
   take(m: Seen): string {
@@ -28,14 +28,14 @@ export class Pushed {
     const known = this.hashes.get(seq);
     must(
       known === undefined || known === hash,
-      () => `place ${seq} was pushed with other content: ${text}`,
+      () => `seq ${seq} was pushed with other content: ${text}`,
     );
     this.hashes.set(seq, hash);
     return text;
   }
 
   see(seq: unknown): void {
-    if (typeof seq === 'number' && seq > this.shown) this.shown = seq;
+    if (typeof seq === 'number' && seq > this.received) this.received = seq;
   }
 }
 
@@ -46,7 +46,7 @@ function topicOf(m: Seen): string {
 }
 
 /** Notes everything that clients of an epoch were sent, before its file is read. */
-export function noteShown({ readers, traders, publisher }: Life, pushed: Pushed): void {
+export function noteReceived({ readers, traders, publisher }: LoadedServer, pushed: Pushed): void {
   for (const { client } of [...readers, ...traders, publisher]) {
     for (const m of client.seen) pushed.see(m['seq']);
   }
@@ -54,7 +54,7 @@ export function noteShown({ readers, traders, publisher }: Life, pushed: Pushed)
 
 /** @returns how many messages were pushed to readers that the journal does not have */
 export function checkReaders(
-  { readers }: Life,
+  { readers }: LoadedServer,
   truth: Truth,
   pushed: Pushed,
   isAsync: boolean,
@@ -69,7 +69,7 @@ export function checkReaders(
       if (!DATA.has(m.type)) continue;
       follow(m, heads, reader.ackSeq);
       const text = pushed.take(m);
-      if (isAsync && (m['seq'] as number) > truth.place) lost += 1;
+      if (isAsync && (m['seq'] as number) > truth.seq) lost += 1;
       else
         must(
           truth.texts.get(m['seq'] as number) === text,
@@ -110,7 +110,7 @@ function checkState({ state, ackSeq }: Subscribed, truth: Truth, isAsync: boolea
     const seq = m['seq'] as number;
     if (!DATA.has(m.type)) continue;
     must(seq <= ackSeq, () => `a state at ${seq} is answered at ${ackSeq}`);
-    if (isAsync && seq > truth.place) continue;
+    if (isAsync && seq > truth.seq) continue;
     if (m.type === 'book') {
       const whole = truth.wholeBooks.get(seq);
       const { form, bids, asks } = m;
@@ -137,7 +137,7 @@ function checkState({ state, ackSeq }: Subscribed, truth: Truth, isAsync: boolea
 }
 
 /** @returns how many requests were acknowledged */
-export function checkTraders({ traders }: Life, truth: Truth, isAsync: boolean): number {
+export function checkTraders({ traders }: LoadedServer, truth: Truth, isAsync: boolean): number {
   let acknowledged = 0;
   for (const trader of traders) {
     const first = new Map<unknown, string>();
@@ -146,7 +146,7 @@ export function checkTraders({ traders }: Life, truth: Truth, isAsync: boolean):
       const request = trader.sent.get(id as number);
       must(request !== undefined, () => `an answer to nothing: ${JSON.stringify(answer)}`);
       acknowledged += 1;
-      const isLost = isAsync && answer.type === 'ack' && (answer['seq'] as number) > truth.place;
+      const isLost = isAsync && answer.type === 'ack' && (answer['seq'] as number) > truth.seq;
       if (request['type'] === 'order') checkOrder(trader, request, answer, first, truth, isAsync);
       else if (answer.type === 'ack' && !isLost) {
         const command = truth.commands.get(answer['seq'] as number);
@@ -172,11 +172,11 @@ function checkOrder(
   truth: Truth,
   isAsync: boolean,
 ): void {
-  const told = (): string =>
+  const describe = (): string =>
     `${JSON.stringify(request)} was answered with ${JSON.stringify(answer)}`;
   const name = request['clientOrderId'] as string;
   if (answer['code'] === 'duplicate-client-order-id') {
-    must(request['quantity'] === '9.999', told);
+    must(request['quantity'] === '9.999', describe);
     return;
   }
   const same = withoutId(answer);
@@ -184,24 +184,24 @@ function checkOrder(
   if (name !== '') first.set(name, same);
   must(
     name === '' || before === undefined || before === same,
-    () => `${told()}, before with ${before}`,
+    () => `${describe()}, before with ${before}`,
   );
   const seq = answer['seq'] as number;
   if (answer.type === 'error') {
     if (name === '') return;
     const onRecord = truth.orders.get(`${owner} ${name}`);
-    must(isAsync || onRecord !== undefined, () => `${told()}, and is not on record`);
+    must(isAsync || onRecord !== undefined, () => `${describe()}, and is not on record`);
     must(
       onRecord === undefined || onRecord.orderId === 0,
-      () => `${told()}, and has an id on record`,
+      () => `${describe()}, and has an id on record`,
     );
     return;
   }
-  if (isAsync && seq > truth.place) return;
+  if (isAsync && seq > truth.seq) return;
   const command = name === '' ? truth.commands.get(seq) : truth.orders.get(`${owner} ${name}`);
   const fits =
     command?.seq === seq && command.owner === owner && command.symbol === request['symbol'];
-  must(fits && command.orderId > 0, () => `${told()}, on record is ${JSON.stringify(command)}`);
+  must(fits && command.orderId > 0, () => `${describe()}, on record is ${JSON.stringify(command)}`);
 }
 
 export function withoutId(answer: Seen): string {
@@ -213,26 +213,29 @@ function checkExecutions({ client, owner }: Trader, truth: Truth, isAsync: boole
   for (const m of client.seen) {
     if (m.type !== 'execution') continue;
     const seq = m['seq'] as number;
-    if (isAsync && seq > truth.place) continue;
+    if (isAsync && seq > truth.seq) continue;
     const text = truth.texts.get(seq);
-    const told = (): string =>
+    const describe = (): string =>
       `${JSON.stringify(m)}, on record is ${text ?? JSON.stringify(truth.commands.get(seq))}`;
     if (m['event'] === 'traded') {
       const { type, price, quantity } = JSON.parse(text ?? '{}') as Json;
-      must(type === 'trade' && price === m['tradePrice'] && quantity === m['tradeQuantity'], told);
+      must(
+        type === 'trade' && price === m['tradePrice'] && quantity === m['tradeQuantity'],
+        describe,
+      );
     } else if (m['event'] === 'accepted' || m['event'] === 'rejected') {
       const command = truth.commands.get(seq);
-      must(command?.owner === owner && command.clientOrderId === m['clientOrderId'], told);
-      must((command?.orderId ?? -1) === m['orderId'], told);
+      must(command?.owner === owner && command.clientOrderId === m['clientOrderId'], describe);
+      must((command?.orderId ?? -1) === m['orderId'], describe);
     } else {
-      must(text !== undefined || truth.commands.has(seq), told);
+      must(text !== undefined || truth.commands.has(seq), describe);
     }
   }
 }
 
 /** @returns how many publishes were acknowledged */
 export function checkPublisher(
-  { publisher }: Life,
+  { publisher }: LoadedServer,
   outside: Outside,
   truth: Truth,
   isAsync: boolean,
@@ -248,8 +251,8 @@ export function checkPublisher(
   const lastTrade = outside.settle(publisher.published, answers);
   if (isAsync) return answers.size;
   must(
-    last <= truth.place,
-    () => `a publish was acknowledged at ${last}, the journal ends at ${truth.place}`,
+    last <= truth.seq,
+    () => `a publish was acknowledged at ${last}, the journal ends at ${truth.seq}`,
   );
   must(
     lastTrade <= truth.sourceTrade,
@@ -258,8 +261,8 @@ export function checkPublisher(
   return answers.size;
 }
 
-function mustEqual(what: string, shown: unknown, naive: unknown): void {
-  const [a, b] = [JSON.stringify(shown), JSON.stringify(naive)];
+function mustEqual(what: string, received: unknown, naive: unknown): void {
+  const [a, b] = [JSON.stringify(received), JSON.stringify(naive)];
   must(a === b, () => `${what} is ${a}, the records say ${b}`);
 }
 
@@ -291,9 +294,9 @@ export function checkAnswers(
       ageMs: ___,
       state: ____,
       mark: _____,
-      ...shown
+      ...received
     } = of(`tick/${symbol}`);
-    mustEqual(`the tick of ${symbol}`, shown, JSON.parse(tick.text));
+    mustEqual(`the tick of ${symbol}`, received, JSON.parse(tick.text));
   }
   const recent = (truth.tradeMessages.get(symbol) ?? []).slice(-100).toReversed();
   mustEqual(`the trades of ${symbol}`, of(`trades/${symbol}`)['trades'], recent);
@@ -334,7 +337,7 @@ function checkStatistics(stats: Json, bars: Json, symbol: string, truth: Truth):
       vwap,
     ],
   );
-  const shown = (bars['bars'] as Json[]).map((b) =>
+  const received = (bars['bars'] as Json[]).map((b) =>
     ['openTime', 'open', 'high', 'low', 'close', 'volume', 'trades', 'seq'].map((name) => b[name]),
   );
   const naive = naiveBars(trades, '1m').map(({ openTime, trades: own }) => {
@@ -343,7 +346,7 @@ function checkStatistics(stats: Json, bars: Json, symbol: string, truth: Truth):
     const [open, high, low, close] = [bar.open, bar.high, bar.low, bar.close].map(price);
     return [String(openTime), open, high, low, close, volume, bar.trades, bar.seq];
   });
-  mustEqual(`the bars of ${symbol}`, shown, naive.slice(-100));
+  mustEqual(`the bars of ${symbol}`, received, naive.slice(-100));
 }
 
 /** Fields of a bar or session, scaled, of any number of trades. */
@@ -369,14 +372,14 @@ export function checkReturned(
   must(!epochs.includes(epoch), () => `epoch ${epoch} follows ${epochs.join(', ')}`);
   for (const m of state) {
     if (m.type !== 'book') continue;
-    const shown = answers.get(`orderbook/${String(m['symbol'])}`)!;
+    const received = answers.get(`orderbook/${String(m['symbol'])}`)!;
     if (m['form'] === 'incomplete') {
-      mustEqual('an incomplete book', (shown['error'] as Json)['code'], 'book-incomplete');
+      mustEqual('an incomplete book', (received['error'] as Json)['code'], 'book-incomplete');
     } else {
       mustEqual(
         'the book of a reader',
         [m['seq'], m['bids'], m['asks']],
-        [shown['seq'], shown['bids'], shown['asks']],
+        [received['seq'], received['bids'], received['asks']],
       );
     }
   }

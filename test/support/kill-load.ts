@@ -41,15 +41,15 @@ export class Trader {
   /** Requests by id, in the order in which they were sent. */
   readonly sent = new Map<number, Json>();
   private readonly random: Prng;
-  private readonly life: number;
+  private readonly loaded: number;
   private readonly names: string[] = [];
   private readonly orders = new Map<string, Json>();
 
-  constructor(owner: string, client: StreamClient, random: Prng, life: number) {
+  constructor(owner: string, client: StreamClient, random: Prng, loaded: number) {
     this.owner = owner;
     this.client = client;
     this.random = random;
-    this.life = life;
+    this.loaded = loaded;
   }
 
   /** Keeps two requests in flight most of the time. */
@@ -100,7 +100,7 @@ export class Trader {
   private order(): Json {
     const { random } = this;
     const isNamed = random.chance(0.9);
-    const clientOrderId = isNamed ? `${this.life}.${this.names.length + 1}` : '';
+    const clientOrderId = isNamed ? `${this.loaded}.${this.names.length + 1}` : '';
     const isMarket = random.chance(0.12);
     const order = {
       type: 'order',

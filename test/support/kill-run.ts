@@ -18,11 +18,11 @@ import {
   checkReaders,
   checkReturned,
   checkTraders,
-  noteShown,
+  noteReceived,
   Pushed,
   withoutId,
 } from './kill-checks';
-import { askAll, begin, clientsOf, killEarly, loadAndKill, type Life } from './kill-life';
+import { askAll, begin, clientsOf, killEarly, loadAndKill, type LoadedServer } from './kill-server';
 import { answersOf, FED, Outside, VENUES, type Trader } from './kill-load';
 import { declared, dropCheckpoints, type Json } from './kill-rows';
 import { must, Truth } from './kill-truth';
@@ -37,7 +37,7 @@ const REPEATED = 25;
 const ENDED_ORDERS_MAX = 2_000;
 
 export interface Figures {
-  lives: number;
+  starts: number;
   early: number;
   records: number;
   pushed: number;
@@ -51,7 +51,7 @@ export interface Figures {
 
 export class KillRun {
   readonly figures: Figures = {
-    lives: 0,
+    starts: 0,
     early: 0,
     records: 0,
     pushed: 0,
@@ -71,7 +71,7 @@ export class KillRun {
   private readonly pushed = new Pushed();
   private readonly outside: Outside;
   private readonly epochs: number[] = [];
-  private before: Life | undefined;
+  private before: LoadedServer | undefined;
 
   constructor(seed: number, isAsync: boolean) {
     this.random = new Prng(seed);
@@ -94,30 +94,30 @@ export class KillRun {
       await killEarly(data, durability, this.scratch, random);
       figures.early += 1;
     }
-    const number = (figures.lives += 1);
-    const life = await begin({ number, data, durability, outside: this.outside, random });
+    const number = (figures.starts += 1);
+    const loaded = await begin({ number, data, durability, outside: this.outside, random });
     try {
-      await this.checkStart(life);
+      await this.checkStart(loaded);
       if (random.chance(0.5)) this.outside.pass();
-      const { loadMs } = await loadAndKill(life, random);
+      const { loadMs } = await loadAndKill(loaded, random);
       figures.loadMs += loadMs;
     } finally {
-      await life.server.remove();
+      await loaded.server.remove();
     }
-    const shownBefore = pushed.shown;
-    noteShown(life, pushed);
-    this.readCopy(shownBefore);
+    const receivedBefore = pushed.received;
+    noteReceived(loaded, pushed);
+    this.readCopy(receivedBefore);
     must(
-      isAsync || pushed.shown <= truth.place,
-      () => `place ${pushed.shown} was shown, the journal ends at ${truth.place}`,
+      isAsync || pushed.received <= truth.seq,
+      () => `seq ${pushed.received} was received, the journal ends at ${truth.seq}`,
     );
-    figures.lost += checkReaders(life, truth, pushed, isAsync);
-    figures.acknowledged += checkTraders(life, truth, isAsync);
-    figures.published += checkPublisher(life, this.outside, truth, isAsync);
+    figures.lost += checkReaders(loaded, truth, pushed, isAsync);
+    figures.acknowledged += checkTraders(loaded, truth, isAsync);
+    figures.published += checkPublisher(loaded, this.outside, truth, isAsync);
     figures.records = truth.records;
     figures.pushed = pushed.hashes.size;
-    this.epochs.push(life.epoch);
-    this.before = life;
+    this.epochs.push(loaded.epoch);
+    this.before = loaded;
   }
 
   private durability(): Durability {
@@ -126,19 +126,20 @@ export class KillRun {
   }
 
   /** Checks a restarted server before it gets any new request. */
-  private async checkStart(life: Life): Promise<void> {
+  private async checkStart(loaded: LoadedServer): Promise<void> {
     const { truth, before } = this;
     // The settings define the venues; the source defines its instrument, whose definition may have been lost.
     const symbols = SYMBOLS.filter((s) => s !== FED || truth.defined.has(s));
-    const answers = await askAll(life.server, symbols);
-    for (const symbol of symbols) checkAnswers(answers, symbol, life.epoch, truth);
-    checkReturned(life.readers[0]!, answers, this.epochs);
+    const answers = await askAll(loaded.server, symbols);
+    for (const symbol of symbols) checkAnswers(answers, symbol, loaded.epoch, truth);
+    checkReturned(loaded.readers[0]!, answers, this.epochs);
     if (before === undefined) return;
-    for (const [i, trader] of life.traders.entries()) await this.repeat(before.traders[i]!, trader);
+    for (const [i, trader] of loaded.traders.entries())
+      await this.repeat(before.traders[i]!, trader);
     for (const symbol of symbols) {
-      const again = await life.server.json(`/v1/orderbook/${symbol}`);
-      const shown = answers.get(`orderbook/${symbol}`)!;
-      must(again['seq'] === shown['seq'], () => `repeated orders moved the book of ${symbol}`);
+      const again = await loaded.server.json(`/v1/orderbook/${symbol}`);
+      const received = answers.get(`orderbook/${symbol}`)!;
+      must(again['seq'] === received['seq'], () => `repeated orders moved the book of ${symbol}`);
     }
   }
 
@@ -171,18 +172,18 @@ export class KillRun {
     for (const { request, id } of repeated) {
       this.figures.repeated += 1;
       const answer = now.get(id)!;
-      const told = (): string =>
+      const describe = (): string =>
         `${JSON.stringify(request)} was answered again with ${JSON.stringify(answer)}`;
       const onRecord = this.truth.orders.get(
         `${before.owner} ${String(request['clientOrderId'])}`,
       )!;
       const isAccepted = onRecord.orderId > 0;
-      must(answer.type === (isAccepted ? 'ack' : 'error'), told);
-      must(!isAccepted || answer['seq'] === onRecord.seq, told);
+      must(answer.type === (isAccepted ? 'ack' : 'error'), describe);
+      must(!isAccepted || answer['seq'] === onRecord.seq, describe);
       const first = answers.get(request['id']);
       must(
         first === undefined || withoutId(first) === withoutId(answer),
-        () => `${told()}, before with ${JSON.stringify(first)}`,
+        () => `${describe()}, before with ${JSON.stringify(first)}`,
       );
     }
     const executions = trader.client.seen.filter(({ type }) => type === 'execution');
@@ -190,13 +191,13 @@ export class KillRun {
   }
 
   /** Reads a copy of the file, without changing the file for the next start. */
-  private readCopy(shownBefore: number): void {
+  private readCopy(receivedBefore: number): void {
     const copy = this.copies.copyOf(this.data);
-    this.truth.read(copy, shownBefore);
+    this.truth.read(copy, receivedBefore);
     const { gaps, epochs } = declared(copy);
     const noted = JSON.stringify(this.truth.gaps);
-    const shown = JSON.stringify(gaps.map(({ from, to }) => ({ from, to })));
-    must(shown === noted, () => `the view of gaps shows ${shown}, the records ${noted}`);
+    const received = JSON.stringify(gaps.map(({ from, to }) => ({ from, to })));
+    must(received === noted, () => `the view of gaps shows ${received}, the records ${noted}`);
     this.figures.gaps = gaps.length;
     for (const [i, { epoch, first, last }] of epochs.entries()) {
       const next = epochs[i + 1];
@@ -219,23 +220,23 @@ export class KillRun {
     const { truth, pushed, data, random } = this;
     await this.checkReexecution();
     const durability = this.durability();
-    const life = await begin({ number: 0, data, durability, outside: this.outside, random });
-    await this.checkStart(life);
-    const { code, stderr } = await life.server.stop('SIGTERM');
+    const loaded = await begin({ number: 0, data, durability, outside: this.outside, random });
+    await this.checkStart(loaded);
+    const { code, stderr } = await loaded.server.stop('SIGTERM');
     must(code === 0, () => `the last server ended with ${code}: ${stderr}`);
-    await Promise.all(clientsOf(life).map((client) => client.closed));
-    await life.server.remove();
-    const shownBefore = pushed.shown;
-    noteShown(life, pushed);
-    this.readCopy(shownBefore);
+    await Promise.all(clientsOf(loaded).map((client) => client.closed));
+    await loaded.server.remove();
+    const receivedBefore = pushed.received;
+    noteReceived(loaded, pushed);
+    this.readCopy(receivedBefore);
     must(
-      pushed.shown <= truth.place,
-      () => `place ${pushed.shown} was shown, the journal ends at ${truth.place}`,
+      pushed.received <= truth.seq,
+      () => `seq ${pushed.received} was received, the journal ends at ${truth.seq}`,
     );
     const again = new Truth({ isAsync: this.isAsync, fed: FED });
     again.read(this.copies.copyOf(data), 0);
     must(
-      again.digest === truth.digest && again.place === truth.place,
+      again.digest === truth.digest && again.seq === truth.seq,
       () => 'records changed after they were read',
     );
     const verified = await tapedeck(['verify', '--data', data], { timeoutMs: 120_000 });
@@ -245,8 +246,8 @@ export class KillRun {
     );
     const found = JSON.parse(verified.stdout) as Json;
     must(
-      found['seqLast'] === truth.place,
-      () => `verify finds ${verified.stdout}, the last place is ${truth.place}`,
+      found['seqLast'] === truth.seq,
+      () => `verify finds ${verified.stdout}, the last seq is ${truth.seq}`,
     );
     const { hash } = this.recovered(this.copies.copyOf(data));
     must(found['stateHash'] === hash, () => `verify finds ${verified.stdout}, a start ${hash}`);

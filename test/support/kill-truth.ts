@@ -38,7 +38,7 @@ export interface TruthOptions {
 
 export class Truth {
   /** The newest seq: of a record, or the end of a gap. */
-  place = 0;
+  seq = 0;
   records = 0;
   /** Newest seq and message of each topic; the status of an instrument counts as a topic here. */
   readonly newest = new Map<string, { readonly seq: number; readonly text: string }>();
@@ -70,7 +70,7 @@ export class Truth {
    * Reads what was added to the file since the last call.
    * @param shown the newest seq that any client received in the epochs read before
    */
-  read(directory: string, shown: number): void {
+  read(directory: string, received: number): void {
     this.texts.clear();
     this.commands.clear();
     this.wholeBooks.clear();
@@ -78,18 +78,21 @@ export class Truth {
     for (const { seq, text } of this.newest.values()) this.texts.set(seq, text);
     for (const row of rowsAfter(directory, this.lastId)) {
       this.lastId = row.id;
-      this.take(row, shown);
+      this.take(row, received);
     }
   }
 
-  private take(row: Row, shown: number): void {
-    const place = Math.floor(row.id / 8);
-    if (row.kind === 9) return this.gap(row, place, shown);
+  private take(row: Row, received: number): void {
+    const seq = Math.floor(row.id / 8);
+    if (row.kind === 9) return this.gap(row, seq, received);
     if (row.kind > 9) return;
     must(row.id % 8 === 0, () => `record ${row.id} of kind ${row.kind} is in a slot of notes`);
-    must(place === this.place + 1, () => `place ${place} follows ${this.place}`);
-    must(place > shown, () => `place ${place} is given again: ${shown} was shown before this life`);
-    this.place = place;
+    must(seq === this.seq + 1, () => `seq ${seq} follows ${this.seq}`);
+    must(
+      seq > received,
+      () => `seq ${seq} is used again: ${received} was received before this start`,
+    );
+    this.seq = seq;
     this.records += 1;
     this.digest = Bun.hash.wyhash(
       JSON.stringify({ ...row, levels: row.levels?.toHex() ?? null }),
@@ -97,62 +100,62 @@ export class Truth {
     );
     const message = messageOf(row);
     this.defined.add(row.symbol);
-    if (message !== undefined) this.event(row, message, place);
-    else if (row.kind === 7) this.command(row, place);
+    if (message !== undefined) this.event(row, message, seq);
+    else if (row.kind === 7) this.command(row, seq);
     else if (row.kind === 8) this.snapshot(row);
   }
 
-  private gap(row: Row, to: number, shown: number): void {
+  private gap(row: Row, to: number, received: number): void {
     const from = row.ref!;
     must(this.options.isAsync, () => `a gap from ${from} to ${to}: ${row.text}`);
     must(row.text === 'crash', () => `a gap from ${from} to ${to} for ${row.text}`);
     must(
-      from === this.place + 1 && to >= from,
-      () => `a gap from ${from} to ${to} behind ${this.place}`,
+      from === this.seq + 1 && to >= from,
+      () => `a gap from ${from} to ${to} behind ${this.seq}`,
     );
     // It ends where the epoch before it ended, so it covers everything that any client received.
-    must(to >= shown, () => `a gap to ${to}, and place ${shown} was shown`);
+    must(to >= received, () => `a gap to ${to}, and seq ${received} was received`);
     this.gaps.push({ from, to });
-    this.place = to;
+    this.seq = to;
   }
 
-  private event(row: Row, message: Json, place: number): void {
+  private event(row: Row, message: Json, seq: number): void {
     const type = message['type'] as string;
     const topic = type === 'status' ? type : `${type}:${row.symbol}`;
     const head = this.heads.get(topic) ?? 0;
     must(
       row.prev_seq === head,
-      () => `${topic} ${place}: its prev_seq is ${row.prev_seq}, its head ${head}`,
+      () => `${topic} ${seq}: its prev_seq is ${row.prev_seq}, its head ${head}`,
     );
-    this.heads.set(topic, place);
+    this.heads.set(topic, seq);
     const text = JSON.stringify(message);
-    this.texts.set(place, text);
-    this.newest.set(type === 'status' ? `status:${row.symbol}` : topic, { seq: place, text });
-    if (type === 'book') this.book(row, place);
-    if (type === 'trade') this.trade(row, message, place);
+    this.texts.set(seq, text);
+    this.newest.set(type === 'status' ? `status:${row.symbol}` : topic, { seq, text });
+    if (type === 'book') this.book(row, seq);
+    if (type === 'trade') this.trade(row, message, seq);
   }
 
-  private book(row: Row, place: number): void {
+  private book(row: Row, seq: number): void {
     const form = row.side!;
     const { bids, asks } = levelsOf(row);
     const before = this.books.get(row.symbol);
     const isDelta = form === 1;
     must(
       !isDelta || before?.isTrusted === true,
-      () => `a delta at ${place} of a book that is not whole`,
+      () => `a delta at ${seq} of a book that is not whole`,
     );
     const book: NaiveBook = {
-      seq: place,
+      seq,
       bids: merged(isDelta ? before!.bids : [], bids, -1),
       asks: merged(isDelta ? before!.asks : [], asks, 1),
       isTrusted: form !== 2,
     };
     this.books.set(row.symbol, book);
-    this.wholeBooks.set(place, book);
+    this.wholeBooks.set(seq, book);
     const deepest = Math.max(book.bids.length, book.asks.length);
-    must(deepest <= 10, () => `the book at ${place} has ${deepest} levels`);
+    must(deepest <= 10, () => `the book at ${seq} has ${deepest} levels`);
     if (row.ref === null) return;
-    must(row.ref === crcOf(book, row), () => `the CRC of the book at ${place}`);
+    must(row.ref === crcOf(book, row), () => `the CRC of the book at ${seq}`);
   }
 
   private trade(row: Row, message: Json, seq: number): void {

@@ -40,10 +40,10 @@ async function once(stage: Stage, { of, name, prepare, act }: Case, turn: number
   await stage.ask('begin');
   await act(stage, turn, prepared as never);
   await Bun.sleep(AFTER_MS);
-  const told = await stage.ask('end');
-  if (told.is !== 'ended') throw new Error(`not an answer: ${told.is}`);
-  const longest = told.longest.reduce((a, b) => (b.ms > a.ms ? b : a));
-  const scaledMs = longest.ms / Math.max(1, told.unitMs / UNIT_MS);
+  const ended = await stage.ask('end');
+  if (ended.is !== 'ended') throw new Error(`not an answer: ${ended.is}`);
+  const longest = ended.longest.reduce((a, b) => (b.ms > a.ms ? b : a));
+  const scaledMs = longest.ms / Math.max(1, ended.unitMs / UNIT_MS);
   return { of, name, turn: longest, scaledMs };
 }
 

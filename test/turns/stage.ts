@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { book, instrument, trade } from '../support/feed';
 import { StreamClient } from '../support/stream-client';
 import { testKey, writeTestKeys } from '../support/tapedeck-process';
-import type { Ask, Told } from './turn-messages';
+import type { Ask, TurnMessage } from './turn-messages';
 
 /** The sizes with which turns may grow. */
 export interface Sizes {
@@ -52,26 +52,26 @@ export class Stage {
   crowd: WebSocket[] = [];
   private readonly child: Subprocess;
   private readonly directory: string;
-  private readonly told: AsyncIterator<Told>;
+  private readonly received: AsyncIterator<TurnMessage>;
 
   private constructor(
     sizes: Sizes,
     url: string,
     child: Subprocess,
     directory: string,
-    told: AsyncIterator<Told>,
+    received: AsyncIterator<TurnMessage>,
   ) {
     this.sizes = sizes;
     this.url = url;
     this.child = child;
     this.directory = directory;
-    this.told = told;
+    this.received = received;
   }
 
   static async start(sizes: Sizes, flags: readonly string[] = []): Promise<Stage> {
     const directory = mkdtempSync(join(tmpdir(), 'tapedeck-turns-'));
     writeTestKeys(join(directory, 'data'), [{ name: 'rival', roles: ['read', 'trade'] }]);
-    const queue: Told[] = [];
+    const queue: TurnMessage[] = [];
     let wake = (): void => {};
     const child = Bun.spawn(
       [
@@ -87,30 +87,30 @@ export class Stage {
         stdout: 'ignore',
         stderr: 'inherit',
         serialization: 'json',
-        ipc: (message: Told) => {
+        ipc: (message: TurnMessage) => {
           queue.push(message);
           wake();
         },
       },
     );
-    async function* messages(): AsyncGenerator<Told> {
+    async function* messages(): AsyncGenerator<TurnMessage> {
       for (;;) {
         while (queue.length > 0) yield queue.shift()!;
         await Promise.race([new Promise<void>((resolve) => (wake = resolve)), child.exited]);
         if (queue.length === 0 && child.exitCode !== null) throw new Error('the server ended');
       }
     }
-    const told = messages();
-    const first = await told.next();
+    const received = messages();
+    const first = await received.next();
     if (first.value.is !== 'started') throw new Error('the server did not start');
-    const stage = new Stage(sizes, first.value.url, child, directory, told);
+    const stage = new Stage(sizes, first.value.url, child, directory, received);
     await stage.fill();
     return stage;
   }
 
-  async ask(question: Ask): Promise<Told> {
+  async ask(question: Ask): Promise<TurnMessage> {
     this.child.send(question);
-    return (await this.told.next()).value as Told;
+    return (await this.received.next()).value as TurnMessage;
   }
 
   get(path: string, init: RequestInit = {}): Promise<Response> {

@@ -9,7 +9,7 @@ export interface Longest {
   readonly detail: string;
 }
 
-export type Told =
+export type TurnMessage =
   | { readonly is: 'started'; readonly url: string }
   | { readonly is: 'begun' }
   | {

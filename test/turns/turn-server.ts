@@ -12,7 +12,7 @@ import { startServer } from '../../src/app/server';
 import { settings } from '../bench/generated-market';
 import { unitMs } from './calibration';
 import { threadClock } from './thread-clock';
-import type { Ask, Longest, Told } from './turn-messages';
+import type { Ask, Longest, TurnMessage } from './turn-messages';
 
 const [, , directory, changes = '{}'] = process.argv;
 
@@ -40,8 +40,8 @@ clock.turns.aboveMs = -1;
 clock.turns.onTurn = note;
 await server.started;
 
-function tell(told: Told): void {
-  process.send!(told);
+function tell(message: TurnMessage): void {
+  process.send!(message);
 }
 
 process.on('message', (ask: Ask) => {

@@ -70,8 +70,8 @@ function compareEvents(fast: NaiveEvent[], naive: NaiveEvent[]): void {
       return event.length === other.length && event.every((v, k) => Object.is(v, other[k]));
     });
   if (!equal) {
-    const shown = (events: NaiveEvent[]): string => events.map((e) => e.join(' ')).join('\n  ');
-    throw new InvariantError(`events differ:\n  ${shown(fast)}\nexpected:\n  ${shown(naive)}`);
+    const lines = (events: NaiveEvent[]): string => events.map((e) => e.join(' ')).join('\n  ');
+    throw new InvariantError(`events differ:\n  ${lines(fast)}\nexpected:\n  ${lines(naive)}`);
   }
 }
 

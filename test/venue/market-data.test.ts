@@ -90,8 +90,8 @@ describe('market data', () => {
       const heads: Record<string, number> = {};
       run(seed, (p, venue, from) => {
         const events = p.out.events.slice(from);
-        const told = p.take();
-        const trades = told.filter((e) => e[0] === 'trade');
+        const received = p.take();
+        const trades = received.filter((e) => e[0] === 'trade');
         expect(events.filter((e) => e.type === 'trade').map((e) => e.quantity)).toEqual(
           trades.map((e) => e[3]!),
         );

@@ -23,9 +23,9 @@ describe('[V1] order tables', () => {
       const table = parseOrderTable(readFileSync(join(FOLDER, name), 'utf8'));
       const outcomes = runOrderTable(table);
       for (const [i, step] of table.steps.entries()) {
-        const shown = (lines: string[]): string =>
-          [`${step.line}> ${step.text}`, ...lines].join('\n');
-        expect(shown(outcomes[i]!)).toBe(shown(step.expected));
+        const asText = (events: string[]): string =>
+          [`${step.line}> ${step.text}`, ...events].join('\n');
+        expect(asText(outcomes[i]!)).toBe(asText(step.expected));
       }
     });
   }

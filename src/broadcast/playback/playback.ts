@@ -42,9 +42,9 @@ export interface PlaybackRange {
 
 /** The reader of the journal. */
 export interface PlaybackSource {
-  open(play: number, request: PlaybackRequest): Promise<PlaybackRange | Fault>;
-  next(play: number): Promise<PlaybackChunk | Fault>;
-  close(play: number): void;
+  open(id: number, request: PlaybackRequest): Promise<PlaybackRange | Fault>;
+  next(id: number): Promise<PlaybackChunk | Fault>;
+  close(id: number): void;
 }
 
 /** Events of a playback. */

@@ -99,7 +99,7 @@ export interface MetricSources {
     readonly durations: ReadonlyMap<string, Durations>;
   };
   /** Replays and resumes from the journal: under way, and waiting for others to end. */
-  readonly plays: () => { readonly open: number; readonly waiting: number };
+  readonly playbacks: () => { readonly open: number; readonly waiting: number };
   /** Receivers of each batch, by name. */
   readonly publishers: () => Iterable<
     readonly [
@@ -294,14 +294,14 @@ export class Metrics {
       work,
       'of',
     );
-    const plays: Read = () => {
-      const { open, waiting } = sources.plays();
+    const playbacks: Read = () => {
+      const { open, waiting } = sources.playbacks();
       return [
         [{ state: 'open' }, open],
         [{ state: 'waiting' }, waiting],
       ];
     };
-    registry.gauge('plays', 'Replays, and resumes out of the journal', plays, 'state');
+    registry.gauge('plays', 'Replays, and resumes out of the journal', playbacks, 'state');
   }
 
   private addStream({ stream }: MetricSources): void {

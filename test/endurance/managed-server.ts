@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { changeKeys, makeKey } from '../../src/gateway/auth/stored-keys';
 import { PROGRAM, SOURCES } from '../support/program';
 
-export class ServerLife {
+export class ManagedServer {
   readonly data: string;
   /** A key that may publish and trade. */
   readonly key: string;

@@ -53,7 +53,7 @@ export interface Subscribed {
   readonly liveFrom: number;
 }
 
-export interface Life {
+export interface LoadedServer {
   readonly number: number;
   readonly durability: Durability;
   readonly epoch: number;
@@ -63,7 +63,7 @@ export interface Life {
   readonly publisher: Publisher;
 }
 
-export interface LifeOptions {
+export interface LoadOptions {
   readonly number: number;
   readonly data: string;
   readonly durability: Durability;
@@ -78,7 +78,7 @@ export async function begin({
   durability,
   outside,
   random,
-}: LifeOptions): Promise<Life> {
+}: LoadOptions): Promise<LoadedServer> {
   const server = await ServerProcess.start({
     config: CONFIG,
     keys: [{ name: 'rival', roles: ['trade'] }],
@@ -101,8 +101,8 @@ export async function begin({
 }
 
 /** Puts the server under load, connects another reader meanwhile, and kills the server. */
-export async function loadAndKill(life: Life, random: Prng): Promise<{ loadMs: number }> {
-  const { server, readers, traders, publisher } = life;
+export async function loadAndKill(loaded: LoadedServer, random: Prng): Promise<{ loadMs: number }> {
+  const { server, readers, traders, publisher } = loaded;
   const loadMs = random.int(150, 900);
   const lateMs = random.int(0, 120);
   let isKilled = false;
@@ -122,12 +122,12 @@ export async function loadAndKill(life: Life, random: Prng): Promise<{ loadMs: n
   const { code } = await killed;
   if (code !== 137) throw new Error(`the server had ended by itself, with ${code}`);
   await Promise.all(load);
-  await Promise.all(clientsOf(life).map((client) => client.closed));
+  await Promise.all(clientsOf(loaded).map((client) => client.closed));
   await server.remove();
   return { loadMs };
 }
 
-export function clientsOf({ readers, traders, publisher }: Life): StreamClient[] {
+export function clientsOf({ readers, traders, publisher }: LoadedServer): StreamClient[] {
   return [...readers, ...traders, publisher].map(({ client }) => client);
 }
 
