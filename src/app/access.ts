@@ -87,7 +87,7 @@ export function openAccess(
     const [stored, tokens] = [readKeys(directory), Tokens.read(settings)];
     for (const fault of [stored, tokens]) {
       if (fault instanceof StartFault)
-        log.error({ code: fault.code }, `keys stay as they are: ${fault.message}`);
+        log.error({ code: fault.code }, `keys are unchanged: ${fault.message}`);
     }
     if (stored instanceof StartFault || tokens instanceof StartFault) return;
     keys.load(stored, tokens);

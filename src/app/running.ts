@@ -85,7 +85,7 @@ export class RunningServer implements Server {
     const defined = next instanceof StartFault ? next : definitionsOf({ market }, next.instruments);
     if (next instanceof StartFault || defined instanceof StartFault) {
       const { code, message } = next instanceof StartFault ? next : (defined as StartFault);
-      log.error({ code }, `settings stay as they are: ${message}`);
+      log.error({ code }, `settings are unchanged: ${message}`);
       return;
     }
     Object.assign(limits, next.limits);

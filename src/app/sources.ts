@@ -134,7 +134,7 @@ export class Sources implements IngestSource {
     const bytes = eventBytes(events);
     if (!meter.take('publishes', bytes)) {
       meter.close();
-      const message = `${bytes} bytes of events more than may wait now`;
+      const message = `${bytes} bytes of events exceed what may wait now`;
       return Promise.resolve({ index: -1, fault: fault('overloaded', message) });
     }
     const known = this.ofKeys.get(key);

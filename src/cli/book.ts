@@ -28,8 +28,8 @@ export function bookCommand(): Command {
   return withKeyOptions(command, READER_KEY)
     .option('--at <TIME>', 'a past time: ns since 1970, or 2024-08-09T00:35:00Z')
     .option('--depth <N>', 'levels a side', '10')
-    .option('--json', 'the unchanged answer of the server')
-    .option('--once', 'once, also on a terminal')
+    .option('--json', 'print the answer of the server unchanged')
+    .option('--once', 'print once and end, also on a terminal')
     .addHelpText(
       'after',
       `

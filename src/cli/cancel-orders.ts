@@ -17,10 +17,10 @@ const LEFT = 1;
 
 export function cancelOrdersCommand(): Command {
   const command = new Command('cancel-orders')
-    .description('Cancel all open orders of an owner, also of one whose key is revoked.')
+    .description('Cancel all open orders of an owner, also if its key is revoked.')
     .argument('<owner>', 'name of its key')
     .addOption(URL_OPTION());
-  return withKeyOptions(command, 'key with the role admin, where the server has keys')
+  return withKeyOptions(command, 'key with the role admin, if the server has keys')
     .addHelpText(
       'after',
       `

@@ -17,7 +17,7 @@ const SERVER_MS_MAX = 1_500;
 export function completionCommand(): Command {
   return new Command('completion')
     .description('Print a script that lets a shell complete this command line.')
-    .addArgument(new Argument('<shell>', 'for which shell').choices(Object.keys(SCRIPTS)))
+    .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(SCRIPTS)))
     .addHelpText(
       'after',
       `
@@ -38,8 +38,8 @@ Examples:
 /** Prints nothing if the names are unavailable: an error would appear within the typed line. */
 export function completeCommand(): Command {
   return new Command('complete')
-    .description('Print what may stand next, a word and what it is for on each line.')
-    .argument('[words...]', 'behind "--": what stands on the line so far, without "tapedeck"')
+    .description('Print the words that may come next, one on each line with its meaning.')
+    .argument('[words...]', 'after "--": the line so far, without "tapedeck"')
     .action(async (words: string[], _options: unknown, self: Command) => {
       const found = await candidatesFor(self.parent!, words, { symbols, keyNames });
       const lines = found.words.map(({ word, about }) =>

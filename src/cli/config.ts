@@ -17,17 +17,17 @@ import { DURABILITY_OPTION } from './options';
 export function configCommand(): Command {
   const check = flags(new Command('check'))
     .description(
-      'Check the settings and the files that they name, as "serve" would. Exit code 78 if wrong.',
+      'Check the settings and the files that they name, as "serve" does. Exit code 78 if they are wrong.',
     )
     .action((given: Flags) => {
       const loaded = loadSettings(given, processEnvironment());
       if (loaded instanceof StartFault) return fail(loaded);
       const admitted = readAdmitted(loaded.config);
       if (admitted instanceof StartFault) return fail(admitted);
-      process.stdout.write('the settings are sound\n');
+      process.stdout.write('the settings are valid\n');
     });
   const print = flags(new Command('print'))
-    .description('Print every setting in TOML, with where it came from.')
+    .description('Print every setting in TOML, with its origin.')
     .option('--json', 'as JSON: {NAME: {value, from}}')
     .action((given: Flags & { readonly json?: true }) => {
       const loaded = loadSettings(given, processEnvironment());
@@ -35,7 +35,7 @@ export function configCommand(): Command {
       process.stdout.write(given.json === true ? settingsJson(loaded) : settingsToml(loaded));
     });
   return new Command('config')
-    .description('Check settings, or print them with where each came from.')
+    .description('Check settings, or print them with their origins.')
     .addCommand(check)
     .addCommand(print)
     .addHelpText(

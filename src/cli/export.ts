@@ -147,7 +147,7 @@ function seqOf(e: Extracted | undefined): number {
 function warnOf({ from, to, reason }: ExtractGap): void {
   const range =
     from === to ? `sequence number ${from} is` : `sequence numbers ${from} to ${to} are`;
-  process.stderr.write(`tapedeck: ${range} missing in this stretch of the journal (${reason})\n`);
+  process.stderr.write(`tapedeck: ${range} missing in this range of the journal (${reason})\n`);
 }
 
 function readOptions(o: Options): Asked | StartFault {
@@ -192,6 +192,6 @@ function unwritten(e: unknown): StartFault {
   return new StartFault(
     'output-unwritable',
     `the output cannot be written: ${(e as Error).message}`,
-    'Make room, or give another file; what was written of this one is removed.',
+    'Free some space, or give another file; the incomplete file is removed.',
   );
 }

@@ -51,7 +51,7 @@ export function endWithOutput(): void {
 function onOutputLost(e: NodeJS.ErrnoException): never {
   if (e.code === 'EPIPE') process.exit(0);
   const message = `standard output cannot be written: ${e.message}`;
-  const hint = 'What was to be printed is not whole. Make room, or print to somewhere else.';
+  const hint = 'The output is incomplete. Free some space, or write somewhere else.';
   return failNow(new StartFault('output-unwritable', message, hint));
 }
 

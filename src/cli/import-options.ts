@@ -38,7 +38,7 @@ export function withKey(
   if (options.keyFile === '-' && files.includes('-')) {
     return new StartFault(
       'bad-usage',
-      '--key-file and a recording cannot both be the input',
+      '--key-file and a recording cannot both be read from standard input',
       'Give one of them as a file.',
     );
   }
@@ -49,7 +49,7 @@ export function withKey(
 export function readOptions(options: ImportOptions): Asked | StartFault {
   if (options.to === undefined && (options.key ?? options.keyFile) !== undefined) {
     const flag = options.key === undefined ? '--key-file' : '--key';
-    return new StartFault('bad-usage', `${flag} goes with --to only`, 'Give --to URL as well.');
+    return new StartFault('bad-usage', `${flag} needs --to`, 'Give --to URL as well.');
   }
   const speed = parseSpeed(options.speed);
   if (speed === undefined) {

@@ -226,6 +226,6 @@ function nothingTaken(recording: Recording): RecordingFault | undefined {
   if (read > 0) return undefined;
   const counts = Object.entries({ ...skippedBy, ...refusedBy });
   const what = counts.map(([reason, count]) => `${count} ${reason}`).join(', ');
-  const message = `none of its ${lines} lines is one that is taken (${what})`;
+  const message = `none of its ${lines} lines can be imported (${what})`;
   return recordingFault(recording.path, 0, lineFault('nothing-taken', message));
 }

@@ -93,8 +93,8 @@ export class ImportSummary {
     for (const { symbol, book } of this.books) {
       text.push(
         book === 'never'
-          ? `WARNING: the book of ${symbol} never came to be: its changes came without a snapshot that they continue`
-          : `WARNING: the book of ${symbol} is not whole at the end: changes are missing, and no snapshot came behind them`,
+          ? `WARNING: the book of ${symbol} never became complete: its changes continue no snapshot`
+          : `WARNING: the book of ${symbol} is incomplete at the end: changes are missing, and no snapshot followed`,
       );
     }
     return text.map((line) => `${line}\n`).join('');

@@ -29,15 +29,17 @@ export function importCommand(): Command {
     .description('Import recordings into a journal directory or a running server.')
     .argument(
       '<file...>',
-      'Tapedeck tapes or Binance captures: gzip, zstd or plain; - is the input',
+      'Tapedeck tapes or Binance captures: gzip, zstd or plain; - is standard input',
     )
     .option('--data <DIR>', 'into the journal in this directory (data)')
     .addOption(new Option('--to <URL>', 'into a running server').conflicts(['data', 'config']));
   return withKeyOptions(command, 'key with the role publish, for --to')
     .option('--speed <S>', 'max, or a multiple of real time such as 1 or 10', 'max')
-    .addOption(new Option('--format <F>', 'instead of looking').choices([...RECORDING_FORMATS]))
     .addOption(
-      new Option('--on-fault <P>', 'what a damaged line does')
+      new Option('--format <F>', 'instead of detecting it').choices([...RECORDING_FORMATS]),
+    )
+    .addOption(
+      new Option('--on-fault <P>', 'what to do at a damaged line')
         .choices(['stop', 'skip'])
         .default('stop'),
     )
@@ -50,9 +52,12 @@ export function importCommand(): Command {
     .addOption(
       repeatable('--quantity-scale <N>', 'decimals of quantities, or SYMBOL=N; repeatable'),
     )
-    .addOption(repeatable('--symbol <NAME=SYMBOL>', 'another name for one of the recording'))
-    .option('--snapshot-symbol <SYMBOL>', 'whose the Binance snapshots are that name no symbol')
-    .option('--continue', 'the numbers go on from those that are there, without a look at them')
+    .addOption(repeatable('--symbol <NAME=SYMBOL>', 'another name for a symbol of the recording'))
+    .option('--snapshot-symbol <SYMBOL>', 'symbol of Binance snapshots that name none')
+    .option(
+      '--continue',
+      'treat the numbers as continuing those of the journal, without checking the recorded trades',
+    )
     .option('--json', 'the summary as one JSON object')
     .option('--config <FILE>', 'settings in TOML')
     .addHelpText(
@@ -169,6 +174,6 @@ function badRecording(fault: RecordingFault): StartFault {
   return new StartFault(
     'bad-recording',
     describeRecordingFault(fault),
-    hints[fault.code] ?? 'Mend the line, or pass --on-fault skip to leave such lines out.',
+    hints[fault.code] ?? 'Correct the line, or pass --on-fault skip to leave such lines out.',
   );
 }

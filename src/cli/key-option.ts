@@ -27,7 +27,10 @@ export function withKeyOptions(command: Command, what: string): Command {
   );
   return command
     .addOption(shown.conflicts('keyFile'))
-    .option('--key-file <FILE>', `the same out of a file, - is the input; or set ${KEY_VARIABLE}`);
+    .option(
+      '--key-file <FILE>',
+      `the same from a file, - is standard input; or set ${KEY_VARIABLE}`,
+    );
 }
 
 /** The key of a command: from its line, a file or the environment. */
@@ -45,7 +48,7 @@ export function keyOf(
   }
   // Do not print the content: it may contain a key.
   if (text === '' || text.length > LENGTH_MAX || /\s/.test(text)) {
-    return badFile(keyFile, 'holds no key; expected one line, which is the key');
+    return badFile(keyFile, 'has no key in it; expected one line with the key');
   }
   return text;
 }
@@ -55,6 +58,6 @@ function badFile(file: string, why: string): StartFault {
   return new StartFault(
     'bad-usage',
     `--key-file: ${name} ${why}`,
-    'Write what "tapedeck keys make" printed into it.',
+    'Write the output of "tapedeck keys make" into it.',
   );
 }

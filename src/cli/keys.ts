@@ -36,26 +36,29 @@ const DAYS = /^[1-9]\d{0,4}$/;
 
 export function keysCommand(): Command {
   const make = at(new Command('make'))
-    .description('Make a key and print it. It is printed only now; only its hash is kept.')
+    .description('Make a key and print it. It is printed only once; only its hash is stored.')
     .argument('<name>', 'owner of its orders; for lists and logs')
     .addOption(wordOption('--role <R...>', 'what it may do (read)', ROLES))
-    .option('--symbols <P...>', 'what the role publish goes for: symbols, * for any letters (*)')
-    .option('--days <N>', 'how long it is good (for ever)')
+    .option(
+      '--symbols <P...>',
+      'symbols that the role publish allows; * matches any characters (*)',
+    )
+    .option('--days <N>', 'how long it is valid (for ever)')
     .action((name: string, wish: Wish) => run(wish, (directory) => makeOne(directory, name, wish)));
   const list = at(new Command('list'))
-    .description('List the keys, without what they are.')
+    .description('List the keys, without their secrets.')
     .option('--json', 'as JSON')
     .action((options: Where & { readonly json?: true }) =>
       run(options, (directory) => listAll(directory, options.json === true)),
     );
   const revoke = at(new Command('revoke'))
-    .description('Revoke a key. A server that runs closes its sessions with 4002.')
+    .description('Revoke a key. A running server closes its sessions with 4002.')
     .argument('<name>', 'name of the key')
     .action((name: string, options: Where) =>
       run(options, (directory) => revokeOne(directory, name)),
     );
   return new Command('keys')
-    .description('Make, list and revoke the keys of a server, by its data directory.')
+    .description('Make, list and revoke keys in the data directory of a server.')
     .addCommand(make)
     .addCommand(list)
     .addCommand(revoke)
@@ -91,7 +94,7 @@ function makeOne(directory: string, name: string, wish: Wish): StartFault | unde
     return badUsage(
       'the name',
       name,
-      '1 to 40 letters, digits, dots, dashes or underscores, not "anonymous", nor beginning with "sim-"',
+      '1 to 40 letters, digits, dots, dashes or underscores, not "anonymous", and not beginning with "sim-"',
     );
   }
   const wrongRole = roles.find((role) => !ROLES.includes(role as Role));
@@ -111,7 +114,7 @@ function makeOne(directory: string, name: string, wish: Wish): StartFault | unde
     keys.some((key) => key.name === name)
       ? new StartFault(
           'bad-usage',
-          `there is a key ${name} already`,
+          `a key ${name} exists already`,
           'Revoke it first, or give another name.',
         )
       : [...keys, made.stored],
@@ -131,7 +134,7 @@ function takenBack(directory: string, name: string, reason: string): StartFault 
     ? new StartFault(
         'output-unwritable',
         `${what}; it was revoked`,
-        'Make it again, where its output can be written.',
+        'Make it again with an output that can be written.',
       )
     : new StartFault(
         'output-unwritable',

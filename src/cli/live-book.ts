@@ -45,7 +45,7 @@ export async function showLiveBook(
     block: ladder(client.instruments.get(symbol)!, client.book(symbol), seen, depth, screen),
   }));
   client.on('disconnected', ({ reason, code }) => {
-    seen.trouble = `the server is away (${reason || code}); it is looked for`;
+    seen.trouble = `the server is away (${reason || code}); reconnecting`;
     screen.changed();
   });
   client.on('connected', () => {
@@ -155,7 +155,7 @@ export function around<T>(
 /** A book's mark as text for people. */
 export const MARK_WORDS = {
   stale: 'stale: the source is gone',
-  recovered: 'recovered: nothing heard since the restart',
+  recovered: 'recovered: nothing received since the restart',
 } as const;
 
 function mood(

@@ -50,7 +50,7 @@ export class LiveTail {
   private picture(): { above: Line[]; block: Line[] } {
     const above = this.lines;
     this.lines = [];
-    const hidden = this.hidden > 0 ? `, ${this.hidden} of them too quick to show` : '';
+    const hidden = this.hidden > 0 ? `, ${this.hidden} of them too fast to display` : '';
     const text = `${this.topics}: ${this.messages} messages, ${this.perSecond}/s${hidden}; Ctrl-C ends`;
     return { above, block: [[[text, 'dim']]] };
   }

@@ -3,14 +3,18 @@
 import { Option } from 'commander';
 
 /** Purpose of a key on a server that requires one for reading. */
-export const READER_KEY = 'key with the role read, where the server asks for one';
+export const READER_KEY = 'key with the role read, if the server requires one';
 
 export function URL_OPTION(): Option {
   return new Option('--url <URL>', 'address of the server').default('http://127.0.0.1:7070');
 }
 
 export function DURABILITY_OPTION(): Option {
-  return wordOption('--durability <D>', 'when it counts as kept', ['async', 'commit', 'fsync']);
+  return wordOption('--durability <D>', 'when an event counts as stored', [
+    'async',
+    'commit',
+    'fsync',
+  ]);
 }
 
 /** An option with known values, for help and completion; the command itself refuses other values. */

@@ -36,5 +36,5 @@ export function createProgram(): Command {
 /** For every command: a usage error is thrown, and reported with how to get help. */
 function saysWhatIsWrong(command: Command): Command {
   for (const inner of command.commands) saysWhatIsWrong(inner);
-  return command.exitOverride().showHelpAfterError('(add --help for how to use it)');
+  return command.exitOverride().showHelpAfterError('(--help explains the command)');
 }

@@ -31,7 +31,7 @@ export function serveCommand(): Command {
     )
     .option(
       '--demo',
-      'with simulated markets; trading on them needs no key on this machine; keeps 1 GiB of journal',
+      'run simulated markets; trading on them needs no key on this machine; keeps 1 GiB of journal',
     )
     .option('--rate <n>', 'orders a second of the demo (400)')
     .addHelpText(
@@ -49,7 +49,7 @@ Examples:
     .action((flags: Flags & { readonly demo?: true }) => {
       const demo = flags.demo === true;
       if (flags.rate !== undefined && !demo) {
-        const message = '--rate is of the demo, and goes with --demo only';
+        const message = '--rate is a setting of the demo, and needs --demo';
         return fail(new StartFault('bad-usage', message, 'Give --demo as well.'));
       }
       const config = settings(flags, demo);
@@ -66,7 +66,7 @@ Examples:
       // Before the announcement: its reader may send a signal at once.
       stopOnSignal(server, config.journal.directory);
       process.on('SIGHUP', () => reload(server, flags, demo, log));
-      const lost = 'standard output is closed; the server goes on';
+      const lost = 'standard output is closed; the server continues';
       outliveOutput((reason) => log.warn({ reason }, lost));
       void server.started.then(() => announce(server, config));
     });
@@ -99,7 +99,7 @@ function sizeOf(bytes: number): string {
 function reload(server: Server, flags: Flags, demo: boolean, log: Log): void {
   const config = settings(flags, demo);
   if (config instanceof StartFault) {
-    log.error({ code: config.code }, `settings stay as they are: ${config.message}`);
+    log.error({ code: config.code }, `settings are unchanged: ${config.message}`);
     return;
   }
   server.reload(config);

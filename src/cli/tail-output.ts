@@ -20,7 +20,7 @@ export class Output {
     this.waiting += text.length;
     process.stdout.write(text, () => (this.waiting -= text.length));
     if (this.waiting <= WAITING_LETTERS_MAX) return;
-    const message = `the reader of the output is ${this.waiting} letters behind; at most ${WAITING_LETTERS_MAX} are kept for it`;
+    const message = `the reader of the output is ${this.waiting} characters behind; at most ${WAITING_LETTERS_MAX} are kept for it`;
     failNow(new StartFault('output-too-slow', message, 'Follow fewer topics, or write to a file.'));
   }
 }

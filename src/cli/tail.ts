@@ -30,15 +30,15 @@ interface Options extends KeyFlags {
 
 export function tailCommand(): Command {
   const command = new Command('tail')
-    .description('Print live topics, a line a message, until interrupted.')
+    .description('Print live topics, one line for each message, until interrupted.')
     .argument('[topic...]', `${CHANNELS.map(topicForm).join(', ')}; * as the symbol stands for all`)
     .addOption(URL_OPTION());
   return withKeyOptions(command, READER_KEY)
     .option(
       '--ring <PATH>',
-      'read the ring of a server on this machine (default: where this user has it); without topics all of it',
+      'read the ring of a server on this machine (default: the path for this user); without topics all of it',
     )
-    .option('--ring-owner <UID>', 'user whose the ring may be, besides this one and root')
+    .option('--ring-owner <UID>', 'user who may own the ring, besides this one and root')
     .option('--json', 'lines that "import" can read back')
     .addHelpText(
       'after',
@@ -55,7 +55,7 @@ Examples:
         const { ring, ringOwner } = options;
         const path = ring === 'default' ? defaultRingPath(processEnvironment()) : ring;
         if (ringOwner !== undefined && !/^\d{1,9}$/.test(ringOwner)) {
-          const message = `--ring-owner is ${JSON.stringify(ringOwner)}; expected the number of a user`;
+          const message = `--ring-owner is ${JSON.stringify(ringOwner)}; expected a user id`;
           return fail(new StartFault('bad-usage', message, '"id -u NAME" prints it.'));
         }
         const owner = ringOwner === undefined ? undefined : Number(ringOwner);

@@ -24,7 +24,7 @@ export function verifyCommand(): Command {
   return new Command('verify')
     .description('Check every record of a journal, also while a server writes it.')
     .option('--data <DIR>', 'data directory (data)')
-    .option('--replay', 'carry everything out again from the first record on, too')
+    .option('--replay', 'also execute everything again from the first record on')
     .option('--config <FILE>', 'settings in TOML')
     .addHelpText(
       'after',
@@ -74,7 +74,7 @@ async function verify(options: Options): Promise<StartFault | undefined> {
     return undefined;
   }
   const hint =
-    'Everything else may be as it was written; a start sets aside what is not. The file is not changed by this.';
+    'Everything else may be intact; a start sets the damaged part aside. This command does not change the file.';
   return new StartFault('journal-damaged', `${reading.path}: ${verified}`, hint);
 }
 

@@ -110,7 +110,7 @@ export const RELATIONS: readonly Relation[] = [
     most: ({ market }) => market.latenessMs - 1,
     formula: 'market.latenessMs - 1',
     reason:
-      'a trade dated ahead as far as may be must not make the trades that are on time behind it late',
+      'a trade that is dated as far ahead as allowed must not make later trades late that are on time',
   },
   {
     setting: 'market.requestsHoldMs',

@@ -90,7 +90,7 @@ export const ConfigSchema = section({
     requireKey: Type.Boolean({ default: false, description: 'Also of readers on this machine' }),
     tokenAlgorithm: Type.Union(
       ['none', 'EdDSA', 'HS256'].map((w) => Type.Literal(w)),
-      { default: 'none', description: 'Of the JSON Web Tokens that are taken' },
+      { default: 'none', description: 'Of the JSON Web Tokens that are accepted' },
     ),
     tokenKeyFile: file('EdDSA: public key in PEM; HS256: the secret'),
     tokenIssuer: Type.String({ default: '', description: 'What iss must be; empty: anything' }),

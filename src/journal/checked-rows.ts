@@ -46,7 +46,7 @@ export function* checkedRows(db: Database, afterId: number): Generator<RecordRow
       if (!isSound(rows, block)) {
         throw new JournalDamage(
           seqOf(block.first_id) - 1,
-          `the records ${seqOf(block.first_id)} to ${seqOf(block.last_id)} have not their checksum`,
+          `the records ${seqOf(block.first_id)} to ${seqOf(block.last_id)} do not match their checksum`,
         );
       }
       yield rows.filter(({ id }) => id > goodId);
@@ -61,7 +61,7 @@ export function* checkedRows(db: Database, afterId: number): Generator<RecordRow
     yield rest.filter(({ id }) => id > goodId && (soundId === null || id <= soundId));
     if (soundId !== null) {
       const good = Math.max(0, seqOf(goodId), seqOf(soundId));
-      throw new JournalDamage(good, `the records from ${good + 1} on have not their checksum`);
+      throw new JournalDamage(good, `the records from ${good + 1} on do not match their checksum`);
     }
   } catch (e) {
     if (e instanceof JournalDamage) throw e;

@@ -313,7 +313,7 @@ function inUse(symbol: string): Fault {
 }
 
 export function tooManyInstruments(instrumentsMax: number): Fault {
-  const message = `there are ${instrumentsMax} instruments already, as many as there may be`;
+  const message = `there are ${instrumentsMax} instruments already, which is the limit`;
   return fault('too-many-instruments', message, 'symbol');
 }
 

@@ -230,7 +230,7 @@ export class OrderRouter {
       return refusal('auction-under-way', { price: null, quantity: 0 }, venue.definition);
     }
     if (this.clientOrders.ownerNumber(owner) === undefined) {
-      return fault('overloaded', 'there are as many owners of orders as there may be');
+      return fault('overloaded', 'the limit of owners of orders is reached');
     }
     const { fillsMax } = this.limits;
     const command: Command = {

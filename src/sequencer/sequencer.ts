@@ -165,7 +165,7 @@ export class Sequencer {
   private crowded(client: LaneKey, count: number): Fault | undefined {
     const most = this.options.waitingEventsMax;
     if (count > most) {
-      return fault('frame-too-large', `${count} events at once; at most ${most} are taken`);
+      return fault('frame-too-large', `${count} events at once; at most ${most} are accepted`);
     }
     const isModest = (this.waitingOf.get(client) ?? 0) + count <= most / MODEST_PART;
     const room = isModest ? 2 * most : most;

@@ -95,7 +95,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
 
   test('asks for a key; reports a wrong one; with the right one it works as usual', async () => {
     const { page, errors, strangers } = await open(browser, `${market.server.url}/#ACME`);
-    await waitSaid(page, '#gate', 'This server asks for a key');
+    await waitSaid(page, '#gate', 'This server requires a key');
     await waitSaid(page, '#health', 'Key wanted');
     await give(page, 'no-key-of-this-server-01');
     await waitSaid(page, '#gate .outcome', 'It is refused: this is no key of this server.');
@@ -198,7 +198,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
         (wanted) => document.querySelector<HTMLElement>('#tape')?.dataset['seq'] === wanted,
         String(trades[0]!.seq),
       );
-      await waitSaid(page, '#tape-note', 'taken anew');
+      await waitSaid(page, '#tape-note', 'loaded again');
       await page.waitForFunction(() => {
         const resets = document.querySelector('#health span[title^="Times that state"] b');
         return Number(resets?.textContent) > 0;

@@ -152,8 +152,8 @@ describe.skipIf(CHROMIUM === undefined)('a past moment on the page', () => {
     await waitText(page, '#head .last', '100.01');
     await page.click('#list .row[data-symbol="ZINC"]');
     await waitText(page, '#head .symbol', 'ZINC');
-    await waitText(page, '#travel .note', 'There was no book at this moment.');
-    await waitText(page, '.panel.ladder .doubt', 'There was no book at this moment.');
+    await waitText(page, '#travel .note', 'There was no book at this time.');
+    await waitText(page, '.panel.ladder .doubt', 'There was no book at this time.');
     expect(await page.inputValue(TIME)).toBe(behind(first));
     await page.click('#list .row[data-symbol="ACME"]');
     const { seq } = await market.book(behind(first).replace(' ', 'T') + 'Z');

@@ -88,15 +88,15 @@ const TICKET: Ticket = { side: 'buy', kind: 'limit', price: '10.00', quantity: '
 describe('the ticket', () => {
   test.each([
     [{}, undefined],
-    [{ quantity: '' }, 'Quantity: nothing is given. Enter a number such as 0.5.'],
+    [{ quantity: '' }, 'Quantity: no number is given. Enter one such as 0.5.'],
     [{ quantity: 'ten' }, 'Quantity: “ten” is not a number. Enter one such as 0.5.'],
     [
       { price: '10,50' },
-      'Price: “10,50” is not a number. Enter one such as 0.05. Write decimals behind a point, and no commas.',
+      'Price: “10,50” is not a number. Enter one such as 0.05. Use a point for decimals, and no commas.',
     ],
     [
       { price: '10.001' },
-      'Price: 10.001 has too many decimals; ACME takes at most 2. The smallest step is 0.05.',
+      'Price: 10.001 has too many decimals; ACME accepts at most 2. The smallest step is 0.05.',
     ],
     [{ price: '10.01' }, 'Price: 10.01 is not a multiple of 0.05, the step of ACME.'],
     [{ quantity: '0' }, 'Quantity: 0 is not above zero.'],

@@ -64,7 +64,7 @@ describe('config check', () => {
   ])('%j', async (text, code, words) => {
     const file = scratch.write(text, '.toml');
     const done = await tapedeck(['config', 'check', '--config', file]);
-    expect([done.code, done.stdout]).toEqual([code, code === 0 ? 'the settings are sound\n' : '']);
+    expect([done.code, done.stdout]).toEqual([code, code === 0 ? 'the settings are valid\n' : '']);
     expect(done.stderr).toContain(words);
   });
 });
@@ -159,7 +159,7 @@ describe('SIGHUP', () => {
     await reader.settle();
     const { code, stderr } = await server.stop();
     expect(code).toBe(0);
-    expect(stderr).toContain('settings stay as they are');
+    expect(stderr).toContain('settings are unchanged');
     if (words !== 'definition-conflict') expect(stderr).toContain(words);
     await server.remove();
   });

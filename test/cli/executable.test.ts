@@ -197,7 +197,7 @@ describe('the other commands', () => {
 
   test.each([
     [['--version'], 0, `${VERSION}\n`],
-    [['config', 'check'], 0, 'the settings are sound\n'],
+    [['config', 'check'], 0, 'the settings are valid\n'],
     [['completion', 'bash'], 0, '_tapedeck() {'],
     [['serve', '--prot', '1'], 64, ''],
     [['verify', '--data', '/nowhere'], 66, ''],

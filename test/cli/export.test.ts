@@ -292,7 +292,7 @@ describe('refusals', () => {
     ]);
     expect([bad.code, bad.stdout]).toEqual([0, '']);
     expect(bad.stderr).toMatch(
-      /sequence numbers 1 to \d+ are missing in this stretch of the journal \(damaged\)/,
+      /sequence numbers 1 to \d+ are missing in this range of the journal \(damaged\)/,
     );
     expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(1); // the header alone
   });
@@ -395,7 +395,7 @@ describe('where records are missing', () => {
     const { code, stdout, stderr } = await tapedeck(args);
     expect([code, stderr]).toEqual([
       0,
-      `tapedeck: sequence numbers ${gap.from} to ${gap.to} are missing in this stretch of the journal (disk)\n`,
+      `tapedeck: sequence numbers ${gap.from} to ${gap.to} are missing in this range of the journal (disk)\n`,
     ]);
     expect(stdout).not.toContain('gap');
   });

@@ -252,7 +252,7 @@ describe('the summary', () => {
       waiting: 2,
       books: [{ symbol: 'LOST', book: 'never' }],
     });
-    expect(never.summary.toText(1)).toContain('WARNING: the book of LOST never came to be');
+    expect(never.summary.toText(1)).toContain('WARNING: the book of LOST never became complete');
     const snapshot = book('LOST', 'snapshot', [['1.00', '1']], [['2.00', '1']], {
       seq: 4,
       ...at(4),

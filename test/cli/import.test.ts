@@ -185,7 +185,7 @@ test('settings without an effect are refused', async () => {
   const file = join(TAPES, 'gap.ndjson');
   const keyed = await offline(file, '--key', PUBLISH_KEY);
   expect([keyed.code, keyed.stdout]).toEqual([64, '']);
-  expect(keyed.stderr).toContain('--key goes with --to only');
+  expect(keyed.stderr).toContain('--key needs --to');
   expect((await online(file, '--config', scratch.write(''))).code).toBe(64);
 });
 

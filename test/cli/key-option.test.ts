@@ -86,9 +86,9 @@ test('an invalid key is reported without its text', async () => {
   const absent = scratch.fresh();
   for (const [file, words] of [
     [absent, `${absent} cannot be read`],
-    [scratch.write(''), 'holds no key'],
-    [scratch.write(`${READER}\nmore`), 'holds no key'],
-    [scratch.write('x'.repeat(20_000)), 'holds no key'],
+    [scratch.write(''), 'has no key in it'],
+    [scratch.write(`${READER}\nmore`), 'has no key in it'],
+    [scratch.write('x'.repeat(20_000)), 'has no key in it'],
   ] as const) {
     const { code, stderr } = await tapedeck(book('--key-file', file));
     expect([code, stderr]).toEqual([64, expect.stringContaining(words)]);
@@ -103,14 +103,14 @@ test('an invalid key is reported without its text', async () => {
     '--key-file',
     absent,
   ]);
-  expect(offline.stderr).toContain('--key-file goes with --to only');
+  expect(offline.stderr).toContain('--key-file needs --to');
   const twice = await withInput(
     ['import', '-', '--to', server.url, '--key-file', '-'],
     PUBLISH_KEY,
   );
   expect(twice).toMatchObject({
     code: 64,
-    stderr: expect.stringContaining('cannot both be the input'),
+    stderr: expect.stringContaining('cannot both be read from standard input'),
   });
 });
 

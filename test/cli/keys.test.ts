@@ -147,7 +147,7 @@ describe('a running server', () => {
     await trader.settle();
     await trader.close();
     const { stderr } = await server.stop();
-    expect(stderr).toContain('keys stay as they are');
+    expect(stderr).toContain('keys are unchanged');
     expect(stderr).not.toContain(made);
     await server.remove();
   });

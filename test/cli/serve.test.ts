@@ -191,7 +191,7 @@ test('if one instrument is invalid, none is defined', async () => {
 test('--rate without the demo has no effect, and is refused', async () => {
   const { code, stderr } = await refused(['--rate', '100']);
   expect(code).toBe(64);
-  expect(stderr).toContain('--rate is of the demo');
+  expect(stderr).toContain('--rate is a setting of the demo');
 });
 
 test('a demo over settings that define its symbols differently', async () => {

@@ -89,7 +89,7 @@ describe('book', () => {
     while (!(await head(own.url)).endsWith('stale: the source is gone'));
     await own.stop();
     const again = await ServerProcess.start({ data: own.data });
-    expect(await head(again.url)).toContain('recovered: nothing heard since the restart');
+    expect(await head(again.url)).toContain('recovered: nothing received since the restart');
     await again.remove();
     await own.remove();
   });

@@ -155,7 +155,7 @@ describe('book', () => {
     const terminal = new Terminal(['book', 'ACME', '--url', short.url]);
     await terminal.until('3.000');
     await short.stop('SIGKILL');
-    await terminal.until('is looked for');
+    await terminal.until('reconnecting');
     const again = await ServerProcess.start({
       data: short.data,
       args: ['--port', new URL(short.url).port],
@@ -185,7 +185,7 @@ describe('tail', () => {
     await terminal.until('instrument ACME');
     const many = Array.from({ length: 200 }, () => trade('ACME', '10.00', '1'));
     await server.ingest(tape(...many));
-    await terminal.until('too quick to show');
+    await terminal.until('too fast to display');
     expect(await terminal.interrupt()).toBe(0);
   });
 });

@@ -16,7 +16,7 @@ const OK = { state: 'ok', reason: '' } as const;
 const STALE: StaleFeeds = { count: 1, feeds: [{ symbol: 'ACME', since: '5' }], isUnready: false };
 const STALE_FEED = {
   code: 'feed-stale',
-  message: 'nothing has come of fed instruments for longer than feedStaleMs',
+  message: 'no event of these feed instruments has arrived for longer than feedStaleMs',
   count: 1,
   feeds: STALE.feeds,
 };

@@ -153,7 +153,7 @@ describe.each(deep(FORMS, 1))('a connection, %s', (form) => {
 test.each([
   ['of a role', { ...GOES, roles: ['read', 'publish'] }],
   ['of symbols', { ...GOES, symbols: ['ACM'] }],
-] as const)('a key that goes for less, %s, ends what it asked for', async (_, less) => {
+] as const)('a key that loses rights, %s, ends what was requested with it', async (_, less) => {
   const client = await open(testKey('goes'));
   await client.subscribe('trade:ACME');
   await show(client, testKey('stays'));

@@ -267,7 +267,7 @@ describe('damage', () => {
     [
       'end',
       `DELETE FROM record WHERE id = (SELECT max(id) FROM record WHERE kind < 9)`,
-      /record \d+ is missing|have not their checksum/,
+      /record \d+ is missing|do not match their checksum/,
     ],
     [
       'a gap that is none',
@@ -287,7 +287,11 @@ describe('damage', () => {
       /of instruments that are not in the table/,
     ],
     ['a part of no block', 'UPDATE part SET last_id = last_id + 8', /part/],
-    ['block', 'UPDATE block SET crc = crc + 1', /^the records 1 to \d+ have not their checksum$/],
+    [
+      'block',
+      'UPDATE block SET crc = crc + 1',
+      /^the records 1 to \d+ do not match their checksum$/,
+    ],
     ['a block cut short', 'UPDATE block SET first_id = first_id + 8', /holds the records 1 to/],
     ['a block too long', 'UPDATE block SET last_id = last_id + 8', /block|part/],
     ['no block', 'DELETE FROM block', /in no block|parts of blocks/],

@@ -46,7 +46,7 @@ function expectDamage(what: unknown, opened: Journaled | StartFault): void {
   if (opened instanceof StartFault) throw new Error(`${JSON.stringify(what)}: ${opened.message}`);
   if (opened.damage.length === 0) throw new Error(`accepted silently: ${JSON.stringify(what)}`);
   expect(opened.damage[0]).toMatch(
-    /^\S+ is damaged: the records from \d+ on have not their checksum; /,
+    /^\S+ is damaged: the records from \d+ on do not match their checksum; /,
   );
   const { directory } = opened;
   const aside = readdirSync(directory).filter((name) => name.startsWith('journal-damaged-'));

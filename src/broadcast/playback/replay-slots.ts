@@ -40,7 +40,7 @@ export class ReplaySlots {
       return fault('limit-reached', message);
     }
     if (this.size < playbacksMax || this.takeOver(client)) return undefined;
-    return fault('overloaded', 'as many replays as there may be are under way');
+    return fault('overloaded', 'the limit of open replays is reached');
   }
 
   /** @returns what frees it again */

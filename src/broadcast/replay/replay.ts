@@ -260,7 +260,7 @@ export class Replay implements FrameSource {
 
   private noSlot(): Fault {
     const where = this.seq === 0 ? '' : `; this one was replayed up to ${this.seq}`;
-    return fault('overloaded', `as many replays as there may be are under way${where}`);
+    return fault('overloaded', `the limit of open replays is reached${where}`);
   }
 
   private leftWithin(): Fault {

@@ -35,7 +35,7 @@ export function covers(one: Claimed, other: Claimed): boolean {
 
 export const EXPIRED = fault('unauthorized', 'the key has expired');
 const LAPSED: Readonly<Record<Lapse, Fault>> = {
-  'key-revoked': fault('unauthorized', 'the key was revoked, or goes for less than it did'),
+  'key-revoked': fault('unauthorized', 'the key was revoked, or has fewer rights than before'),
   'key-expired': EXPIRED,
 };
 

@@ -129,11 +129,11 @@ export interface MetricSources {
 }
 
 const INTAKE = [
-  ['repeated', 'Events of sources that were dropped, since they had been sent before'],
-  ['waiting', 'Book events of sources without effect until a snapshot comes'],
-  ['late', 'Trades of sources that changed the past alone'],
+  ['repeated', 'Events of sources that were dropped because they had been sent before'],
+  ['waiting', 'Book events of sources that have no effect until a snapshot arrives'],
+  ['late', 'Late trades of sources, which change only past bars'],
   ['ahead', 'Events of sources whose time was ahead of their receipt'],
-  ['renumbered', 'Times that the numbers of a source began anew'],
+  ['renumbered', 'How often the numbers of a source began again'],
   ['missed', 'Messages of sources that are known to be missing'],
 ] as const;
 
@@ -169,18 +169,18 @@ export class Metrics {
     const { published, version, feeds } = sources;
     registry.gauge('info', 'Version of Tapedeck', () => [[{ version }, 1]], 'version');
     registry.gauge('instruments', 'Instruments', () => [[{}, sources.instruments()]]);
-    registry.gauge('feed_instruments', 'Fed instruments', () => [[{}, feeds().instruments]]);
+    registry.gauge('feed_instruments', 'Feed instruments', () => [[{}, feeds().instruments]]);
     registry.gauge(
       'stale_feed_instruments',
-      'Fed instruments that have been silent for longer than feedStaleMs',
+      'Feed instruments that have been silent for longer than feedStaleMs',
       () => [[{}, feeds().stale]],
     );
     registry.gauge(
       'feed_silence_max_seconds',
-      'How long the fed instrument has been silent that has been for longest',
+      'How long the feed instrument has been silent that has been silent longest',
       () => [[{}, feeds().silenceMsMax / 1_000]],
     );
-    registry.gauge('last_seq', 'Newest place in the numbering', () => [[{}, sources.lastSeq()]]);
+    registry.gauge('last_seq', 'Newest sequence number', () => [[{}, sources.lastSeq()]]);
     registry.counter('events_total', 'Events published', () => [[{}, published.events]]);
     registry.counter('batches_total', 'Batches published', () => [[{}, published.batches]]);
     for (const [count, help] of INTAKE) {
@@ -190,20 +190,22 @@ export class Metrics {
 
   private addStages({ stages, commits, loopLag, turns }: MetricSources): void {
     const help =
-      'Of each batch, from the arrival of its oldest event until its turn, until it was pushed to readers, and until it was committed';
+      'For each batch, time from the arrival of its oldest event to its turn, to its push to readers, and to its commit';
     const { registry } = this;
     registry.histogram('stage_seconds', help, () =>
       Object.entries(stages).map(([stage, durations]) => [{ stage }, durations]),
     );
     registry.histogram(
       'journal_commit_seconds',
-      'A transaction of the journal, in its thread',
+      'Duration of a transaction of the journal, in its thread',
       () => [[{}, commits]],
     );
-    registry.histogram('loop_turn_seconds', 'A turn of the event loop, by what it did', () =>
-      [...turns.durations].map(([turn, durations]) => [{ turn }, durations]),
+    registry.histogram(
+      'loop_turn_seconds',
+      'Duration of a turn of the event loop, by its work',
+      () => [...turns.durations].map(([turn, durations]) => [{ turn }, durations]),
     );
-    registry.histogram('event_loop_lag_seconds', 'By how much a timer of 20 ms was late', () => [
+    registry.histogram('event_loop_lag_seconds', 'How late a timer of 20 ms was', () => [
       [{}, loopLag],
     ]);
   }
@@ -215,15 +217,17 @@ export class Metrics {
     registry.gauge('lagging_sessions', 'Sessions that do not keep up', () => [
       [{}, sources.lanes().lagging],
     ]);
-    registry.counter('push_lagged_total', 'Times that a session fell behind', () => [
+    registry.counter('push_lagged_total', 'How often a session fell behind', () => [
       [{}, sources.lanes().lagged],
     ]);
-    registry.counter('bar_revisions_total', 'Bars of the past that were published again', () => [
-      [{}, revisions.revised],
-    ]);
+    registry.counter(
+      'bar_revisions_total',
+      'Past bars that changed and were published again',
+      () => [[{}, revisions.revised]],
+    );
     registry.counter(
       'bar_revisions_dropped_total',
-      'Bars of the past that changed and were not published again',
+      'Past bars that changed and were not published again',
       () => [[{}, revisions.dropped]],
     );
   }
@@ -232,22 +236,22 @@ export class Metrics {
   private addKinds({ kinds, own }: MetricSources): void {
     const { registry } = this;
     const lost = [
-      ['conflated', 'Messages that another one stood for, by kind of topic'],
+      ['conflated', 'Messages that were replaced by a later one, by kind of topic'],
       ['dropped', 'Messages that a gap declared, by kind of topic'],
-      ['gaps', 'Gaps told to slow readers, by kind of topic'],
-      ['resets', 'Topics that a reader was told to forget, by kind'],
+      ['gaps', 'Gaps declared to slow readers, by kind of topic'],
+      ['resets', 'Topics that were reset for a reader, by kind of topic'],
     ] as const;
     for (const [figure, help] of lost) {
       const read: Read = () => Object.entries(kinds).map(([kind, own]) => [{ kind }, own[figure]]);
       registry.counter(`push_${figure}_total`, help, read, 'kind');
     }
     const sent = [
-      ['frames', 'Frames to readers, by kind of topic; session: to one session alone'],
+      ['frames', 'Frames to readers, by kind of topic; session: frames to one session alone'],
       [
         'messages',
-        'Messages to readers, likewise; without those of frames that were made from the journal',
+        'Messages to readers, by kind of topic; without those of frames that were made from the journal',
       ],
-      ['bytes', 'Bytes of frames to readers, likewise'],
+      ['bytes', 'Bytes of frames to readers, by kind of topic'],
     ] as const;
     for (const [figure, help] of sent) {
       const read: Read = () => [
@@ -262,25 +266,25 @@ export class Metrics {
     const { registry } = this;
     registry.gauge(
       'push_log_bytes',
-      'About what the logs of topics hold for readers that do not keep up',
+      'Approximate size of the logs of topics, which hold messages for readers that do not keep up',
       () => [[{}, waiting().logBytes]],
     );
     registry.gauge(
       'push_waiting_bytes',
-      'About what is held for readers: the logs of topics, once for all, and the answers and socket buffers of each',
+      'Approximate size of what waits for readers: the logs of topics, counted once, and the answers and socket buffers of each session',
       () => [[{}, waiting().bytes]],
     );
     const { ofKind, counts } = account;
     const held: Read = () => Object.entries(ofKind).map(([kind, bytes]) => [{ kind }, bytes]);
-    registry.gauge('client_bytes', 'About what clients make it hold, by kind', held, 'kind');
+    registry.gauge('client_bytes', 'Approximate memory held for clients, by kind', held, 'kind');
     registry.counter(
       'client_bytes_shed_total',
-      'Sessions and held deltas let go since clients held too much',
+      'Sessions closed and held deltas dropped because clients held too much memory',
       () => [[{}, counts.shed]],
     );
     registry.counter(
       'client_bytes_refused_total',
-      'Requests refused since clients held too much',
+      'Requests refused because clients held too much memory',
       () => [[{}, counts.refused]],
     );
   }
@@ -290,7 +294,7 @@ export class Metrics {
     const work: Read = () => Object.entries(sources.work).map(([of, us]) => [{ of }, us / 1e6]);
     registry.counter(
       'client_work_seconds_total',
-      'Work that was counted for clients, by their shares',
+      'Work that was accounted to clients, by share',
       work,
       'of',
     );
@@ -301,7 +305,7 @@ export class Metrics {
         [{ state: 'waiting' }, waiting],
       ];
     };
-    registry.gauge('plays', 'Replays, and resumes out of the journal', playbacks, 'state');
+    registry.gauge('plays', 'Replays, and resumes from the journal', playbacks, 'state');
   }
 
   private addStream({ stream }: MetricSources): void {
@@ -321,7 +325,7 @@ export class Metrics {
     };
     registry.counter(
       'stream_refusals_total',
-      'Errors told to clients, by code',
+      'Errors sent to clients, by code',
       by(stream.refusals),
       'code',
     );
@@ -342,9 +346,10 @@ export class Metrics {
         for (const [status, n] of statuses) yield [{ route, status: String(status) }, n];
       }
     };
-    const help = 'Requests that were answered, by route and status; none: that came to no handler';
+    const help =
+      'Requests that were answered, by route and status; none: requests that reached no handler';
     this.registry.counter('rest_requests_total', help, requests, 'route', 'status');
-    const timed = 'Requests that wait for the journal, a body or a turn, by route';
+    const timed = 'Duration of requests that wait for the journal, a body or a turn, by route';
     this.registry.histogram('rest_request_seconds', timed, () =>
       Array.from(rest.durations, ([route, durations]) => [{ route }, durations] as const),
     );
@@ -369,21 +374,16 @@ export class Metrics {
       for (const [query, n] of Object.entries(l3)) yield [{ query }, n];
     };
     const { registry } = this;
-    registry.counter('tier_hits_total', 'Answers of a tier, by question', hits, 'tier', 'query');
+    registry.counter('tier_hits_total', 'Answers of a tier, by query', hits, 'tier', 'query');
     registry.counter(
       'tier_misses_total',
-      'Questions that a tier passed on, and why',
+      'Queries that a tier passed on, and why',
       misses,
       'tier',
       'query',
       'reason',
     );
-    registry.counter(
-      'history_questions_total',
-      'Questions to the journal (L3)',
-      questions,
-      'query',
-    );
+    registry.counter('history_questions_total', 'Queries to the journal (L3)', questions, 'query');
     registry.gauge('memtable_events', 'Events in the memtable (L2)', () => [
       [{}, sources.memtableEvents()],
     ]);
@@ -401,17 +401,32 @@ export class Metrics {
     const figures = [
       ['gauge', 'waiting_rows', 'Rows that wait for a commit', 'waitingRows'],
       ['gauge', 'waiting_bytes', 'Size of what waits for a commit', 'waitingBytes'],
-      ['gauge', 'committed_seq', 'Place up to which it is committed', 'committedSeq'],
-      ['gauge', 'lag_records', 'Places that were given and are not committed', 'lagRecords'],
+      [
+        'gauge',
+        'committed_seq',
+        'Sequence number up to which the journal is committed',
+        'committedSeq',
+      ],
+      [
+        'gauge',
+        'lag_records',
+        'Sequence numbers that were assigned and are not committed',
+        'lagRecords',
+      ],
       ['counter', 'rows_total', 'Rows committed to the journal', 'rows'],
       ['counter', 'commits_total', 'Commits of the journal', 'commits'],
       ['counter', 'failures_total', 'Writes of the journal that the disk refused', 'failures'],
-      ['counter', 'holes_total', 'Runs of records that were given up for want of room', 'holes'],
+      [
+        'counter',
+        'holes_total',
+        'Ranges of records that were given up because the queue was full',
+        'holes',
+      ],
       ['counter', 'hole_records_total', 'Records that were given up', 'holeRecords'],
     ] as const;
     registry.gauge(
       'journal_damaged_blocks',
-      'Blocks of the journal that readers found not to be what was written',
+      'Blocks of the journal that readers found damaged',
       () => [[{}, damagedBlocks()]],
     );
     for (const [kind, name, help, figure] of figures) {
@@ -419,22 +434,22 @@ export class Metrics {
     }
     registry.gauge(
       'journal_lag_seconds',
-      'How long the oldest batch that is not committed has been there',
+      'How long the oldest uncommitted batch has waited',
       () => [[{}, journal().lagMs / 1_000]],
     );
-    registry.gauge('journal_size_bytes', 'What the journal takes on disk', () => [
+    registry.gauge('journal_size_bytes', 'Size of the journal on disk', () => [
       [{}, disk().journalBytes],
     ]);
     const free: Read = () => {
       const { freeBytes } = disk();
       return freeBytes === null ? [] : [[{}, freeBytes]];
     };
-    registry.gauge('journal_disk_free_bytes', 'Free room on the file system of the journal', free);
+    registry.gauge('journal_disk_free_bytes', 'Free space on the file system of the journal', free);
     this.addCheckpoints(sources);
-    registry.gauge('recovery_seconds', 'What the start took to read the journal', () => [
+    registry.gauge('recovery_seconds', 'How long the start took to read the journal', () => [
       [{}, recovery.ms / 1_000],
     ]);
-    registry.gauge('recovery_records', 'Records behind the checkpoint that the start read', () => [
+    registry.gauge('recovery_records', 'Records after the checkpoint that the start read', () => [
       [{}, recovery.records],
     ]);
   }
@@ -442,14 +457,14 @@ export class Metrics {
   private addCheckpoints({ checkpoints }: MetricSources): void {
     const { registry } = this;
     const figures = [
-      ['counter', 's_total', 'Checkpoints that have ended', 'cycles', 1],
+      ['counter', 's_total', 'Completed checkpoints', 'cycles', 1],
       ['counter', '_pieces_total', 'Pieces of the state that were captured', 'pieces', 1],
       ['counter', '_bytes_total', 'Size of these pieces before they were packed', 'bytes', 1],
       ['gauge', '_seconds', 'How long the newest checkpoint took', 'tookMs', 1_000],
       [
         'gauge',
         '_age_seconds',
-        'How long ago it ended; without one, since the start',
+        'Time since the newest checkpoint was completed; without one, since the start',
         'ageMs',
         1_000,
       ],
@@ -465,10 +480,18 @@ export class Metrics {
   private addPublishers({ publishers }: MetricSources): void {
     const { registry } = this;
     const figures = [
-      ['gauge', 'up', '1 while it is in service: lanes are the WebSocket sessions'],
-      ['counter', 'batches_total', 'Batches that it was handed'],
-      ['counter', 'failures_total', 'Calls of it that failed; the first puts it out of service'],
-      ['counter', 'records_total', 'Records written to shared memory: where its ring ends'],
+      ['gauge', 'up', '1 while the publisher is in service; lanes: the WebSocket sessions'],
+      ['counter', 'batches_total', 'Batches that the publisher was given'],
+      [
+        'counter',
+        'failures_total',
+        'Calls of the publisher that failed; the first takes it out of service',
+      ],
+      [
+        'counter',
+        'records_total',
+        'Records written to shared memory, which is the position of the end of its ring',
+      ],
     ] as const;
     for (const [kind, name, help] of figures) {
       const read: Read = function* () {

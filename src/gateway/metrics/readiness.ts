@@ -58,7 +58,7 @@ export function readiness(
   }
   if (stale !== undefined) {
     const { count, feeds, isUnready } = stale;
-    const message = 'nothing has come of fed instruments for longer than feedStaleMs';
+    const message = 'no event of these feed instruments has arrived for longer than feedStaleMs';
     (isUnready ? reasons : warnings).push({ code: 'feed-stale', message, count, feeds });
   }
   return { reasons, warnings };

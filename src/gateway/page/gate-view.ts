@@ -20,7 +20,7 @@ export class GateView {
   constructor(root: HTMLDialogElement, present: (key: string) => Promise<void>) {
     this.root = root;
     this.present = present;
-    const title = make('h2', '', 'This server asks for a key');
+    const title = make('h2', '', 'This server requires a key');
     title.id = 'gate-title';
     root.setAttribute('aria-labelledby', title.id);
     const { why, key, submit, outcome } = this;
@@ -28,7 +28,7 @@ export class GateView {
     key.autocomplete = 'off';
     key.spellcheck = false;
     outcome.setAttribute('role', 'status');
-    const note = make('p', 'muted', 'It is kept for this tab alone, and stands in no address.');
+    const note = make('p', 'muted', 'It is kept for this tab only, and never put into a URL.');
     const form = make('form', '', title, why, make('label', '', 'Key or token', key), submit);
     form.append(outcome, note);
     form.addEventListener('submit', (event) => {
@@ -61,14 +61,16 @@ export class GateView {
     this.key.value = '';
     this.proving = true;
     this.submit.disabled = true;
-    this.say('Proving the key …');
+    this.say('Checking the key …');
     try {
       await this.present(key);
       this.say('');
     } catch (e) {
       const { code, message } = e as TapedeckError;
       const isRefused = code === 'unauthorized' || code === 'forbidden';
-      this.say(isRefused ? `It is refused: ${message}.` : `It could not be proved: ${message}.`);
+      this.say(
+        isRefused ? `The server refused it: ${message}.` : `It could not be checked: ${message}.`,
+      );
       this.outcome.classList.add('down');
     }
     this.proving = false;

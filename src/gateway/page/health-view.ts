@@ -35,17 +35,17 @@ export class HealthView implements View {
       label.element.append(name);
       return cell(label.element, '', 'b');
     };
-    this.epoch = figure('epoch', 'epoch', 'One life of the numbering; a restart begins another');
-    this.seq = figure('seq', 'seq', 'The newest place that this page has seen');
+    this.epoch = figure('epoch', 'epoch', 'One run of the numbering; a restart begins another');
+    this.seq = figure('seq', 'seq', 'The newest sequence number that this page has received');
     this.latency = figure(
       'latency p50 / p99',
       'latency',
       'From the server to this page, over ten seconds, by the clock of the server',
     );
-    this.rate = figure('messages/s', 'rate', 'Messages of the last second');
-    this.conflated = figure('conflated', 'few', 'Updates that came only within a later one');
-    this.gaps = figure('gaps', 'few', 'Messages that the server reported as not sent');
-    this.resets = figure('resets', 'few', 'Times that state was loaded again');
+    this.rate = figure('messages/s', 'rate', 'Messages in the last second');
+    this.conflated = figure('conflated', 'few', 'Updates that were replaced by a later one');
+    this.gaps = figure('gaps', 'few', 'Messages that the server declared missing');
+    this.resets = figure('resets', 'few', 'How often state was loaded again');
   }
 
   paint(): void {

@@ -158,7 +158,9 @@ export class ListView implements View {
     this.space.style.height = `${this.symbols.length * ROW_PX}px`;
     const isEmpty = this.market.rows.size === 0;
     this.none.hidden = this.symbols.length > 0 || (isEmpty && !this.complete);
-    this.none.textContent = isEmpty ? 'This server has no instruments yet.' : 'No instrument fits.';
+    this.none.textContent = isEmpty
+      ? 'This server has no instruments yet.'
+      : 'No instrument matches.';
   }
 }
 

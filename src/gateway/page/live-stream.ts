@@ -131,7 +131,7 @@ export class LiveStream {
       else {
         // The server may have been replaced by one that requires no key.
         this.key.forget();
-        await this.find(`The key that this tab had is refused: ${error.message}.`);
+        await this.find(`The key of this tab is refused: ${error.message}.`);
       }
     }
   }

@@ -121,7 +121,7 @@ export class MarketState {
     else if (item.type === 'trade') this.addTrade(item);
     else if (item.type === 'gap') this.tapeGap = `${item.count} not received`;
     else if (item.type === 'reset') {
-      this.tapeGap = item.reason === 'other-epoch' ? 'server started over' : 'taken anew';
+      this.tapeGap = item.reason === 'other-epoch' ? 'server restarted' : 'loaded again';
     }
   }
 

@@ -33,16 +33,16 @@ function amountFault(
   symbol: string,
 ): string | undefined {
   const steps = formatDecimal(step, scale);
-  if (text === '') return `nothing is given. Enter a number such as ${steps}.`;
+  if (text === '') return `no number is given. Enter one such as ${steps}.`;
   const read = parseDecimal(text, scale);
   const given = text.slice(0, 30);
   if (read === 'malformed') {
-    const comma = text.includes(',') ? ' Write decimals behind a point, and no commas.' : '';
+    const comma = text.includes(',') ? ' Use a point for decimals, and no commas.' : '';
     return `“${given}” is not a number. Enter one such as ${steps}.${comma}`;
   }
   if (read === 'too-many-decimals') {
     const most = scale === 0 ? 'none' : `at most ${scale}`;
-    return `${given} has too many decimals; ${symbol} takes ${most}. The smallest step is ${steps}.`;
+    return `${given} has too many decimals; ${symbol} accepts ${most}. The smallest step is ${steps}.`;
   }
   if (read === 'out-of-range') {
     const most = formatDecimal(Number.MAX_SAFE_INTEGER, scale);
@@ -64,7 +64,7 @@ const offPrice: Say = ({ price }, d) =>
 const offQuantity: Say = ({ quantity }, d) =>
   `Quantity: ${quantity} is not a multiple of ${quantityOf(d.quantityIncrement, d)}, the step of ${d.symbol}.`;
 const tooMuch: Say = ({ quantity }, d) =>
-  `Quantity: ${quantity} is too much for what ${d.symbol} already has at that price. Enter less.`;
+  `Quantity: ${quantity} is too much together with the orders of ${d.symbol} at that price. Enter less.`;
 
 /** Texts by the code of the refusal. */
 const WORDS: Readonly<Record<string, Say>> = {
@@ -83,25 +83,27 @@ const WORDS: Readonly<Record<string, Say>> = {
   'resting-overflow': tooMuch,
   'volume-overflow': tooMuch,
   'would-cross': () => 'The order would trade at once, which it must not. Use another price.',
-  'market-closed': (_, { symbol }) => `${symbol} is closed. Orders are taken when it opens.`,
-  'market-halted': (_, { symbol }) => `${symbol} is halted. Orders are taken when it opens again.`,
+  'market-closed': (_, { symbol }) => `${symbol} is closed. Orders are accepted when it opens.`,
+  'market-halted': (_, { symbol }) =>
+    `${symbol} is halted. Orders are accepted when it opens again.`,
   'auction-under-way': (_, { symbol }) => `${symbol} is opening. Try again in a moment.`,
   'not-in-pre-open': (_, { symbol }) =>
-    `${symbol} is not open yet. Before the opening it takes limit orders only.`,
-  'invalid-combination': () => 'This kind of order is not taken in the present state.',
-  'wrong-market': (_, { symbol }) => `${symbol} is fed from outside and takes no orders.`,
+    `${symbol} is not open yet. Before the opening it accepts limit orders only.`,
+  'invalid-combination': () => 'This kind of order is not accepted in the present state.',
+  'wrong-market': (_, { symbol }) => `${symbol} is a feed and accepts no orders.`,
   'unknown-symbol': (_, { symbol }) => `The server no longer has ${symbol}. Reload the page.`,
   'too-many-orders': () => 'You have as many open orders as you may. Cancel some first.',
   'limit-reached': () => 'Too many orders in a short time. Wait a moment and try again.',
   'book-full': (_, { symbol }) => `The book of ${symbol} is full. Try again later.`,
   'overloaded': () => 'The server is busy. Try again in a moment.',
-  'journal-failing': () => 'The server cannot store orders now, so it takes none. Try again later.',
+  'journal-failing': () =>
+    'The server cannot store orders now, so it accepts none. Try again later.',
   'shutting-down': () => 'The server is stopping. Try again when it is back.',
-  'unauthorized': () => 'The key is not taken. Enter another one.',
+  'unauthorized': () => 'The key is not accepted. Enter another one.',
   'forbidden': (_, { symbol }) => `The key may not trade ${symbol}. Use one that may.`,
-  'unknown-order': () => 'The order is no longer open: it has traded or left.',
+  'unknown-order': () => 'The order is no longer open: it has traded or ended.',
   'connection-failed': () =>
-    'The connection ended before the answer came. Look at your open orders before you try again.',
+    'The connection ended before the answer arrived. Check your open orders before you try again.',
 };
 
 /** Text of a refusal for the user who filled in the ticket. */

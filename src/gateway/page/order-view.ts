@@ -99,7 +99,7 @@ export class OrderView implements View {
     if (definition === undefined) this.note.set('');
     else if (isPast) this.note.set('past, takes none');
     else if (!this.host.isLive()) this.note.set('not connected');
-    else this.note.set(venue ? noteOf(access) : 'fed from outside, takes none');
+    else this.note.set(venue ? noteOf(access) : 'a feed, accepts none');
     this.keyForm.hidden = able || !venue;
     this.keyForm.style.display = this.keyForm.hidden ? 'none' : '';
     this.submit.disabled = isPast || !venue || !able || this.sending || !this.host.isLive();
@@ -199,7 +199,7 @@ export class OrderView implements View {
     const key = this.key.value.trim();
     this.key.value = '';
     if (key === '') return;
-    this.say('Proving the key …');
+    this.say('Checking the key …');
     try {
       await this.own.present(key);
       this.say('The key is accepted.', 'up');

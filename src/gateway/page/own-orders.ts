@@ -135,8 +135,8 @@ export class OwnOrders {
     if (traded === wanted) return `${order} is filled.`;
     const rests = executions.at(-1)?.open ?? 0;
     if (traded === 0)
-      return rests > 0 ? `${order} rests in the book.` : `${order} met nobody and has left.`;
-    return `${order} traded in part; ${rests > 0 ? 'the rest stands in the book.' : 'the rest has left.'}`;
+      return rests > 0 ? `${order} rests in the book.` : `${order} found no match and has ended.`;
+    return `${order} traded in part; ${rests > 0 ? 'the rest is in the book.' : 'the rest was cancelled.'}`;
   }
 
   async cancel({ orderId, symbol }: OwnOrder): Promise<void> {
@@ -168,7 +168,7 @@ export class OwnOrders {
   private trader(): TapedeckClient {
     const client = this.sharesPage ? this.host.client() : this.own;
     if (client !== undefined) return client;
-    throw new TapedeckError('connection-failed', 'there is no connection to trade over');
+    throw new TapedeckError('connection-failed', 'there is no connection for trading');
   }
 
   /** Trades with the key of the page if that key may trade. */
@@ -191,7 +191,7 @@ export class OwnOrders {
     } catch (e) {
       const { code, message } = e as TapedeckError;
       if (code !== 'connection-failed') {
-        this.host.failed(`Your open orders could not be asked for: ${message}.`);
+        this.host.failed(`Your open orders could not be loaded: ${message}.`);
       }
     }
   }

@@ -19,7 +19,7 @@ export function readTime(text: string, now: Nanos, displayed: Nanos = now): Read
   const example = moment(now);
   const read = /^\d+$/.test(typed) ? readDigits(typed) : readDate(typed, displayed);
   if (read === undefined) {
-    const given = typed === '' ? 'Nothing is given' : `“${typed.slice(0, 40)}” is not a time`;
+    const given = typed === '' ? 'No time is given' : `“${typed.slice(0, 40)}” is not a time`;
     return {
       fault: `${given}. Expected UTC such as ${example}, 14:05:30, or a number since 1970.`,
     };

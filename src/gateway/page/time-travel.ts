@@ -138,7 +138,8 @@ export class TimeTravel {
     this.host.changed();
     try {
       await this.follow(replay, past);
-      if (this.replay === replay) past.note = 'Replayed up to its start. Press Live to go on.';
+      if (this.replay === replay)
+        past.note = 'Replayed up to the time at which it began. Press Live to continue.';
     } catch (e) {
       if (this.replay === replay)
         past.note = `The replay failed: ${travelMessage(e as TapedeckError)}`;
@@ -287,7 +288,7 @@ export class TimeTravel {
         if (item.type === 'book') {
           book.apply(item);
           past.book = { seq: book.seq, bids: book.bids, asks: book.asks, trusted: book.trusted };
-          past.doubt = book.trusted ? '' : 'The book was incomplete at this moment.';
+          past.doubt = book.trusted ? '' : 'The book was incomplete at this time.';
         } else if (item.type === 'trade' && item.seq > known) {
           past.trades = [item, ...past.trades].sort(newestFirst).slice(0, TRADES_MAX);
           if (!isLate(item)) this.carryOn(past, item);

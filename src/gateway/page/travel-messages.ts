@@ -6,9 +6,9 @@ import { moment } from './format';
 /** Texts by the code of the refusal. */
 const WORDS: Readonly<Record<string, string>> = {
   'records-missing':
-    'Some records of this time are missing, so the book is not known. Choose another moment.',
-  'book-incomplete': 'The book was incomplete at this moment.',
-  'no-data': 'There was no book at this moment.',
+    'Some records of this time are missing, so the book is not known. Choose another time.',
+  'book-incomplete': 'The book was incomplete at this time.',
+  'no-data': 'There was no book at this time.',
   'history-failed': 'The journal could not be read. Try again.',
   'overloaded': 'The server is busy. Try again in a moment.',
   'limit-reached': 'Too many replays are running from here. Close another tab and try again.',

@@ -49,7 +49,7 @@ export class TravelView implements View {
     this.host = host;
     this.spans = new Choice<Span>(
       SPANS.map(([value, name]) => [value, name] as const),
-      'Reach of the slider',
+      'Range of the slider',
       (span) => void this.reach(span),
     );
     this.speeds = new Choice<Speed>(
@@ -120,7 +120,7 @@ export class TravelView implements View {
     if (past === undefined) return '';
     if (past.note !== '' || past.doubt !== '') return past.note || past.doubt;
     if (playing) return `Replaying the journal at ×${speed}`;
-    return this.remark === '' ? 'Everything but the list is as of this moment.' : this.remark;
+    return this.remark === '' ? 'Everything except the list is as of this time.' : this.remark;
   }
 
   private say(fault: string, remark: string): void {

@@ -154,7 +154,7 @@ export class Intake {
     const why = this.held.take(data, bytes);
     if (why === 'crowded') return this.inbound.crowdedSource(this.payer, nowMs);
     return (
-      why && fault('overloaded', `${bytes} bytes more than may wait now; the frame was not read`)
+      why && fault('overloaded', `${bytes} bytes exceed what may wait now; the frame was not read`)
     );
   }
 

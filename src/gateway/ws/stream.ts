@@ -347,7 +347,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
       this.offers.delete(m);
       return this.tell(
         m.id,
-        fault('overloaded', `${bytes} bytes of events more than may wait now`),
+        fault('overloaded', `${bytes} bytes of events exceed what may wait now`),
       );
     }
     this.offers.add(m);

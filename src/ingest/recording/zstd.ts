@@ -74,7 +74,7 @@ export class ZstdReader implements ByteReader {
     const header = this.rest[0]! | (this.rest[1]! << 8) | (this.rest[2]! << 16);
     const isLast = (header & 1) !== 0;
     const kind = (header >> 1) & 3;
-    if (kind === RESERVED_BLOCK) return damaged('a block of a kind that is reserved');
+    if (kind === RESERVED_BLOCK) return damaged('a block of a reserved kind');
     const length = 3 + (kind === RLE_BLOCK ? 1 : header >> 3);
     const whole = length + (isLast && frame.hasChecksum ? 4 : 0);
     if (!(await this.has(whole))) return this.brokenOff();

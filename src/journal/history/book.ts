@@ -85,7 +85,7 @@ export class PastBooks {
     }
     const levels = this.rebuild(found, instrument);
     if (levels === undefined) {
-      return fault('internal', `the books before record ${seqOf(record.id)} do not read`);
+      return fault('internal', `the books before record ${seqOf(record.id)} cannot be read`);
     }
     if (!(levels instanceof TenLevels)) {
       const isTooOld = levels.reason === 'retention';

@@ -110,7 +110,7 @@ export class HistoryReader {
     }
     const known = this.find(question.symbol);
     if (known === undefined) {
-      return fault('no-data', `the journal holds nothing of ${question.symbol} yet`);
+      return fault('no-data', `the journal has no record of ${question.symbol} yet`);
     }
     switch (question.kind) {
       case 'book':

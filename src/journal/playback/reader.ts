@@ -261,5 +261,5 @@ export class PlaybackReader {
 }
 
 function gone(): Fault {
-  return fault('records-missing', 'records went, or were found damaged, while they were replayed');
+  return fault('records-missing', 'records were deleted, or found damaged, during the replay');
 }

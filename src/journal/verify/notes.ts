@@ -224,7 +224,7 @@ export function strayFault(db: Database): string | undefined {
   if (count(`note WHERE kind NOT IN (${KIND.gap}, ${KIND.checkpoint}, ${KIND.epoch})`) > 0)
     return 'the list of notes names kinds that are none';
   if (count('note WHERE id > (SELECT ifnull(max(id), -1) FROM record)') > 0)
-    return 'the list of notes goes on behind the last record';
+    return 'the list of notes continues after the last record';
   return undefined;
 }
 

@@ -127,7 +127,7 @@ export class StretchCheck {
     if (found === undefined || found.crc !== block.crc) {
       return (
         this.named(block, beginsAfter) ??
-        span(block.first_id, block.last_id, `${range} have not their checksum`)
+        span(block.first_id, block.last_id, `${range} do not match their checksum`)
       );
     }
     if (found.firstId !== block.first_id || found.lastId !== block.last_id) {

@@ -38,9 +38,9 @@ export interface Rejection {
 /** By integer code; index 0 is no rejection. */
 export const REJECTIONS: readonly Rejection[] = [
   row('internal', null, 'it was not rejected'),
-  row('market-closed', null, 'the market is closed: only cancels are taken'),
-  row('market-halted', null, 'the instrument is halted: only cancels are taken'),
-  row('not-in-pre-open', null, 'before the opening only plain gtc limit orders are taken'),
+  row('market-closed', null, 'the market is closed: only cancels are accepted'),
+  row('market-halted', null, 'the instrument is halted: only cancels are accepted'),
+  row('not-in-pre-open', null, 'before the opening only plain gtc limit orders are accepted'),
   row('invalid-combination', null, 'market goes with ioc or fok, post-only with gtc limit'),
   row('invalid-quantity', 'quantity', 'a quantity is above 0'),
   row('quantity-off-increment', 'quantity', 'not a whole multiple of the quantity increment'),
