@@ -8,7 +8,7 @@ import { Prng } from '../../src/base/prng';
 import { installCheckpoint, writeCheckpointFile } from '../../src/journal/export/checkpoint-file';
 import { JOURNAL_FILE } from '../../src/journal/recover/reading';
 import { stateHash } from '../../src/market/state-hash';
-import { DEFINITIONS, play, randomScript } from '../orders/script';
+import { DEFINITIONS, execute, randomScript } from '../orders/script';
 import { ReplicaPair } from '../support/replica-pair';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { readSeed } from '../support/seed';
@@ -31,7 +31,7 @@ function busy(seed: number, everyEvents: number): ReplicaPair {
   begin();
   for (const step of randomScript(seed, 400, true)) {
     clock.advance(1_000_777);
-    play(step, both.leader.market, both.leader.sequencer);
+    execute(step, both.leader.market, both.leader.sequencer);
     if (random.chance(0.5)) both.leader.sequencer.drain();
     if (!random.chance(0.005)) continue;
     both.leader.close();

@@ -263,7 +263,7 @@ describe('damage', () => {
     ],
     ['a note of nothing', 'INSERT INTO note VALUES (9, 17)', /names one at 2 that is not there/],
     ['a note of a kind that is none', 'INSERT INTO note VALUES (12, 17)', /kinds that are none/],
-    ['a note behind the end', 'INSERT INTO note VALUES (9, 1 << 40)', /behind the last record/],
+    ['a note after the end', 'INSERT INTO note VALUES (9, 1 << 40)', /after the last record/],
     [
       'end',
       `DELETE FROM record WHERE id = (SELECT max(id) FROM record WHERE kind < 9)`,
