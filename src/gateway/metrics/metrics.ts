@@ -424,19 +424,15 @@ export class Metrics {
       ],
       ['counter', 'hole_records_total', 'Records that were given up', 'holeRecords'],
     ] as const;
-    registry.gauge(
-      'journal_damaged_blocks',
-      'Blocks of the journal that readers found damaged',
-      () => [[{}, damagedBlocks()]],
-    );
+    registry.gauge('journal_damaged_blocks', 'Damaged blocks that readers found', () => [
+      [{}, damagedBlocks()],
+    ]);
     for (const [kind, name, help, figure] of figures) {
       registry[kind](`journal_${name}`, help, () => [[{}, journal()[figure]]]);
     }
-    registry.gauge(
-      'journal_lag_seconds',
-      'How long the oldest uncommitted batch has waited',
-      () => [[{}, journal().lagMs / 1_000]],
-    );
+    registry.gauge('journal_lag_seconds', 'Age of the oldest uncommitted batch', () => [
+      [{}, journal().lagMs / 1_000],
+    ]);
     registry.gauge('journal_size_bytes', 'Size of the journal on disk', () => [
       [{}, disk().journalBytes],
     ]);
