@@ -162,7 +162,7 @@ export class ImportNumbering {
   }
 }
 
-/** Only a book, a quote or a trade with a number can begin a numbering; a trade may have the number 0. */
+/** Only an event with a number can begin a numbering; a trade may have the number 0. */
 function isNumbered(event: Exclude<SourceEvent, Instrument | Renumber>): boolean {
   return event.type === 'trade' || event.seq !== 0;
 }

@@ -23,7 +23,6 @@ import {
 import { fromJson, toJson } from '../../protocol/json';
 import {
   MESSAGES,
-  type Instrument,
   type Message,
   type SourceEvent,
   type TopicMessage,
@@ -332,15 +331,24 @@ describe.each(PLAIN_CHANNELS)('a channel without code of its own: %s', (channel)
     );
   });
 
-  test('[S9] with an interval the newest comes, with the count of those that it stands for', async () => {
+  test.each([
+    ['the server, at an interval', { intervalMs: 500 }],
+    ['the SDK, if the consumer does not read', { queueMax: 6 }],
+  ])('[S9] is conflated by %s: the newest, with the count of those before', async (_, options) => {
     const publisher = await TapedeckClient.connect(server.url, { key: PUBLISH_KEY });
-    const other: Instrument = { ...DEFINITION, symbol: `SLOW.${channel.toUpperCase()}` };
-    await publisher.publish([other]);
+    const symbol = `SLOW.${Object.keys(options)[0]!}`.slice(0, 16);
+    await publisher.publish([{ ...DEFINITION, symbol }]);
     const reader = await TapedeckClient.connect(server.url);
-    const subscription = reader.subscribe([`${channel}:${other.symbol}`], { intervalMs: 500 });
+    const subscription = reader.subscribe([`${channel}:${symbol}`], options);
     await subscription.ready;
     const sent = sourceEvents(1).filter(({ type }) => type === channel);
-    for (const event of sent) await publisher.publish([{ ...event, symbol: other.symbol }]);
+    for (const event of sent) await publisher.publish([{ ...event, symbol }]);
+    if ('queueMax' in options) {
+      // Its own state is that of a new subscription on the same connection.
+      const newest = reader.subscribe([`${channel}:${symbol}`]);
+      const last = textOf(sent.at(-1));
+      await until(async () => textOf((await newest.next()).value) === last);
+    }
     let [counted, taken, prevSeq] = [0, 0, 0];
     let newest: TopicMessage | undefined;
     while (counted < sent.length) {
@@ -352,11 +360,14 @@ describe.each(PLAIN_CHANNELS)('a channel without code of its own: %s', (channel)
     }
     expect(counted).toBe(sent.length);
     expect(taken).toBeLessThan(sent.length);
-    const text = (m: unknown): string => plainText(m as Parameters<typeof plainText>[0]);
-    expect(text(newest)).toBe(text(sent.at(-1)));
+    expect(textOf(newest)).toBe(textOf(sent.at(-1)));
     publisher.close();
     reader.close();
   });
+
+  function textOf(message: unknown): string {
+    return plainText(message as Parameters<typeof plainText>[0]);
+  }
 });
 
 describe('after kill -9', () => {

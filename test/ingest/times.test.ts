@@ -45,6 +45,19 @@ describe('the unit of times', () => {
     `${JSON.stringify({ type: 'trade', symbol: 'ACME', eventTime, price: '1', quantity: '1', aggressor: 'buy', ...more })}\n`;
   const definition = tapeLine(ACME, () => ACME);
 
+  test('times in other fields of a message have the unit of the tape, and may be null', () => {
+    const line = (fundingTime: string | null): string =>
+      `${JSON.stringify({ type: 'mark', symbol: 'ACME', eventTime: '1700000000123', fundingTime })}\n`;
+    const lines = [definition, line('1700000060123'), line(null), line('1700000060')];
+    const { records, faults } = readPieces(lines, { timeUnit: 'ms' });
+    const marks = records.flatMap(({ events }) => events).filter(({ type }) => type === 'mark');
+    expect(marks).toMatchObject([
+      { fundingTime: Nanos.fromBigInt(1_700_000_060_123_000_000n) },
+      { fundingTime: null },
+    ]);
+    expect(faults).toMatchObject([{ code: 'wrong-time-unit', line: 4, field: 'fundingTime' }]);
+  });
+
   test.each<[TimeUnit, string, string]>([
     ['s', '', 'seconds'],
     ['ms', '123', 'milliseconds'],
