@@ -18,7 +18,7 @@ export interface Unavailable {
 export type Answer<T> = { readonly outcome: 'ok'; readonly value: T } | Unavailable;
 
 /** Why the broker will not take an append, however often it is sent. `full` may pass when an operator makes room. */
-export type Refusal = 'full' | 'too-large' | 'wrong-stream' | 'forbidden';
+export type Refusal = 'full' | 'too-large' | 'wrong-stream';
 
 export type AppendResult =
   /** It is in the log at this sequence. `isDuplicate`: since an earlier try, whose answer was lost. */

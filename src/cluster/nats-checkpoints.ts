@@ -63,16 +63,21 @@ export class NatsCheckpoints implements CheckpointStore {
   }
 
   private async opened(): Promise<ObjectStore> {
-    const { shard, replicas, checkpointBytesMax, mayCreate } = this.settings;
+    const { shard, mayCreate } = this.settings;
     const stores = new Objm(this.link.nc);
-    this.store ??= mayCreate
-      ? await stores.create(bucketName(shard), {
-          storage: StorageType.File,
-          replicas,
-          max_bytes: checkpointBytesMax,
-        })
-      : await stores.open(bucketName(shard));
+    const name = bucketName(shard);
+    // One that is there may have other limits than are asked for here.
+    this.store ??= await stores.open(name).catch((e: unknown) => {
+      if (!mayCreate || !String(e).includes('not found')) throw e;
+      return this.created(stores, name);
+    });
     return this.store;
+  }
+
+  private created(stores: Objm, name: string): Promise<ObjectStore> {
+    const { replicas, checkpointBytesMax } = this.settings;
+    const storage = StorageType.File;
+    return stores.create(name, { storage, replicas, max_bytes: checkpointBytesMax });
   }
 }
 

@@ -127,7 +127,7 @@ async function checked(
       return foreign ?? { nc, jsm };
     } catch (e) {
       const fault = apiFault(e, settings);
-      if (fault !== undefined) return fault;
+      if (fault !== undefined && (!canPass(e) || isOver())) return fault;
       if (isOver()) return unanswered(nc, reasonOf(e));
     }
     await pause(clock);
@@ -193,6 +193,11 @@ function apiFault(error: unknown, settings: NatsSettings): ClusterFault | undefi
     `no stream of ${settings.replicas} replicas and ${settings.logBytesMax} bytes: ${message}`,
     'Add servers, raise max_file_store, or ask for fewer replicas or bytes.',
   );
+}
+
+/** A server that has just been restarted counts as offline for some seconds. */
+function canPass(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === API.noPeers;
 }
 
 async function foundOrCreated(

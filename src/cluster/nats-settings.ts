@@ -44,7 +44,7 @@ export interface NatsSettings {
   /** The log holds so many bytes and so much time; what is older goes. */
   readonly logBytesMax: number;
   readonly logAgeMaxMs: number;
-  /** For all checkpoints together. */
+  /** For all checkpoints together: three stay, and a fourth is written before the oldest goes. */
   readonly checkpointBytesMax: number;
   /** The least that a message of the broker must hold. A larger batch is sent in parts. */
   readonly payloadBytesMin: number;

@@ -229,6 +229,22 @@ authorization { users: [ { user: "core", password: "secret" } ] }`);
     await servers.remove();
   });
 
+  test('an account that may not append: the reason is said, and an operator can allow it', async () => {
+    const account = 'user: "core", password: "p", permissions: { publish: { deny: "td.>" } }';
+    const servers = await NatsServers.one(`authorization { users: [ { ${account} } ] }`);
+    const credentials = { user: 'core', password: 'p' };
+    const broker = await opened(settingsOf(servers, 'denied', { credentials }));
+    const denied = await broker.append(bytesOf(1), 'a.1.0', 0);
+    expect(denied).toMatchObject({
+      outcome: 'unavailable',
+      reason: expect.stringContaining('Permissions Violation'),
+    });
+    servers.all[0]!.reconfigure('deny: "td.>"', 'deny: "other.>"');
+    await until(async () => (await broker.append(bytesOf(1), 'a.1.0', 0)).outcome === 'stored');
+    await broker.close();
+    await servers.remove();
+  });
+
   test.skipIf(Bun.which('openssl') === null)(
     'an encrypted connection, by a known authority',
     async () => {

@@ -5,6 +5,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 
+import { join } from 'node:path';
+
 import type { WireBatch } from '../../protocol/batch';
 import { SystemClock } from '../../src/base/clock';
 import { ClusterFault } from '../../src/cluster/cluster-fault';
@@ -19,6 +21,7 @@ import { hasNats, NatsServers, type NatsServer } from '../support/nats';
 import { deep } from '../support/tier';
 import { until } from '../support/until';
 import { valueOf } from './broker-contract';
+import type { ChildLine } from './writer-child';
 
 const clock = new SystemClock();
 const SILENT = { info: () => {}, warn: () => {}, error: () => {} };
@@ -29,13 +32,17 @@ const MAKE_MS = 2;
 /** The content of an event, so that one of another epoch is recognized. */
 const contentOf = (epoch: number, seq: number): number => epoch * 1_000_000 + seq;
 
-async function connect(servers: readonly string[], mayCreate = false): Promise<NatsBroker> {
+async function connect(
+  servers: readonly string[],
+  mayCreate = false,
+  shard = SHARD,
+): Promise<NatsBroker> {
   const broker = await NatsBroker.open(
     {
       ...NATS_DEFAULTS,
       servers,
       name: 'test',
-      shard: SHARD,
+      shard,
       mayCreate,
       logBytesMax: 64 * 1024 * 1024,
       openMs: 30_000,
@@ -138,11 +145,11 @@ class Replica {
   readonly broker: NatsBroker;
   private readonly timer: Timer;
 
-  private constructor(broker: NatsBroker) {
+  private constructor(broker: NatsBroker, shard: string) {
     this.broker = broker;
     const start = { epoch: 0, seq: 0 };
     this.reader = new LogReader(
-      { broker, clock, log: SILENT, shard: SHARD, start, heldBytesMax: 1024 * 1024 },
+      { broker, clock, log: SILENT, shard, start, heldBytesMax: 1024 * 1024 },
       {
         checkpoint: () => this.wrong.push('a checkpoint that nobody asked for'),
         batch: (batch) => this.take(batch),
@@ -154,8 +161,8 @@ class Replica {
     this.timer = setInterval(() => this.reader.look(), LOOK_MS);
   }
 
-  static async on(server: NatsServer): Promise<Replica> {
-    return new Replica(await connect([server.url]));
+  static async on(server: NatsServer, shard = SHARD): Promise<Replica> {
+    return new Replica(await connect([server.url], false, shard), shard);
   }
 
   get lastSeq(): number {
@@ -176,8 +183,51 @@ class Replica {
   }
 }
 
+/** A leader in a process of its own. */
+class Child {
+  readonly process: Bun.Subprocess<'ignore', 'pipe', 'inherit'>;
+  epoch = 0;
+  /** Where its epoch begins, and the last event that it was acknowledged. */
+  from = 0;
+  acknowledged = 0;
+  end = '';
+
+  private constructor(args: readonly string[]) {
+    const command = [process.execPath, join(import.meta.dir, 'writer-child.ts'), ...args];
+    this.process = Bun.spawn(command, { stdio: ['ignore', 'pipe', 'inherit'] });
+    void this.listen();
+  }
+
+  /** Resolves when it leads. */
+  static async start(servers: NatsServers, shard: string, name: string): Promise<Child> {
+    const child = new Child([shard, name, ...servers.urls]);
+    await until(() => child.epoch > 0, `${name} leads`);
+    return child;
+  }
+
+  private async listen(): Promise<void> {
+    const decoder = new TextDecoder();
+    let rest = '';
+    for await (const bytes of this.process.stdout) {
+      const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n');
+      rest = lines.pop()!;
+      for (const line of lines) this.take(JSON.parse(line) as ChildLine);
+    }
+  }
+
+  private take(line: ChildLine): void {
+    if ('end' in line) this.end = line.end;
+    else if ('acknowledged' in line) this.acknowledged = line.acknowledged;
+    else {
+      this.epoch = line.opened;
+      this.from = line.at;
+      this.acknowledged = line.at;
+    }
+  }
+}
+
 type Round = 'follower' | 'leader' | 'takeover' | 'stopped' | 'takeover, leader' | 'all';
-const ROUNDS: readonly Round[] = [
+const KINDS: readonly Round[] = [
   'follower',
   'takeover',
   'leader',
@@ -187,11 +237,16 @@ const ROUNDS: readonly Round[] = [
   'all',
   'leader',
 ];
+/** By hand, as many as are asked for. */
+const asked = Number(process.env['TAPEDECK_NATS_ROUNDS'] ?? 0);
+const ROUNDS =
+  asked > 0 ? Array.from({ length: asked }, (_, i) => KINDS[i % KINDS.length]!) : deep(KINDS, 3);
 
 describe.skipIf(!hasNats)('servers that die', () => {
   let servers: NatsServers;
   let leader: Leader;
   const leaders: Leader[] = [];
+  const children: Child[] = [];
   let replicas: Replica[] = [];
 
   beforeAll(async () => {
@@ -201,6 +256,7 @@ describe.skipIf(!hasNats)('servers that die', () => {
     replicas = await Promise.all(servers.all.map((server) => Replica.on(server)));
   });
   afterAll(async () => {
+    for (const { process } of children) process.kill('SIGKILL');
     for (const replica of replicas) await replica.close();
     for (const { broker } of leaders) await broker.close();
     await servers.remove();
@@ -233,7 +289,7 @@ describe.skipIf(!hasNats)('servers that die', () => {
     before.rest();
   }
 
-  for (const [i, round] of deep(ROUNDS, 3).entries()) {
+  for (const [i, round] of ROUNDS.entries()) {
     test(`round ${i}, ${round}: the writers and the readers go on, and lose nothing`, async () => {
       await goesOn();
       const { leads, follows } = await members();
@@ -249,6 +305,42 @@ describe.skipIf(!hasNats)('servers that die', () => {
       await goesOn();
     }, 120_000);
   }
+
+  test('a leader that was stopped while another took over appends nothing when it goes on', async () => {
+    const shard = 'stopped';
+    const rounds = deep(8, 2);
+    const start = async (name: string): Promise<Child> => {
+      const child = await Child.start(servers, shard, name);
+      children.push(child);
+      return child;
+    };
+    let leads = await start('c0');
+    const replica = await Replica.on(servers.all[1]!, shard);
+    for (let i = 1; i <= rounds; i++) {
+      await until(() => leads.acknowledged > leads.from + 200, 'it leads');
+      leads.process.kill('SIGSTOP');
+      const stopped = leads;
+      leads = await start(`c${i}`);
+      await until(() => leads.acknowledged > leads.from + 50, 'the next one leads');
+      stopped.process.kill('SIGCONT');
+      await stopped.process.exited;
+      expect(stopped.end).toBe('deposed');
+      // What was acknowledged to it lies before the epoch of its successor.
+      expect(stopped.acknowledged).toBeLessThanOrEqual(leads.from);
+    }
+    await until(() => replica.lastSeq >= leads.acknowledged);
+    leads.process.kill('SIGKILL');
+    await leads.process.exited;
+    expect(replica.wrong).toEqual([]);
+    expect(replica.holes).toEqual([]);
+    expect(replica.reader.figures()).toMatchObject({ voided: 0, damaged: 0 });
+    for (const { epoch, from, acknowledged } of children) {
+      for (let seq = from + 1; seq <= acknowledged; seq++) {
+        if (replica.contents[seq] !== contentOf(epoch, seq)) throw new Error(`${epoch}: ${seq}`);
+      }
+    }
+    await replica.close();
+  }, 120_000);
 
   test('in the end every reader has all that was acknowledged, once, in order and of its epoch', async () => {
     await leader.close();

@@ -1,6 +1,6 @@
 /** Real servers of NATS for tests: one, or a cluster of three, in a directory of their own. */
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -62,6 +62,13 @@ export class NatsServer {
 
   signal(name: 'SIGSTOP' | 'SIGCONT'): void {
     this.child?.kill(name);
+  }
+
+  /** Changes a part of its configuration while it runs. */
+  reconfigure(from: string, to: string): void {
+    const text = readFileSync(this.config, 'utf8');
+    writeFileSync(this.config, text.replace(from, to));
+    this.child?.kill('SIGHUP');
   }
 
   async kill(): Promise<void> {
