@@ -37,7 +37,8 @@ export interface ChannelDef {
   readonly isNumbered: boolean;
   /**
    * What a slow reader gets of waiting messages: the newest; the whole book; the newest of each bar;
-   * those that are not too old, and a gap for the others (`fresh`); or every one (`all`).
+   * those that are not too old, and a gap for the others (`fresh`); or every one (`all`). A bound of
+   * memory that overflows drops the oldest of the last three as well, with a gap.
    */
   readonly conflation: 'newest' | 'whole-book' | 'each-bar' | 'fresh' | 'all';
   /** Whether a source may send its messages: in `publish`, on tapes and in recordings. */
@@ -203,6 +204,19 @@ export function isPlain(type: string): type is PlainChannel {
 /** What a channel is; the literal table types are widened. */
 export function channelDef(channel: Channel): ChannelDef {
   return CHANNEL_TABLE[channel];
+}
+
+/** Whether a newer message may stand for older ones that wait. */
+export function isReplaced({ conflation }: ChannelDef): boolean {
+  return conflation !== 'fresh' && conflation !== 'all';
+}
+
+/**
+ * Whether a new reader gets a state first. A stream of all symbols has one, the newest message of each
+ * symbol; a stream of one symbol has none.
+ */
+export function hasState({ nature, topic }: ChannelDef): boolean {
+  return nature !== 'stream' || topic === 'all';
 }
 
 /** The channel of a topic by its name, such as `bar:ACME:1m`. */

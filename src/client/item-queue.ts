@@ -1,14 +1,20 @@
 /**
  * Item queue: what waits for the consumer of one subscription, bounded.
  *
- * When it is full it is reduced, to half if possible, so that the cost of an item stays constant. Of state (`tick`, `bbo`,
- * `stats`, each interval of `bar`) the newest stays, with the counts added, and bars in the order of their times. A book
- * becomes the snapshot that the client holds. Of trades, status and bars the oldest are dropped, and a local `gap` says
- * which. If that is still too much (control items), all of it becomes one local `reset` and the state behind it. At most
- * `itemsMax` items wait, or four a topic if that is more.
+ * When it is full it is reduced, to half if possible, so that the cost of an item stays constant. How follows the
+ * `conflation` of the channel in the table of channels:
+ *
+ * - `newest`: the newest message stays, with the counts added;
+ * - `whole-book`: the same, but it becomes the snapshot that the client holds;
+ * - `each-bar`: the newest message of each bar stays, in the order of the bars' times;
+ * - `fresh`, `all`: every message stays.
+ *
+ * Of the last three the oldest are dropped if that is not enough, and a local `gap` says which. If that is still too much
+ * (control items), all of it becomes one local `reset` and the state behind it. At most `itemsMax` items wait, or four a
+ * topic if that is more.
  */
 
-import { CHANNEL_TABLE } from '../../protocol/channels';
+import { channelDef, isReplaced, type ChannelDef } from '../../protocol/channels';
 import type { Bar, MessageOf } from '../../protocol/messages';
 import { topicOf } from '../../protocol/topics';
 import type { GapItem, Item, TopicMessage } from './items';
@@ -25,9 +31,13 @@ export interface QueueSource {
 
 const TOPICS_FACTOR = 4;
 
-/** The newest message of a topic: its index, how many it stands for, and the seq before the oldest of them. */
+/**
+ * The newest message of a topic, or of one of its bars: its index, how many it stands for, and the seq before the oldest
+ * of them.
+ */
 interface Kept {
   readonly topic: string;
+  readonly conflation: ChannelDef['conflation'];
   readonly at: number;
   readonly count: number;
   readonly prevSeq: number;
@@ -99,14 +109,17 @@ export class ItemQueue {
         );
         continue;
       }
-      if (!('count' in item)) continue;
+      const def = channelDef(item.type);
+      if (!isReplaced(def)) continue;
+      const { conflation } = def;
       const topic = topicOf(item)!;
       // The last state of one bar must not be replaced by the next bar.
-      const key = item.type === 'bar' ? `${topic} ${item.openTime.toString()}` : topic;
+      const bar = conflation === 'each-bar' ? ` ${(item as Bar).openTime.toString()}` : '';
+      const key = topic + bar;
       const before = kept.get(key);
       if (before !== undefined) out[before.at] = undefined;
       const { count, prevSeq } = before ?? { count: 0, prevSeq: item.prevSeq };
-      kept.set(key, { topic, at: i, count: count + item.count, prevSeq });
+      kept.set(key, { topic, conflation, at: i, count: count + countOf(item), prevSeq });
     }
     this.conflateAll(items, out, [...kept.values()], false);
     return out.filter((item) => item !== undefined);
@@ -120,7 +133,7 @@ export class ItemQueue {
   ): void {
     const bars = new Map<string, Kept[]>();
     for (const entry of entries) {
-      if (items[entry.at]!.type !== 'bar') this.conflate(items, out, entry, beforeGap);
+      if (entry.conflation !== 'each-bar') this.conflate(items, out, entry, beforeGap);
       else if (bars.get(entry.topic)?.push(entry) === undefined) bars.set(entry.topic, [entry]);
     }
     for (const ofTopic of bars.values()) conflateBars(items, out, ofTopic);
@@ -129,17 +142,13 @@ export class ItemQueue {
   private conflate(
     items: readonly Item[],
     out: (Item | undefined)[],
-    { topic, at, count, prevSeq }: Kept,
+    { topic, conflation, at, count, prevSeq }: Kept,
     beforeGap: boolean,
   ): void {
-    const newest = items[at] as Exclude<TopicMessage, { type: 'trade' | 'status' }>;
-    if (newest.type !== 'book') {
-      out[at] = { ...newest, count, prevSeq };
-      return;
-    }
-    const [state] = beforeGap ? [] : this.source.stateOf(topic);
+    let state = items[at] as TopicMessage | undefined;
     // None if the copy is invalid, behind a gap too: then a snapshot follows, which replaces all.
-    out[at] = state?.type === 'book' ? { ...state, count, prevSeq } : undefined;
+    if (conflation === 'whole-book') [state] = beforeGap ? [] : this.source.stateOf(topic);
+    out[at] = state && ({ ...state, count, prevSeq } as TopicMessage);
   }
 }
 
@@ -162,6 +171,11 @@ function conflateBars(
   }
 }
 
+/** How many updates a message stands for. */
+function countOf(message: TopicMessage): number {
+  return 'count' in message ? message.count : 1;
+}
+
 /** Removes the entries of some topics. */
 function takeOut(kept: Map<string, Kept>, fits: (topic: string) => boolean): Kept[] {
   const out: Kept[] = [];
@@ -180,7 +194,7 @@ function isAmong(topic: string, topics: readonly string[]): boolean {
   return topics.includes(topic) || topics.includes(parts.join(':'));
 }
 
-/** Drops the oldest trades, status and bars until `count` items are left, with a gap for each topic. */
+/** Drops the oldest messages that stand alone until `lengthMax` items are left, with a gap for each topic. */
 function dropOldest(items: readonly Item[], lengthMax: number): Item[] {
   const gaps = new Map<string, GapItem>();
   const rest: Item[] = [];
@@ -199,10 +213,10 @@ function dropOldest(items: readonly Item[], lengthMax: number): Item[] {
   return [...gaps.values(), ...rest];
 }
 
-/** Whether no newer message stands for it. */
+/** Whether no newer message stands for it once the queue is conflated. */
 function standsAlone({ type }: TopicMessage): boolean {
-  const { nature, conflation } = CHANNEL_TABLE[type];
-  return nature === 'stream' || conflation === 'each-bar';
+  const def = channelDef(type);
+  return !isReplaced(def) || def.conflation === 'each-bar';
 }
 
 function extend(

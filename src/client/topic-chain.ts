@@ -15,7 +15,7 @@
  * Bound: the newest message (of `status`: one an instrument), some bars, and the ten levels of a book.
  */
 
-import { CHANNEL_TABLE } from '../../protocol/channels';
+import { CHANNEL_TABLE, channelDef, hasState } from '../../protocol/channels';
 import { bookChecksum } from '../../protocol/checksum';
 import type { Book, MessageOf } from '../../protocol/messages';
 import type { Topic } from '../../protocol/topics';
@@ -48,6 +48,8 @@ export class TopicChain {
   /** Why what it held is invalid; reported to the application when the state has arrived. */
   voidBy: string | undefined;
   readonly book: LocalBook | undefined;
+  /** Whether it has a state; if not, only the sequence number of its newest message is kept. */
+  private readonly hasState: boolean;
   /** Whether what it holds is of a past epoch that no answer has confirmed yet. */
   isUnconfirmed = false;
   /** The first of messages that no longer exist, until the next message [R5]. */
@@ -58,7 +60,7 @@ export class TopicChain {
   private brokenAt = 0;
   /** The sequence number from which a `resume` was last tried. */
   private resumedFrom = -1;
-  /** The newest message; of `status`, of each instrument. */
+  /** The newest message; of a topic of all symbols, of each instrument. */
   private readonly newest = new Map<string, TopicMessage>();
   /** The state of bars and statistics, instead. */
   private readonly states = new DerivedStates();
@@ -69,6 +71,7 @@ export class TopicChain {
     this.topic = topic;
     this.last = floor;
     this.book = book;
+    this.hasState = hasState(channelDef(topic.channel));
   }
 
   /**
@@ -225,9 +228,9 @@ export class TopicChain {
   /** The newest state, as a new reader gets it [S4]; nothing if the copy is invalid. */
   state(): TopicMessage[] {
     if (this.phase === 'void' || this.phase === 'collecting') return [];
-    const { channel } = this.topic;
-    if (channel === 'trade') return [];
-    if (channel === 'status') return [...this.newest.values()].sort((a, b) => a.seq - b.seq);
+    if (CHANNEL_TABLE[this.topic.channel].topic === 'all') {
+      return [...this.newest.values()].sort((a, b) => a.seq - b.seq);
+    }
     const derived = this.states.newest;
     if (derived !== undefined) return [{ ...derived, seq: this.last, prevSeq: 0, count: 1 }];
     const [message] = this.newest.values();
@@ -254,7 +257,7 @@ export class TopicChain {
 
   /** Whether it is the state from before a gap, which is sent if the reader may hold what was lost [R5]. */
   private renews(m: TopicMessage): boolean {
-    if (this.lostFrom === undefined || m.type === 'trade') return false;
+    if (this.lostFrom === undefined || !this.hasState) return false;
     if (m.type === 'book') return m.form !== 'delta' && m.seq === this.last;
     return m.seq < this.lostFrom && !this.newest.has(m.symbol);
   }
@@ -286,7 +289,7 @@ export class TopicChain {
     return 'taken';
   }
 
-  /** Applies state as it is; of trades only the sequence number is kept. */
+  /** Applies state as it is. */
   private collect(m: TopicMessage): void {
     // A complete book needs no chain: behind the gap of a crash it may have a higher seq than the state that follows.
     const isWhole = m.type === 'book' && m.form !== 'delta';
@@ -298,7 +301,7 @@ export class TopicChain {
   }
 
   private keep(m: TopicMessage): void {
-    if (m.type !== 'trade') this.newest.set(m.symbol, m);
+    if (this.hasState) this.newest.set(m.symbol, m);
   }
 
   private forget(): void {

@@ -34,6 +34,8 @@
  * that the reader expects.
  */
 
+import { CHANNEL_TABLE, RING_CHANNELS, type RingChannel } from '../../protocol/channels';
+
 /** `TPDKRING` in ASCII, as two little-endian 32-bit words. */
 export const MAGIC_LOW = 0x4b44_5054;
 export const MAGIC_HIGH = 0x474e_4952;
@@ -93,8 +95,14 @@ export const STATE_LIVE = 1;
 /** The writer has ended; no record follows. */
 export const STATE_ENDED = 2;
 
-/** Kinds are the codes of the messages in protocol/messages.ts. */
-export const KIND = { instrument: 48, tick: 49, trade: 50, bbo: 51, book: 52, status: 55 } as const;
+/** Kinds of records: the codes of the messages in protocol/messages.ts. */
+export const KIND = { instrument: 48, ...channelKinds() } as const;
+
+/** The kinds of the channels that the ring has, as the table of channels numbers them. */
+function channelKinds(): { readonly [C in RingChannel]: (typeof CHANNEL_TABLE)[C]['ring'] } {
+  const kinds = RING_CHANNELS.map((channel) => [channel, CHANNEL_TABLE[channel].ring]);
+  return Object.fromEntries(kinds) as ReturnType<typeof channelKinds>;
+}
 
 /** Bits of `flags`. */
 export const FLAG = {

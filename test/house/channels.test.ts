@@ -58,6 +58,49 @@ test('the check finds a list, a union, a chain of comparisons, a table and cases
   expect(descriptions(`if (m.type === 'trade' || m.type === 'book') return;`)).toEqual([]);
 });
 
+/** Folders in which what happens to a message follows the table. */
+const DERIVED = /^src\/(broadcast|client|gateway\/(?!page\/))/;
+/** Files there that name a channel to decide, with what the decision is about: the content of its messages. */
+const DECISIONS: ReadonlyMap<string, string> = new Map([
+  ['src/broadcast/broadcaster.ts', 'bars and statistics are computed from trades'],
+  ['src/broadcast/resume/bar-resume.ts', 'past bars are computed from trades'],
+  ['src/broadcast/topics/topic-log.ts', 'approximate size of a message'],
+  ['src/broadcast/topics/mirror.ts', 'the copy of a book, and of the newest statuses'],
+  ['src/client/topic-chain.ts', 'levels of a book'],
+  ['src/client/derived-states.ts', 'which of two bars is newer'],
+]);
+
+/** Comparisons with the name of a channel, or with the beginning of its topics. */
+function decisions(source: string): string[] {
+  const code = source.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/\/\/.*$/gm, '');
+  const names = CHANNELS.join('|');
+  const by = [
+    `\\b(?:type|kind|channel)\\s*[!=]==\\s*'(?:${names})'`,
+    `(?:startsWith\\(|[!=]==\\s*)'(?:${names}):`,
+    `switch \\(\\w*\\.?(?:type|kind|channel)\\) \\{\\s*case '(?:${names})'`,
+  ];
+  return code.match(new RegExp(by.join('|'), 'g')) ?? [];
+}
+
+test('what happens to a message is decided by the table, not by the name of its channel', () => {
+  const found = SOURCES.filter((file) => DERIVED.test(file)).filter(
+    (file) => decisions(readFileSync(join(ROOT, file), 'utf8')).length > 0,
+  );
+  expect(found.toSorted()).toEqual([...DECISIONS.keys()].toSorted());
+});
+
+test('the check finds a comparison, the beginning of a topic and a case', () => {
+  for (const text of [
+    `if (newest.type === 'bar') return;`,
+    `if (topic.channel !== 'trade') return;`,
+    `if (topic.name.startsWith('bar:')) return;`,
+    `switch (m.type) { case 'book': return; }`,
+  ]) {
+    expect(decisions(text)).not.toEqual([]);
+  }
+  expect(decisions(`if (def.nature === 'book') return;`)).toEqual([]);
+});
+
 test('every channel has a message, and the table is consistent', () => {
   const kinds = new Set<number>();
   const rings = new Set<number>();
@@ -89,6 +132,8 @@ test('every channel has a message, and the table is consistent', () => {
     if (def.ring === null) continue;
     expect(rings.has(def.ring)).toBe(false);
     rings.add(def.ring);
+    // A record's kind in the ring is the code of the message.
+    expect(def.ring).toBe(MESSAGES[channel].code);
     expect(ringKinds[channel]).toBe(def.ring);
   }
   expect(Object.keys(RING_KIND).length).toBe(rings.size + 1); // and definitions

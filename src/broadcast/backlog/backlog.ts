@@ -123,8 +123,7 @@ export class Backlog {
     const cursor = this.cursors.get(topic);
     const messages: Message[] = [];
     if (cursor === undefined || !cursor.isBehind) return messages;
-    if (topic.name.startsWith('bar:')) cursor.takeConflated(messages, this.counters);
-    else if (cursor.isState) cursor.skip(this.counters);
+    if (cursor.isState) cursor.takeBeforeSnapshot(messages, this.counters);
     else this.takeTrades(cursor, messages);
     return messages;
   }
@@ -346,9 +345,7 @@ export class Backlog {
     const trades = behind.filter(({ isState }) => !isState);
     const first = messages.length;
     for (const cursor of trades) {
-      const isFresh = cursor.topic.def.conflation === 'fresh';
-      const ageMs = isFresh ? this.options.tradeAgeMs : Infinity;
-      cursor.dropOld(nowMs, ageMs, messages, this.counters);
+      cursor.dropOld(nowMs, this.options.tradeAgeMs, messages, this.counters);
     }
     const stateBytes = Math.max(roomBytes / 2, roomBytes - bytesOf(trades));
     this.takeState(

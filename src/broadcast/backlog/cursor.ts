@@ -1,16 +1,21 @@
 /**
  * Cursor: how far one reader has read the log of a topic, and what it gets of the rest.
  *
- * While the log holds the rest, it can be had message by message. Conflation depends on the
- * channel. Of `tick`, `bbo` and `stats` the newest message remains, with the count of updates that
- * it stands for; of bars the newest of each bar, in the order of their seqs; of a book a snapshot
- * of its current state. Trades and statuses are never replaced: those that are too old or have left
- * the log are declared by a `gap`, and so are ends of bars that are not kept any more.
+ * While the log holds the rest, it can be had message by message. What is conflated follows the
+ * `conflation` of the channel in the table of channels:
+ *
+ * - `newest`: the newest message, with the count of updates that it stands for;
+ * - `whole-book`: the same, with the whole book at present in its place;
+ * - `each-bar`: the newest message of each bar, in the order of their seqs. A `gap` declares ends of
+ *   bars that are not kept any more;
+ * - `fresh`: every message; a `gap` declares those that are too old or have left the log;
+ * - `all`: every message, however old; a `gap` declares those that have left the log.
  *
  * A cursor must be read between batches: then the current book is the one after the newest message
  * of the log.
  */
 
+import { isReplaced } from '../../../protocol/channels';
 import type { Bar, Message } from '../../../protocol/messages';
 import type { TopicState } from '../topics/mirror';
 import type { BacklogCounters } from '../topics/counters';
@@ -20,7 +25,7 @@ export class Cursor {
   readonly topic: TopicState;
   /** At most one frame in this time, conflated; 0: no interval. */
   readonly intervalMs: number;
-  /** Whether only the newest message of its topic matters. */
+  /** Whether a newer message may stand for older ones. */
   readonly isState: boolean;
   private readonly log: TopicLog;
   private position: number;
@@ -33,7 +38,7 @@ export class Cursor {
     this.topic = topic;
     this.log = log;
     this.intervalMs = intervalMs;
-    this.isState = topic.def.nature !== 'stream';
+    this.isState = isReplaced(topic.def);
     this.position = log.end;
     this.count = log.count;
     this.bytes = log.bytes;
@@ -78,8 +83,12 @@ export class Cursor {
     this.lastSeq = message.seq;
   }
 
-  /** Skips what waits, since the reader is sent the state otherwise. */
-  skip(counters: BacklogCounters): void {
+  /**
+   * Takes of a state what its reader needs although a snapshot follows: of bars the newest of each,
+   * of any other nothing. Only if `isBehind`.
+   */
+  takeBeforeSnapshot(into: Message[], counters: BacklogCounters): void {
+    if (this.topic.def.conflation === 'each-bar') return this.takeConflated(into, counters);
     this.conflated(this.log.end - this.position, counters);
     this.toEnd();
   }
@@ -96,10 +105,11 @@ export class Cursor {
     const { log, position } = this;
     const from = into.length;
     const newest = log.at(log.end - 1).message;
-    if (newest.type === 'bar') this.takeBars(into, counters);
+    const { conflation } = this.topic.def;
+    if (conflation === 'each-bar') this.takeBars(into, counters);
     else if (log.end - position === 1) into.push(newest);
     else {
-      const whole = this.topic.whole?.();
+      const whole = conflation === 'whole-book' ? this.topic.whole?.() : null;
       const { lastSeq: prevSeq } = this;
       into.push({ ...(whole ?? newest), prevSeq, count: log.count - this.count } as Sequenced);
     }
@@ -112,9 +122,13 @@ export class Cursor {
     this.topic.counters.conflated += messages;
   }
 
-  /** Replaces trades that have left the log, or are older than `ageMs`, by a gap. */
-  dropOld(nowMs: number, ageMs: number, into: Message[], counters: BacklogCounters): void {
+  /**
+   * Replaces messages that have left the log by a gap. @param freshMs and, on a channel whose messages
+   * must be fresh, those that are older, in ms
+   */
+  dropOld(nowMs: number, freshMs: number, into: Message[], counters: BacklogCounters): void {
     const { log, lastSeq } = this;
+    const ageMs = this.topic.def.conflation === 'fresh' ? freshMs : Infinity;
     let count = 0;
     if (!this.isWhole) {
       count = log.start - this.position;

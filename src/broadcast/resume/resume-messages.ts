@@ -1,14 +1,15 @@
 /** Resume messages: parts of the answer to a resume that follow from the requested topics. */
 
+import { channelDef, channelOfTopic } from '../../../protocol/channels';
 import type { Instrument, MessageOf } from '../../../protocol/messages';
 import type { MirroredInstrument, TopicState } from '../topics/mirror';
 
-/** The topics of bars among them. */
+/** The topics of bars, which alone have intervals, among them. */
 export function* barsOf(
   targets: ReadonlyMap<TopicState, MirroredInstrument | null>,
 ): Generator<[TopicState, MirroredInstrument]> {
   for (const [topic, instrument] of targets) {
-    if (instrument !== null && topic.name.startsWith('bar:')) yield [topic, instrument];
+    if (instrument !== null && topic.def.topic === 'interval') yield [topic, instrument];
   }
 }
 
@@ -63,8 +64,9 @@ export function definitionsOf(
   return instruments.map(({ definition }) => definition);
 }
 
+/** Whether a topic has a state that follows from trades: bars and statistics. */
 export function isDerived(name: string): boolean {
-  return name.startsWith('bar:') || name.startsWith('stats:');
+  return channelDef(channelOfTopic(name)).nature === 'derived';
 }
 
 /** How far before a position in a past epoch to look for late bars. */

@@ -7,6 +7,7 @@
  * together with the sequence number that the answer states, so that nothing after it is left out.
  */
 
+import { hasState } from '../../../protocol/channels';
 import type { Message } from '../../../protocol/messages';
 import type { TurnMeter } from '../../base/turn-meter';
 import type { DerivedTopics } from '../topics/derived-topics';
@@ -58,7 +59,7 @@ export class Snapshots {
     done: (statuses: readonly Message[]) => void,
   ): void {
     const { statusTopic } = this.mirror;
-    const trades = topics.filter((topic) => isTrade(topic));
+    const trades = topics.filter((topic) => !hasState(topic.def));
     const join = (from: number): void => {
       if (session.isGone) return;
       for (const topic of trades.slice(from, from + JOINS_A_TURN))
@@ -93,7 +94,7 @@ export class Snapshots {
       const messages: Message[] = [];
       if ((defined[index >> 3]! & bit) === 0) messages.push(instrument.definition);
       defined[index >> 3]! |= bit;
-      if (!isTrade(topic)) {
+      if (hasState(topic.def)) {
         messages.push(...session.join(topic, intervalMs));
         const newest = this.newest(topic, instrument);
         if (newest !== null) messages.push(newest);
@@ -120,8 +121,4 @@ export class Snapshots {
 export function joinNow(session: Session, topic: TopicState, intervalMs: number): void {
   const before = session.join(topic, intervalMs);
   if (before.length > 0) session.send(before);
-}
-
-function isTrade({ def }: TopicState): boolean {
-  return def.nature === 'stream' && def.topic === 'symbol';
 }

@@ -331,11 +331,13 @@ export class Subscriptions {
     }
     if (!isReset) {
       messages.push(...outcome);
-      const derived = Array.from(targets.keys()).filter(({ name }) => isDerived(name));
+      const derived = Array.from(targets.keys()).filter(({ def }) => def.nature === 'derived');
       const kept = derived.filter((topic) => bars?.lost.has(topic) !== true);
       messages.push(...gapsOf(kept, how.gaps));
-      for (const topic of targets.keys()) {
-        if (topic.name.startsWith('stats:')) messages.push(...this.snapshots.of(topic, defined));
+      // Past bars come from the trades; of any other derived state there is only the newest.
+      for (const topic of derived) {
+        if (topic.def.topic === 'interval') continue;
+        messages.push(...this.snapshots.of(topic, defined));
       }
       if (bars !== null) for (const message of bars.messages) messages.push(message);
     }

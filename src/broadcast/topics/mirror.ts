@@ -63,7 +63,7 @@ export class TopicState implements ChangeLink<TopicState> {
   readonly def: ChannelDef;
   /** For state channels: the newest message; null before the first. */
   newest: ChannelMessages[StateChannel] | null = null;
-  /** For books and bars: makes the current state at the head of the topic. */
+  /** For channels whose conflation needs it: makes the current state at the head of the topic. */
   whole: (() => Book | Bar | null) | null = null;
   readonly pending: Message[] = [];
   /** For bars and statistics: trades since the newest message. */
@@ -118,7 +118,7 @@ export class TopicState implements ChangeLink<TopicState> {
 
   /** Adds a reader of its log. @param bytesMax of the log, if it begins with this reader */
   read(bytesMax: number): TopicLog {
-    this.log ??= new TopicLog(bytesMax, this.room);
+    this.log ??= new TopicLog(bytesMax, this.def.conflation === 'each-bar', this.room);
     this.logReaders += 1;
     return this.log;
   }
@@ -306,7 +306,7 @@ export class Mirror {
     topic.head = e.seq;
     if (e.type === 'book') instrument.applyBook(e);
     else if (e.type === 'status') this.keepStatus(instrument, e);
-    else if (e.type !== 'trade') topic.newest = e;
+    else if (topic.def.nature === 'state') topic.newest = e as ChannelMessages[StateChannel];
     return topic;
   }
 

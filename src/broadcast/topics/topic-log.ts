@@ -86,9 +86,12 @@ export class TopicLog {
   private lost = { count: 0, seq: 0, position: 0 };
   private readonly entries = new Deque<Logged>();
   private readonly room: LogRoom;
+  private readonly isOfBars: boolean;
 
-  constructor(bytesMax: number, room = new LogRoom(Infinity)) {
+  /** @param isOfBars whether its messages are those of bars, whose ends are kept longer */
+  constructor(bytesMax: number, isOfBars = false, room = new LogRoom(Infinity)) {
     this.bytesMax = bytesMax;
+    this.isOfBars = isOfBars;
     this.room = room;
     room.logs += 1;
   }
@@ -129,13 +132,14 @@ export class TopicLog {
     return this.entries.at(position - this.start)!;
   }
 
-  /** Messages of bars from a position on; of what has left the log, only the ends that are kept. */
+  /**
+   * Messages from a position on; of what has left the log, only the ends that are kept. Only for a log
+   * of bars.
+   */
   *barsFrom(position: number): Generator<Bar> {
     for (const end of this.ends.values()) if (end.position >= position) yield end.message;
     for (let at = Math.max(position, this.start); at < this.end; at++) {
-      const { message } = this.at(at);
-      if (message.type !== 'bar') throw new Error(`${message.type} on a topic of bars`);
-      yield message;
+      yield this.at(at).message as Bar;
     }
   }
 
@@ -169,7 +173,7 @@ export class TopicLog {
       const isTooMuch = this.heldBytes > this.bytesMax || this.room.isTooMuch(this.heldBytes);
       if (!isTooMuch && nowMs - atMs <= this.keepMs) break;
       entries.shift();
-      if (message.type === 'bar' && message.final) this.keepEnd(message, atMs, nowMs);
+      if (this.isOfBars && (message as Bar).final) this.keepEnd(message as Bar, atMs, nowMs);
       this.start += 1;
       this.heldBytes -= bytes;
       this.room.change(-bytes);
