@@ -13,6 +13,7 @@ import { Market } from '../../src/market/market';
 import { stateHash } from '../../src/market/state-hash';
 import { ENDED_ORDERS_MAX, MarketRun } from '../orders/market-run';
 import { DEFINITIONS, execute, randomScript } from '../orders/script';
+import { mark } from '../support/market-events';
 import { readSeed } from '../support/seed';
 import { deep } from '../support/tier';
 
@@ -71,12 +72,15 @@ function feedStep(random: Prng, run: MarketRun, seq: number): void {
           ];
     return { type: 'book', ...opening, form, bids, asks, crc: null, count: 1, mark: null };
   };
-  const draw = random.int(0, 5);
+  const draw = random.int(0, 6);
   if (draw === 0) sequencer.act((out) => void market.release(1, out));
   else if (draw === 1) sequencer.act((out) => void market.renumber('FEED', out));
   else if (draw === 2) sequencer.submit(1, [book('incomplete')], () => {});
   else if (draw === 3) sequencer.submit(1, [book('snapshot')], () => {});
-  else {
+  else if (draw === 4) {
+    const more = { ...opening, openInterest: random.int(0, 9), fundingTime: null };
+    sequencer.submit(1, [mark(more)], () => {});
+  } else {
     sequencer.submit(
       1,
       [{ type: 'bbo', ...opening, ...quote, seq: 0, count: 1, mark: null }],
