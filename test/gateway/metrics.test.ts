@@ -91,8 +91,20 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
       durations: new Map([['POST /v1/orders', durations(3)]]),
     },
     publishers: () => [
-      ['ring', { isActive: false, batches: 29, failures: 1, records: 30 }],
-      ['lanes', { isActive: true, batches: 31, failures: 0, records: null }],
+      [
+        'ring',
+        {
+          isActive: false,
+          batches: 29,
+          failures: 1,
+          records: 30,
+          behind: { events: 84, ms: 8_500 },
+        },
+      ],
+      [
+        'lanes',
+        { isActive: true, batches: 31, failures: 0, records: null, behind: { events: 0, ms: 0 } },
+      ],
     ],
     feeds: () => ({ instruments: 3, stale: 2, silenceMsMax: 4_500 }),
     playbacks: () => ({ open: 16, waiting: 17 }),
@@ -168,6 +180,10 @@ describe('metrics', () => {
       'tapedeck_publisher_failures_total{publisher="ring"}': 1,
       'tapedeck_publisher_failures_total{publisher="lanes"}': 0,
       'tapedeck_publisher_records_total{publisher="ring"}': 30,
+      'tapedeck_publisher_behind_events{publisher="ring"}': 84,
+      'tapedeck_publisher_behind_events{publisher="lanes"}': 0,
+      'tapedeck_publisher_behind_seconds{publisher="ring"}': 8.5,
+      'tapedeck_publisher_behind_seconds{publisher="lanes"}': 0,
       'tapedeck_instruments': 12,
       'tapedeck_feed_instruments': 3,
       'tapedeck_stale_feed_instruments': 2,

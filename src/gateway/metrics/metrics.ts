@@ -9,6 +9,7 @@
 
 import type { CheckpointFigures, JournalFigures } from '../../base/contracts/figures';
 import type { Durations } from '../../base/durations';
+import type { PublisherLag } from '../../base/contracts/publisher';
 import { MetricRegistry, type Labels, type Pause, type Read } from './metric-registry';
 
 /** Outcomes of the queries to a tier. */
@@ -109,6 +110,7 @@ export interface MetricSources {
         readonly batches: number;
         readonly failures: number;
         readonly records: number | null;
+        readonly behind: PublisherLag;
       },
     ]
   >;
@@ -488,15 +490,24 @@ export class Metrics {
         'records_total',
         'Records written to shared memory, which is the position of the end of its ring',
       ],
+      [
+        'gauge',
+        'behind_events',
+        'Events that were published and have not reached the target of the publisher',
+      ],
+      ['gauge', 'behind_seconds', 'How long the oldest of them has waited in the publisher'],
     ] as const;
     for (const [kind, name, help] of figures) {
       const read: Read = function* () {
-        for (const [publisher, { isActive, batches, failures, records }] of publishers()) {
+        for (const [publisher, counts] of publishers()) {
+          const { isActive, batches, failures, records, behind } = counts;
           const value = {
             up: isActive ? 1 : 0,
             batches_total: batches,
             failures_total: failures,
             records_total: records,
+            behind_events: behind.events,
+            behind_seconds: behind.ms / 1_000,
           }[name];
           if (value !== null) yield [{ publisher }, value];
         }
