@@ -11,7 +11,8 @@ export class Rate {
   private atMs = -Infinity;
 
   /**
-   * Takes `amount` if there is room. @returns whether there was
+   * Takes `amount` if there is room.
+   * @returns whether there was
    * @param perSecond the present rate; it may change between calls
    */
   take(amount: number, perSecond: number, nowMs: number): boolean {

@@ -98,7 +98,8 @@ export class Memtable {
 
   /**
    * Sets what a start has read of an instrument.
-   * @param tick its newest tick; null before the first @param trades its newest trades, newest first
+   * @param tick its newest tick; null before the first
+   * @param trades its newest trades, newest first
    */
   hydrate(symbol: string, tick: RecordedTick | null, trades: readonly Trade[]): void {
     const recent = this.recent(symbol);

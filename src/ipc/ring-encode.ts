@@ -32,7 +32,8 @@ function signed(word: number): number {
 /**
  * Writes the first 48 bytes of a record. The caller reads the values from the event, because it
  * knows the event's shape; property access here would be polymorphic and slow.
- * @param check as int32 @param word kind, detail, levels and flags, lowest byte first
+ * @param check as int32
+ * @param word kind, detail, levels and flags, lowest byte first
  */
 export function putHead(
   { ints, doubles }: RingWords,

@@ -39,7 +39,8 @@ export class LevelCounts {
 
   /**
    * Why these levels would be too many; undefined if they fit.
-   * @param more new levels in all books @param own levels that would be new for this key
+   * @param more new levels in all books
+   * @param own levels that would be new for this key
    */
   fault(owner: string, more: number, own: number): Fault | undefined {
     const { levelsMax, levelsPerKeyMax } = this.limits;

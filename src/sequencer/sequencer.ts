@@ -176,7 +176,8 @@ export class Sequencer {
   /**
    * Runs an action of the server on the market, behind everything submitted before in its lane. `done` is called
    * when its effects are journaled. It is never refused; the server has at most one at a time for each client.
-   * @param lane the source or owner that it is done for @param owner the client that this lane belongs to
+   * @param lane the source or owner that it is done for
+   * @param owner the client that this lane belongs to
    */
   act(act: Act, done: () => void = () => {}, lane: LaneKey = 0, owner: LaneKey = lane): void {
     const receiveTime = this.clock.now();

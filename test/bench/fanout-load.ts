@@ -67,7 +67,8 @@ export class TickLoad {
 /**
  * Runs turns and adds up their times, after some that do not count: a server that waited for the others finds the
  * processor caches filled by them.
- * @param prepare makes what is to be pushed @returns a push, which returns when everything is written
+ * @param prepare makes what is to be pushed
+ * @returns a push, which returns when everything is written
  */
 export async function measureTurns(
   turns: number,

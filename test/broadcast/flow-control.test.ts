@@ -8,8 +8,8 @@ const WINDOW_MAX = 2_097_152;
 const FRAME = 16_384;
 
 /**
- * Sends a number of bytes as a session does. @returns how long it took, and the longest delay of a frame after the
- * first window
+ * Sends a number of bytes as a session does.
+ * @returns how long it took, and the longest delay of a frame after the first window
  */
 function send(bytes: number, bytesPerSecond: number, rttMs: number) {
   const flight = new FlowControl(WINDOW_MAX);

@@ -23,7 +23,8 @@ export class ManagedServer {
   private starts = 0;
 
   /**
-   * @param directory will be created, with data and settings in it @param settings in TOML
+   * @param directory will be created, with data and settings in it
+   * @param settings in TOML
    * @param preload a module that is loaded before the server, as `big-market-turns.ts`
    */
   constructor(directory: string, settings: string, preload?: string) {

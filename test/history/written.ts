@@ -113,7 +113,8 @@ export class Written {
   /**
    * Ends without a commit of the newest events, and starts again from the state before. No
    * checkpoint may be taken meanwhile: it would commit the events before it, and a server starts from
-   * a checkpoint, so no journal continues from a state before one. @returns the lost range
+   * a checkpoint, so no journal continues from a state before one.
+   * @returns the lost range
    */
   crash(count: number): Hole {
     const before = structuredClone(this.going);
@@ -308,8 +309,8 @@ function declare(db: Database, holes: readonly Hole[]): void {
 }
 
 /**
- * Alters one record of a kind in a block and leaves the rest as it is. @returns the range of the
- * block
+ * Alters one record of a kind in a block and leaves the rest as it is.
+ * @returns the range of the block
  */
 export function alter(path: string, seq: number): Hole {
   const db = openToAlter(path);

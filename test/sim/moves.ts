@@ -29,7 +29,8 @@ export class Moves {
   private lastId = 0;
 
   /**
-   * @param symbols those published so far; it grows @param epochs always the present state
+   * @param symbols those published so far; it grows
+   * @param epochs always the present state
    * @param tellsNewest whether readers send the highest seq that they have received
    */
   constructor(

@@ -85,8 +85,8 @@ export class Backlog {
   }
 
   /**
-   * Starts to read a topic at the end of its log. @param intervalMs at most one frame in this time;
-   * 0: no interval
+   * Starts to read a topic at the end of its log.
+   * @param intervalMs at most one frame in this time; 0: no interval
    */
   attach(topic: TopicState, intervalMs: number, nowMs: number): void {
     const { outboxBytesMax, staleMs, tradeAgeMs } = this.options;

@@ -123,8 +123,8 @@ export class Cursor {
   }
 
   /**
-   * Replaces messages that have left the log by a gap. @param freshMs and, on a channel whose messages
-   * must be fresh, those that are older, in ms
+   * Replaces messages that have left the log by a gap.
+   * @param freshMs and, on a channel whose messages must be fresh, those that are older, in ms
    */
   dropOld(nowMs: number, freshMs: number, into: Message[], counters: BacklogCounters): void {
     const { log, lastSeq } = this;

@@ -158,8 +158,8 @@ export class Playback {
   }
 
   /**
-   * For `Playbacks` only. @returns whether others wait and the reader has left available frames for
-   * long
+   * For `Playbacks` only.
+   * @returns whether others wait and the reader has left available frames for long
    */
   isIdle(nowMs: number): boolean {
     if (this.takes !== this.takesBefore || !(this.hasFrame || this.isSpent)) {

@@ -87,8 +87,8 @@ export class Playbacks {
 
   /**
    * Opens the playback of a replay, after `refusal` returned undefined.
-   * @param client that it is for @param yields gives up its slot if it can, and returns whether it
-   * did
+   * @param client that it is for
+   * @param yields gives up its slot if it can, and returns whether it did
    */
   open(
     client: string,

@@ -330,8 +330,8 @@ export class Replay implements FrameSource {
 }
 
 /**
- * The range to replay, or what is wrong with it. @param lastSeq the newest published sequence
- * number
+ * The range to replay, or what is wrong with it.
+ * @param lastSeq the newest published sequence number
  */
 export function replayRange(
   m: ReplayMessage,

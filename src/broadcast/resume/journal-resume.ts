@@ -82,7 +82,8 @@ export class JournalResume implements FrameSource {
   private roundsLost = 0;
 
   /**
-   * @param topics that the journal has @param seq the last sequence number of the reader
+   * @param topics that the journal has
+   * @param seq the last sequence number of the reader
    * @param opening sent first
    */
   constructor(

@@ -24,7 +24,8 @@ export class PastBarQueries {
   }
 
   /**
-   * @param client that it is for @param distance sequence numbers to read
+   * @param client that it is for
+   * @param distance sequence numbers to read
    * @param makeRequest called when it may begin; null: it is not wanted any more
    */
   async ask(

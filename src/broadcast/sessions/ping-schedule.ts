@@ -50,8 +50,8 @@ export class PingSchedule {
   }
 
   /**
-   * A heartbeat is sent, and the next one `everyMs` later. @returns whether a ping is due before
-   * that
+   * A heartbeat is sent, and the next one `everyMs` later.
+   * @returns whether a ping is due before that
    */
   passBeat(beatMs: number, everyMs: number): boolean {
     this.beatMs = beatMs + everyMs;

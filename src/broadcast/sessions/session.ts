@@ -204,8 +204,8 @@ export class Session implements NativeReader {
   }
 
   /**
-   * Sends an answer, which may be long, before new messages of its topics. @param join joins the
-   * topics
+   * Sends an answer, which may be long, before new messages of its topics.
+   * @param join joins the topics
    */
   answer(answer: readonly Message[] | LongAnswer, nowMs: number, join?: () => void): void {
     this.nowMs = nowMs; // a new session has no time yet

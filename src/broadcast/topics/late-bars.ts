@@ -43,8 +43,9 @@ export class LateBars {
   }
 
   /**
-   * A bar was published. @param tradeSeq of its newest trade @param lastSeq the newest sequence
-   * number then
+   * A bar was published.
+   * @param tradeSeq of its newest trade
+   * @param lastSeq the newest sequence number then
    */
   published(topic: TopicState, second: number, tradeSeq: number, lastSeq: number): void {
     const bar = this.byTopic.get(topic)?.get(second);

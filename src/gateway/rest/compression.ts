@@ -66,7 +66,8 @@ export class Compression {
   /**
    * A long answer, compressed if its client accepts that. Its headers state either way that it depends on
    * what the client accepts.
-   * @param body the text of the response @param kept if it is one that many ask for
+   * @param body the text of the response
+   * @param kept if it is one that many ask for
    */
   async of(request: Request, body: string, response: Response, kept?: Kept): Promise<Response> {
     response.headers.set('vary', this.vary);

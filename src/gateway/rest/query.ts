@@ -35,7 +35,8 @@ type Read = (text: string | undefined) => unknown;
 
 /**
  * A function that reads the query string of an address.
- * @param title of the route, for messages @param schemas by the name of the parameter
+ * @param title of the route, for messages
+ * @param schemas by the name of the parameter
  * @param limits the settings that bound parameters; looked up for each request
  */
 export function queryReader(

@@ -121,7 +121,8 @@ export class Requests {
 
   /**
    * Does work in the share of its client: a client that has asked for much waits for its turn.
-   * @param least least work of it, in microseconds @param bytes work of each byte of the answer
+   * @param least least work of it, in microseconds
+   * @param bytes work of each byte of the answer
    */
   async weighed(
     request: Request,

@@ -28,7 +28,8 @@ export interface CheckpointPosition {
 
 /**
  * Writes the newest checkpoint of a journal that may be written meanwhile.
- * @param path of the journal @param target does not exist
+ * @param path of the journal
+ * @param target does not exist
  * @returns null if the journal has no sound checkpoint
  * @throws JournalDamage if the records behind it are not what was written
  */

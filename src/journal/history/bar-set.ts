@@ -93,8 +93,8 @@ export class BarSet {
   }
 
   /**
-   * Where the bars behind the first `count` begin, or may begin; null if there are none. @param
-   * part time of the first block that was not read
+   * Where the bars behind the first `count` begin, or may begin; null if there are none.
+   * @param part time of the first block that was not read
    */
   behind(count: number, part: Nanos | null): Nanos | null {
     const bar = this.sorted()[count]?.openTime ?? this.leftOut;

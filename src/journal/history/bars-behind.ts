@@ -169,8 +169,8 @@ export class PastBarsBehind {
   }
 
   /**
-   * @param seconds at which they open, in order @returns null if some are not kept, or have too
-   * many trades
+   * @param seconds at which they open, in order
+   * @returns null if some are not kept, or have too many trades
    */
   private *readBars(
     q: BarsBehindQuestion,

@@ -107,8 +107,9 @@ export class PastBars {
 
   /**
    * All bars of a range, oldest first; null if they have too many trades.
-   * @param first begin of the first interval @param last end of the last interval, inclusive @param
-   * count number of intervals
+   * @param first begin of the first interval
+   * @param last end of the last interval, inclusive
+   * @param count number of intervals
    */
   *allBetween(
     interval: BarInterval,

@@ -45,8 +45,8 @@ export function reportDamage(damaged: MissingRange): void {
 }
 
 /**
- * Serves the questions of the main thread. @param moved the parts of an answer that are moved, not
- * copied
+ * Serves the questions of the main thread.
+ * @param moved the parts of an answer that are moved, not copied
  */
 export function serveReader<Q extends Question>(
   reader: JournalReader<Q>,

@@ -70,8 +70,8 @@ export class ReplayFrame {
   }
 
   /**
-   * The next row of one of the kinds, from an id up to another; undefined if there is none. @param
-   * mask one bit for each kind
+   * The next row of one of the kinds, from an id up to another; undefined if there is none.
+   * @param mask one bit for each kind
    */
   take(mask: number, firstId: number, lastId: number): ReplayRow | undefined {
     const { rows, numbers: n, extras } = this.frame;

@@ -138,8 +138,8 @@ export class ReplayFrames {
   }
 
   /**
-   * @param seq of the message, 0 if it has none @param time when it is due; null: together with the
-   * message before it
+   * @param seq of the message, 0 if it has none
+   * @param time when it is due; null: together with the message before it
    */
   add(message: Message, seq: number, time: Nanos | null): void {
     if (this.speed > 0 && time !== null) this.pass(time);

@@ -16,7 +16,8 @@ export class ReplayGaps {
 
   /**
    * Updates the list with what the journal declares now.
-   * @param nextSeq the next seq to read @param current all missing ranges from there on, in order
+   * @param nextSeq the next seq to read
+   * @param current all missing ranges from there on, in order
    * @returns whether something is missing that was not before
    */
   renew(nextSeq: number, toSeq: number, current: readonly MissingRange[]): boolean {

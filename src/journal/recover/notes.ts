@@ -71,7 +71,8 @@ const PAST_EPOCHS_MAX = 1_000;
 /**
  * What the journal has of each past epoch. What a reader holds of an epoch up to `kept` is what all
  * readers hold.
- * @param found the newest seq on record @param lost what is missing behind it and is not noted yet
+ * @param found the newest seq on record
+ * @param lost what is missing behind it and is not noted yet
  */
 export function readPastEpochs(
   db: Database,

@@ -39,7 +39,8 @@ export interface InstrumentRow {
 }
 
 /**
- * All rows behind an id in order and in pages, without checkpoints. @param last the last id to read
+ * All rows behind an id in order and in pages, without checkpoints.
+ * @param last the last id to read
  */
 function* readPages(db: Database, after: number, last: number): Generator<RecordRow[]> {
   const page = db.prepare<RecordRow, [number, number]>(
@@ -136,8 +137,8 @@ export function openReading(directory: string): JournalReading | StartFault {
 }
 
 /**
- * Reads only the symbols of a journal; an empty list if there is no journal. @throws Error when it
- * cannot be read
+ * Reads only the symbols of a journal; an empty list if there is no journal.
+ * @throws Error when it cannot be read
  */
 export function readSymbols(directory: string): readonly string[] {
   const path = join(directory, JOURNAL_FILE);

@@ -50,8 +50,8 @@ export class Release {
   }
 
   /**
-   * Queues `act` behind everything before it; `run` releases it. @param events how many events it
-   * stands for
+   * Queues `act` behind everything before it; `run` releases it.
+   * @param events how many events it stands for
    */
   push(act: () => void, events = 1): void {
     this.queue.push({ events, act });

@@ -66,7 +66,8 @@ export class Retainer {
   }
 
   /**
-   * The last id of the blocks that may be deleted now; null if none. @param hours null: of any age
+   * The last id of the blocks that may be deleted now; null if none.
+   * @param hours null: of any age
    */
   private lastDue(hours: number | null): number | null {
     const row = this.db

@@ -35,8 +35,8 @@ export function writeFailure(e: unknown, path: string): WriteFailure {
 
 export interface WriterEvents {
   /**
-   * The oldest `frames` of those sent are committed. @param tookMs duration of the transaction, if
-   * measured
+   * The oldest `frames` of those sent are committed.
+   * @param tookMs duration of the transaction, if measured
    */
   committed(frames: number, tookMs?: number): void;
   failed(failure: WriteFailure): void;
