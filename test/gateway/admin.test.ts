@@ -43,8 +43,8 @@ test('each session is listed, with its owner and its state', async () => {
   await binary!.subscribe('trade:ACME', 'book:ACME');
   await text!.subscribe('trade:ACME');
   await server.ingest(tape(...Array.from({ length: 300 }, () => trade('ACME', '1.00', '1'))));
-  await binary!.find(() => binary!.seen.filter((m) => m.type === 'trade').length === 300);
-  await text!.find(() => text!.seen.filter((m) => m.type === 'trade').length === 300);
+  await binary!.findCount((m) => m.type === 'trade', 300);
+  await text!.findCount((m) => m.type === 'trade', 300);
   const of = async (client: StreamClient): Promise<Json> =>
     (await sessions()).find(({ name }) => name === nameOf(client))!;
   const common = { lane: 'express', address: '127.0.0.1', waitingBytes: 0, lagMs: 0 };

@@ -92,7 +92,7 @@ test('bytes that wait for readers never exceed what the process holds, in total 
   await good.subscribe('trade:SLOW');
   const before = (await gauges())('push_bytes_total{kind="trade"}');
   for (let i = 0; i < ROUNDS; i++) expect((await server.ingest(round)).status).toBe(200);
-  await good.find(() => good.seen.filter((m) => m.type === 'trade').length === ROUNDS * TRADES);
+  await good.findCount((m) => m.type === 'trade', ROUNDS * TRADES);
   await gaugesUntil((of) => of('lagging_sessions') >= DEAF);
 
   const of = await gauges();

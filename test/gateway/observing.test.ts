@@ -79,7 +79,7 @@ test('stages, lanes, connections and requests are counted one by one', async () 
   clients[0]!.raw(new Uint8Array([0xc1]));
   clients[1]!.send({ type: 'subscribe', id: 9, topics: ['book:NOBODY'], intervalMs: null });
   for (const client of clients) {
-    await client.find(() => client.seen.filter((m) => m.type === 'trade').length === rounds * each);
+    await client.findCount((m) => m.type === 'trade', rounds * each);
     await client.next('error');
     await client.settle();
   }

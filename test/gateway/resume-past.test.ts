@@ -43,7 +43,7 @@ async function read(server: ServerProcess, trades: number): Promise<Position> {
   await reader.subscribe('trade:ACME');
   await publish(server, trades);
   const isTrade = (m: Seen): boolean => m.type === 'trade';
-  await reader.find(() => reader.seen.filter(isTrade).length === trades);
+  await reader.findCount(isTrade, trades);
   const { epoch } = reader.seen[0]!;
   const { seq } = reader.seen.findLast(isTrade)!;
   await reader.close();

@@ -52,7 +52,7 @@ async function goBack(): Promise<{ data: string; copy: string; position: Positio
   const copy = scratch.copyOf(data);
   await publish(server, 'BUSY', '6.00', '7.00', '8.00', '9.00', '10.00');
   const isTrade = (m: Seen): boolean => m.type === 'trade';
-  await reader.find(() => reader.seen.filter(isTrade).length === 11);
+  await reader.findCount(isTrade, 11);
   const trades = reader.seen.filter(isTrade);
   const epoch = reader.seen[0]!['epoch'] as number;
   const position = {

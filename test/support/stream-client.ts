@@ -174,6 +174,12 @@ export class StreamClient {
     });
   }
 
+  /** Waits until as many messages fit, and gives the last of them. */
+  findCount(fits: (message: Seen) => boolean, count: number): Promise<Seen> {
+    let found = 0;
+    return this.find((message) => fits(message) && (found += 1) === count);
+  }
+
   close(): Promise<Closed> {
     this.socket.close(1000);
     return this.closed;
