@@ -13,7 +13,7 @@ import { unwritable, type Cause } from '../journal/write/causes';
 import type { SqliteJournal } from '../journal/write/sqlite-journal';
 import type { Recovery } from './restoring';
 
-/** What becomes of a disk that fails. */
+/** What happens when the disk fails. */
 export interface DiskHooks {
   /** Ends the process: the journal cannot be written, and what is not in it must not be published. */
   readonly fail?: (fault: StartFault) => never;

@@ -10,7 +10,7 @@ import type { Nanos } from '../../protocol/time';
 import type { Clock } from '../base/clock';
 import type { StaleFeeds } from '../gateway/metrics/readiness';
 
-/** What is needed of a feed instrument. */
+/** The part of a feed instrument that is needed here. */
 interface Fed {
   readonly definition: { readonly symbol: string };
   readonly heardAt: Nanos | null;

@@ -1,7 +1,7 @@
 /**
  * Publisher set: all publishers of a server. Each batch goes to each of them, in the order in which they were added.
  *
- * A publisher that throws is put out of service and reported; the others and the market go on. What a required one
+ * A publisher that throws is taken out of service and reported; the others and the market go on. What a required one
  * throws goes on to the caller, so a broken invariant ends the process. One that opens slowly or refuses a batch
  * catches up from its position, and then takes batches again.
  */
@@ -18,7 +18,7 @@ import type {
 export interface PublisherCounts {
   /** Batches that it was given. */
   readonly batches: number;
-  /** Calls of it that threw; the first one puts it out of service. */
+  /** Calls of it that threw; the first one takes it out of service. */
   readonly failures: number;
   readonly isActive: boolean;
   /** Written to shared memory; null: it has none. */
@@ -36,7 +36,7 @@ interface Member<B extends EventRun> {
 }
 
 export interface PublisherSetOptions {
-  /** Called when a publisher is put out of service. */
+  /** Called when a publisher is taken out of service. */
   readonly failed: (name: string, error: unknown) => void;
   /** The events that were published, up to a sequence number. */
   readonly read: (position: number, upTo: number) => ReturnType<PublishedEvents['read']>;

@@ -1,6 +1,6 @@
 /**
  * Publishers of a server: the topics of WebSocket sessions, and those for processes on this machine that the settings
- * name. If a configured ring cannot be had, the server does not start, as with a port. Without iceoryx2, which is a
+ * name. If a configured ring cannot be created, the server does not start, as with a port. Without iceoryx2, which is a
  * library of others, it runs on.
  */
 
@@ -55,7 +55,7 @@ export function createPublishers(log: Log, memtable: Memtable): PublisherSet<Bat
   });
 }
 
-/** The next events in memory behind a position; undefined if some of them are no longer there. */
+/** The next events in memory after a position; undefined if some of them are no longer there. */
 function publishedEvents(memtable: Memtable, position: number, upTo: number): EventRun | undefined {
   for (const run of memtable.since(position) ?? []) {
     const events = run.filter(({ seq }) => seq <= upTo);
@@ -68,7 +68,7 @@ function publishedEvents(memtable: Memtable, position: number, upTo: number): Ev
 /**
  * The publishers for processes on this machine that the settings name.
  * @param instruments how many there are already
- * @returns why a ring cannot be had, if so; without iceoryx2 the server starts, and its log says why it is missing
+ * @returns why a ring cannot be created, if so; without iceoryx2 the server starts, and its log says why it is missing
  */
 export function openLocalPublishers(
   { ipc, limits }: Config,

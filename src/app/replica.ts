@@ -176,7 +176,7 @@ export class Replica implements Core<MarketInstrument> {
     this.release(batch.lastSeq);
   }
 
-  /** Another leader goes on behind the newest batch. */
+  /** Another leader goes on after the newest batch. */
   beginEpoch(epoch: number): void {
     this.endEpoch();
     this.restored.journal.beginEpoch(epoch, false);

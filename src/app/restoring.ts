@@ -45,10 +45,10 @@ export interface RestoreHooks {
   readonly account?: SourceAccount;
 }
 
-/** What the start took. */
+/** How long the start took, in ms. */
 export interface Recovery {
   readonly ms: number;
-  /** Records behind the checkpoint that were read. */
+  /** Records after the checkpoint that were read. */
   readonly records: number;
 }
 
@@ -136,7 +136,7 @@ function rebuild(
 /** Events between two progress reports. */
 const PROGRESS_EVENTS = 50_000;
 
-/** The events behind the checkpoint. They are read once, for the market and for everything else that follows from them. */
+/** The events after the checkpoint. They are read once, for the market and for everything else that follows from them. */
 class Tail {
   private readonly recovered: Recovered;
   private readonly statistics: Statistics;
@@ -173,7 +173,7 @@ class Tail {
   }
 
   private skip({ to, isContinued }: TailGap): void {
-    // The market went on while nothing was recorded, so only a checkpoint behind the gap has the state. This gap
+    // The market went on while nothing was recorded, so only a checkpoint after the gap has the state. This gap
     // is read, so there is no sound checkpoint behind it.
     if (!isContinued)
       throw new JournalDamage(this.seq, `the state behind record ${to} is not known`);

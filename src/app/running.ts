@@ -92,7 +92,7 @@ export class RunningServer implements Server {
     past.playbacks.beginWaiting();
     freshness.configure(next);
     market.configure(timeLimitsOf(next));
-    // A replica leaves that to its leader, and defines them when it leads.
+    // A replica leaves them to its leader, and defines them when it becomes the leader.
     for (const definition of defined) {
       core.sequencer?.act((out) => market.define(definition, out));
     }

@@ -1,5 +1,5 @@
 /**
- * Shutdown: the orderly end of a server. Nothing new is taken. What was taken is journaled, answered and published.
+ * Shutdown: the orderly end of a server. Nothing new is accepted. What was accepted is journaled, answered and published.
  * Every reader is notified, gets what waits for it, and is closed; then the journal is closed.
  * Bound: readers and requests under way have `drainMs` in all.
  */
@@ -18,7 +18,7 @@ export interface Stages {
   readonly threads: readonly History[];
 }
 
-/** What became of readers and requests. */
+/** The outcome for readers and requests. */
 export interface Drained {
   readonly readers: number;
   /** Readers that did not have everything in time. */

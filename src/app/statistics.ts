@@ -2,7 +2,7 @@
  * Statistics: sessions and bars of all instruments at the newest sequence number of the market.
  *
  * They follow from the trades. The journal has only their state in the pieces of checkpoints, of constant size for
- * each instrument. A restart adds the trades behind the checkpoint, so it does not depend on how busy the day was.
+ * each instrument. A restart adds the trades after the checkpoint, so it does not depend on how busy the day was.
  * Readers get statistics from the broadcaster, which may be behind the market.
  */
 

@@ -3,7 +3,7 @@
  *
  * A publisher whose connection broke silently holds its symbols until the break is noticed. When another session of
  * the same key publishes one of them, the holder is sent a ping. If it gives no sign of life within `takeoverMs`, it
- * is closed. What the new session published waits meanwhile, in order, and enters behind the end of the old session,
+ * is closed. What the new session published waits meanwhile, in order, and enters after the end of the old session,
  * so the events of both are never mixed. A holder that answers keeps its symbols.
  * Bounds: waiting bytes of one session and of all; one question to a holder at a time, and none for `takeoverMs`
  * after an answer.
@@ -22,7 +22,7 @@ const ALL_BYTES_MAX = 67_108_864;
 type Done = (result: SubmitResult) => void;
 type Published = Pick<MessageOf<'publish'>, 'events' | 'continues'>;
 
-/** What is needed of a session. */
+/** The part of a session that takeovers need. */
 export interface RemotePublisher {
   /** The name of its key; null without one. */
   readonly key: string | null;

@@ -4,7 +4,7 @@ import type { EventRun } from './contracts/batch';
 import type { PublishedEvents } from './contracts/publisher';
 
 /**
- * Gives the next events behind a position to `accept`.
+ * Gives the next events after a position to `accept`.
  * @returns the position of the last of them
  * @throws Error if these events are no longer kept
  */

@@ -228,7 +228,7 @@ export class Broadcaster implements SessionHost {
     this.wakeForBars();
   }
 
-  /** Another leader continues the numbering behind a seq: what readers hold stays valid [T8]. */
+  /** Another leader continues the numbering after a seq: what readers hold stays valid [T8]. */
   beginEpoch(epoch: number, seq: number): void {
     this.subscriptions.epoch = epoch;
     this.announce([{ type: 'epoch', epoch, seq }]);

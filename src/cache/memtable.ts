@@ -170,7 +170,7 @@ export class Memtable {
   }
 
   /**
-   * All events behind a sequence number, in runs, in order; undefined if some of them were dropped, or if the number
+   * All events after a sequence number, in runs, in order; undefined if some of them were dropped, or if the number
    * is above the newest. Read it in this turn, before the next batch is added.
    * @throws Error during iteration if a batch was added meanwhile
    */

@@ -20,7 +20,7 @@ type PastTrade = Pick<Trade, 'eventTime' | 'price' | 'quantity' | 'tradeId'> & {
 };
 
 export interface PastTrades {
-  /** The past trades around and behind the first of these trades that the target has; undefined: it has none of them. */
+  /** The past trades around and after the first of these trades that the target has; undefined: it has none of them. */
   from(firsts: readonly Trade[], definition: Instrument): Promise<TradeWalk | undefined>;
 }
 

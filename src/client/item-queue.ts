@@ -100,7 +100,7 @@ export class ItemQueue {
         continue;
       }
       if (item.type === 'gap') {
-        // The chain continues behind the gap, not before it.
+        // The chain continues after the gap, not before it.
         this.conflateAll(
           items,
           out,
@@ -146,7 +146,7 @@ export class ItemQueue {
     beforeGap: boolean,
   ): void {
     let state = items[at] as TopicMessage | undefined;
-    // None if the copy is invalid, behind a gap too: then a snapshot follows, which replaces all.
+    // None if the copy is invalid, after a gap too: then a snapshot follows, which replaces all.
     if (conflation === 'whole-book') [state] = beforeGap ? [] : this.source.stateOf(topic);
     out[at] = state && ({ ...state, count, prevSeq } as TopicMessage);
   }

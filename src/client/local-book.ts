@@ -19,7 +19,7 @@ export class LocalBook {
   private valid = false;
   /** The `seq` of the newest applied message; 0 before the first. */
   seq = 0;
-  /** Whether the `prevSeq` of the next change must equal it; behind a gap that the journal declares it is lower. */
+  /** Whether the `prevSeq` of the next change must equal it; after a gap that the journal declares it is lower. */
   private exact = true;
   /** Why the levels may be out of date; null while their source is connected [B9]. */
   mark: Book['mark'] = null;

@@ -291,7 +291,7 @@ export class TopicChain {
 
   /** Applies state as it is. */
   private collect(m: TopicMessage): void {
-    // A complete book needs no chain: behind the gap of a crash it may have a higher seq than the state that follows.
+    // A complete book needs no chain: after the gap of a crash it may have a higher seq than the state that follows.
     const isWhole = m.type === 'book' && m.form !== 'delta';
     this.last = this.exact && !isWhole ? Math.max(this.last, m.seq) : m.seq;
     this.taken = Math.max(this.taken, m.seq);

@@ -1,5 +1,5 @@
 /**
- * Frame queue: batches that wait for the log, and how they go into frames: as many as fit, one behind the other
+ * Frame queue: batches that wait for the log, and how they go into frames: as many as fit, one after the other
  * without a hole; a batch that is larger than a frame alone, in parts.
  *
  * Bound: bytes and batches, counted until they are released, so what is in flight counts.

@@ -41,9 +41,9 @@ export interface Lost {
 export interface MemberHandlers {
   /** The last event that this server has. */
   position(): LogPosition;
-  /** The next batch of the leader; it begins behind the position. */
+  /** The next batch of the leader; it begins after the position. */
   batch(batch: WireBatch): void;
-  /** Another leader continues behind the position. */
+  /** Another leader continues after the position. */
   epoch(epoch: number): void;
   /** It has read up for the first time. */
   caughtUp(): void;

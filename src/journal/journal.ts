@@ -117,10 +117,10 @@ export interface GapNote {
   readonly reason: GapReason;
 }
 
-/** A gap behind the checkpoint that a start restores. */
+/** A gap after the checkpoint that a start restores. */
 export interface TailGap extends GapNote {
   /**
-   * Whether an epoch begins behind the gap, so that the market went on from its state before the
+   * Whether an epoch begins after the gap, so that the market went on from its state before the
    * gap.
    */
   readonly isContinued: boolean;
@@ -135,7 +135,7 @@ export interface JournalWarning {
 
 /** A checkpoint as read from the journal. */
 export interface SavedState {
-  /** The records behind this seq lead from the checkpoint to the present. */
+  /** The records after this seq lead from the checkpoint to the present. */
   readonly from: number;
   /** The whole state at `from` as one text, in a journal of schema 3 or before; else null. */
   readonly whole: string | null;

@@ -3,7 +3,7 @@
  * were checked against the checksum, and the parts of the block against the rows.
  *
  * A proof costs about as much as one read of the block (1,024 rows), so it is kept for `PROOF_MS`.
- * If a block is damaged meanwhile, its rows are given out until then. The rows behind the newest
+ * If a block is damaged meanwhile, its rows are given out until then. The rows after the newest
  * block are checked against `open_block`, each commit once. A block that is not sound counts as
  * missing, with the reason `damaged`. Bounded: `PROOFS_MAX` proofs, of which the oldest is dropped
  * first; and the damaged blocks, which are few.
@@ -164,7 +164,7 @@ export class Proofs {
     return span;
   }
 
-  /** The rows behind the newest block, as far as they are proven. */
+  /** The rows after the newest block, as far as they are proven. */
   openSpan(): Span {
     return this.atOnce((): Span => {
       const end = this.end();

@@ -428,7 +428,7 @@ export class FeedInstrument implements MarketInstrument {
   }
 
   /**
-   * Recovery: applies an event of the journal behind the checkpoint. The journal has ten levels and not the source's
+   * Recovery: applies an event of the journal after the checkpoint. The journal has ten levels and not the source's
    * numbers. So a book that changes here is published correctly but cannot be continued: it waits for the next
    * snapshot of the source (`settleBook` truncates it).
    */

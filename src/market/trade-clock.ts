@@ -14,7 +14,7 @@ import { isLate, marketTime, sessionOf } from '../../protocol/trade-time';
 export interface TimeLimits {
   /** How far an event time may be ahead of the receive time, in milliseconds. */
   readonly timeAheadMs: number;
-  /** How far a trade may be behind the present and still count for it, in milliseconds. */
+  /** How far a trade may be after the present and still count for it, in milliseconds. */
   readonly latenessMs: number;
   /** End of a trading session, in seconds after midnight UTC. */
   readonly sessionBoundary: number;

@@ -178,13 +178,13 @@ export class Lanes<T extends Waiting> {
     if (last !== undefined) this.keep(last.owner);
   }
 
-  /** Queues a lane again behind the others of its owner, if anything waits in it. */
+  /** Queues a lane again after the others of its owner, if anything waits in it. */
   private keepLane(lane: Lane<T>): void {
     if (lane.queue.length > 0) lane.owner.round.push(lane);
     else this.lanes.delete(lane.key);
   }
 
-  /** Queues an owner again behind the others, if anything of it waits. */
+  /** Queues an owner again after the others, if anything of it waits. */
   private keep(owner: Owner<T>): void {
     if (owner.round.length > 0) this.round.push(owner);
     else this.owners.delete(owner.key);

@@ -174,7 +174,7 @@ function restoreNewest(
   }
 }
 
-/** The events behind a checkpoint, up to where the journal ended when it was opened. */
+/** The events after a checkpoint, up to where the journal ended when it was opened. */
 class Tail {
   /** The newest seq. */
   seq = 0;

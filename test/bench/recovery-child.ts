@@ -4,7 +4,7 @@
  *     build DIR RECORDS LAP   a journal of so many records, closed in order; LAP source events repeat
  *     grow DIR RECORDS LAP    so many records more without a checkpoint; then it waits to be killed
  *     open DIR                prints the ms that recovery takes, as a server does it
- *     read DIR                prints the ms that reading the rows behind the checkpoint takes, and how many
+ *     read DIR                prints the ms that reading the rows after the checkpoint takes, and how many
  */
 
 import { Database } from 'bun:sqlite';

@@ -18,7 +18,7 @@ import { verify } from './verified';
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-/** Trades and ticks behind a definition, in chains. */
+/** Trades and ticks after a definition, in chains. */
 class Story {
   readonly events: BatchEvent[] = [instrument(SYMBOL, { seq: 1 })];
   private readonly heads = { trade: 0, tick: 0 };

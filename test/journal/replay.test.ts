@@ -152,7 +152,7 @@ describe('a complete journal', () => {
     const due = dueOf(real);
     expect(due).toEqual(due.toSorted((a, b) => a - b));
     expect(due.at(-1)! / dueOf(fast).at(-1)!).toBeCloseTo(10, 1);
-    // Each message is due by the latest time so far, at most one slice behind its frame.
+    // Each message is due by the latest time so far, at most one slice after its frame.
     const first = real.messages.find((m) => 'eventTime' in m)!.eventTime;
     let latestMs = 0;
     for (const [i, frame] of real.frames.entries()) {

@@ -109,7 +109,7 @@ function expectTruth(directory: string, before: Recording, what: unknown): 'whol
     what,
     Array.from({ length: lastSeq }, (_, i) => i + 1),
   ]);
-  // The market is that behind the last good record without a hole at the end. If the records before
+  // The market is that after the last good record without a hole at the end. If the records before
   // a sound checkpoint are damaged, it is that of the checkpoint.
   const recorded = gaps.at(-1)?.to_seq === lastSeq ? gaps.at(-1)!.from_seq - 1 : lastSeq;
   const checkpoints = query<{ seq: number }>(

@@ -84,7 +84,7 @@ export interface BarTopicRequest {
   readonly interval: BarInterval;
   /** Bars that open at this second or later are not needed. */
   readonly below: number;
-  /** Opening seconds of bars that are needed even if no trade behind the position changed them. */
+  /** Opening seconds of bars that are needed even if no trade after the position changed them. */
   readonly also: readonly number[];
 }
 
@@ -93,12 +93,12 @@ export interface InstrumentBarsRequest {
   readonly topics: readonly BarTopicRequest[];
 }
 
-/** Asks which bars the trades behind a position changed, and how those bars stand. */
+/** Asks which bars the trades after a position changed, and how those bars stand. */
 export interface BarsBehindRequest {
   readonly instruments: readonly InstrumentBarsRequest[];
-  /** Trades are read from behind this sequence number; at most `after`. */
+  /** Trades are read from after this sequence number; at most `after`. */
   readonly lookFrom: number;
-  /** Only trades behind this sequence number are counted. */
+  /** Only trades after this sequence number are counted. */
   readonly after: number;
   /** The last sequence number to read. */
   readonly upTo: number;
@@ -108,7 +108,7 @@ export interface BarsBehindRequest {
 export interface TopicBars {
   /** Opening seconds of the changed bars, and how many trades came to each. */
   readonly touched: readonly (readonly [second: number, trades: number])[];
-  /** Bars that began behind the position and behind all of these before them, with the seq that began each. */
+  /** Bars that began after the position and behind all of these before them, with the seq that began each. */
   readonly fronts: readonly (readonly [second: number, seq: number])[];
   /** Opening second of the newest bar at the position; null: there was none. */
   readonly newest: number | null;

@@ -4,7 +4,7 @@
  *
  * Its life: `open` once; then `accept` for each batch, in order and without holes; `close` once. `open` may take time,
  * and `accept` may refuse a batch because the target is slow or away. In both cases the publisher is given no more
- * batches until `catchUp` has brought it to the newest position; then `accept` goes on behind that position. So no
+ * batches until `catchUp` has brought it to the newest position; then `accept` goes on after that position. So no
  * event is skipped, and none is given twice. A publisher never holds up the market or other publishers.
  *
  * A position is the sequence number of the last event that was handed over.
@@ -36,7 +36,7 @@ export interface PublisherLag {
 /** Events that were published before. */
 export interface PublishedEvents {
   /**
-   * The next events behind a position, as many as fit a turn. Undefined: some of them are no longer kept, or there
+   * The next events after a position, as many as fit a turn. Undefined: some of them are no longer kept, or there
    * are none.
    */
   read(position: number): EventRun | undefined | Promise<EventRun | undefined>;
@@ -63,7 +63,7 @@ export interface Publisher<B extends EventRun = EventRun> {
   accept(batch: B): 'taken' | 'full';
   behindBy(): PublisherLag;
   /**
-   * Publishes some of the events behind a position, as fast as its target takes them.
+   * Publishes some of the events after a position, as fast as its target takes them.
    * @returns the new position, above the old one
    * @throws Error if it cannot go on, for example because the events are no longer kept
    */

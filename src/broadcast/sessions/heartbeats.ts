@@ -153,7 +153,7 @@ export class Heartbeats {
     const { session } = beat;
     const { isNative } = session;
     this.work.sessions += 1;
-    // Any frame shows that the server is alive, and behind a long answer a heartbeat would show nothing.
+    // Any frame shows that the server is alive, and after a long answer a heartbeat would show nothing.
     if (!isNative && session.isAnswering) return;
     const { clock, everyMs, changes, lastSeq } = this.parts;
     if (this.move !== changes.moves) this.begin();

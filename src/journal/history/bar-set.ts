@@ -93,7 +93,7 @@ export class BarSet {
   }
 
   /**
-   * Where the bars behind the first `count` begin, or may begin; null if there are none.
+   * Where the bars after the first `count` begin, or may begin; null if there are none.
    * @param part time of the first block that was not read
    */
   behind(count: number, part: Nanos | null): Nanos | null {

@@ -1,9 +1,9 @@
 /**
- * Bars behind a position: which bars the trades behind it changed, which bar was the newest at it,
+ * Bars after a position: which bars the trades behind it changed, which bar was the newest at it,
  * and the newest state of the bars that the caller does not have.
  *
- * The trades behind the position give the opening times. The bars are then read as for any other
- * question (`PastBars`), adjacent bars together. If records are missing behind the position (except
+ * The trades after the position give the opening times. The bars are then read as for any other
+ * question (`PastBars`), adjacent bars together. If records are missing after the position (except
  * for those lost by a crash), or in the time of a bar that is read, the topic is answered as not
  * kept. Bounded: trades read for each instrument, bars for each topic and each answer. An answer
  * that would have too many bars has fewer instruments than requested.
@@ -37,7 +37,7 @@ const APART_MAX = 8;
 
 type Answer = TopicBars | 'not-kept';
 
-/** The bars of one interval that the trades behind the position changed. */
+/** The bars of one interval that the trades after the position changed. */
 class Touched {
   readonly seconds: number;
   readonly counts = new Map<number, number>();

@@ -122,7 +122,7 @@ export class Blocks {
     return part?.id ?? Infinity;
   }
 
-  /** The rows behind the newest block, as far as they are proven. */
+  /** The rows after the newest block, as far as they are proven. */
   open(): Stretch {
     const { first, last } = this.proofs.openSpan();
     return { first, last, tradeSeq: OPEN };

@@ -1,7 +1,7 @@
 /**
  * As-of book: the ten levels of an instrument at a past time.
  *
- * It is the state behind the last book record whose order time is not after that time. Order times
+ * It is the state after the last book record whose order time is not after that time. Order times
  * only rise: a book that is dated ahead, or before its predecessors, counts from when it arrived.
  * The levels come from the nearest whole book before that record (a snapshot, or a book record with
  * all levels) and the changes in between, found backwards along `prev_seq`.
@@ -101,7 +101,7 @@ export class PastBooks {
   }
 
   /**
-   * The book behind its newest record up to a seq, as a self-contained message. If it is not known:
+   * The book after its newest record up to a seq, as a self-contained message. If it is not known:
    * the missing range that hides it. Null if there is none. Call it inside a transaction, like
    * `at`.
    */
@@ -121,7 +121,7 @@ export class PastBooks {
     return null;
   }
 
-  /** The predecessor that the first book record behind a seq names; null if there is none. */
+  /** The predecessor that the first book record after a seq names; null if there is none. */
   before(seq: number, instrument: number): number | null {
     return this.bookBehind(idOf(seq), instrument)?.prev_seq ?? null;
   }
@@ -210,7 +210,7 @@ export class PastBooks {
     return fault('no-data', `no book of ${symbol} is known yet${but}`, 'at');
   }
 
-  /** The levels behind a record; or a missing range that they depend on; undefined: unsound. */
+  /** The levels after a record; or a missing range that they depend on; undefined: unsound. */
   private rebuild(record: RecordRow, instrument: number): TenLevels | MissingRange | undefined {
     const base = this.wholeAt(record.id, instrument);
     const changes: number[] = [];

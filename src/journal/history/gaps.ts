@@ -27,7 +27,7 @@ export function sentReason(reason: string): SentReason {
   return reason === 'retention' ? 'retention' : 'not-journaled';
 }
 
-/** Whether the market went on behind the gap from its state before the gap. */
+/** Whether the market went on after the gap from its state before the gap. */
 export function isContinued({ reason }: MissingRange): boolean {
   return reason === 'crash' || reason === 'damage';
 }

@@ -1,6 +1,6 @@
 /**
  * Reader port: how the main thread asks a thread that reads the journal. An answer may be made in
- * parts. After each part a long question goes behind the others, so that it does not delay a short
+ * parts. After each part a long question goes after the others, so that it does not delay a short
  * one. Bounded: by the number of questions that the caller has under way.
  */
 

@@ -120,7 +120,7 @@ export class ReplayChain {
    * @param prevSeq the predecessor that the next record of the book names; null: there is none
    */
   takeWhole(s: Snapshot, prevSeq: number | null, into: Message[]): void {
-    // If the predecessor lies behind the snapshot, it does not show what is missing before the
+    // If the predecessor lies after the snapshot, it does not show what is missing before the
     // snapshot: everything may be.
     const isBefore = prevSeq !== null && prevSeq < s.seq;
     this.passGaps(s.seq, isBefore ? prevSeq : s.seq - 1, into);

@@ -60,7 +60,7 @@ export interface ReplayOpened {
 /** Frames, ready to be sent. */
 export interface ReplayChunk {
   /**
-   * Binary frames, one behind the other, and the end of each. In the JSON form, `texts` has the
+   * Binary frames, one after the other, and the end of each. In the JSON form, `texts` has the
    * frames instead.
    */
   readonly bytes: Uint8Array<ArrayBuffer>;

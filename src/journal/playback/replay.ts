@@ -57,7 +57,7 @@ export interface ReplayPlan {
   readonly incompleteBy: ReadonlyMap<number, string>;
   /** The book of an instrument as it was at a seq; null if it is unknown. */
   bookUpTo(seq: number, instrument: number): Book | null;
-  /** The predecessor that the first book record behind a seq names; null if there is none. */
+  /** The predecessor that the first book record after a seq names; null if there is none. */
   bookBefore(seq: number, instrument: number): number | null;
   /** The missing ranges from a seq on, as known now; in order. */
   missing(seq: number): readonly MissingRange[];
@@ -167,7 +167,7 @@ export class Replay {
   }
 
   /**
-   * The first gap behind a seq that such a reader crosses. The reader may hold messages from inside
+   * The first gap after a seq that such a reader crosses. The reader may hold messages from inside
    * the gap, and the market went on from before it. So the gap is sent to each topic, before
    * anything behind it.
    */

@@ -1,6 +1,6 @@
 /**
  * Head doubt: whether the head beside a journal can belong to it. Only the head knows what was
- * published behind the end of the journal. If the head is missing, or older than the journal (after
+ * published after the end of the journal. If the head is missing, or older than the journal (after
  * a restore, for example), nothing else shows that records are missing, so a warning says so.
  */
 

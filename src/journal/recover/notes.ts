@@ -23,7 +23,7 @@ export interface CheckpointRow {
   /** The whole state; for a mark: what it says of its pieces. */
   readonly state: string;
   /**
-   * 2: a mark. 1: a state that does not follow from the records before it (schema 3, behind a gap).
+   * 2: a mark. 1: a state that does not follow from the records before it (schema 3, after a gap).
    * 0: any other.
    */
   readonly side: number;
@@ -114,7 +114,7 @@ const CHECKPOINT = `SELECT r.id / ${SLOTS} AS seq, r.ref AS crc, r.text AS state
   FROM record r WHERE r.id = ?`;
 
 /**
- * Newest first, each read on demand. In schema 3 one stays behind each gap, with the whole state.
+ * Newest first, each read on demand. In schema 3 one stays after each gap, with the whole state.
  */
 export function* newestCheckpoints(db: Database): Generator<CheckpointRow> {
   const ids = db

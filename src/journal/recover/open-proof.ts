@@ -1,5 +1,5 @@
 /**
- * Open proof: how far the rows behind the newest block match what was committed.
+ * Open proof: how far the rows after the newest block match what was committed.
  *
  * The fold of the proven rows is kept, so the rows of each commit are read once. All are read again
  * when the proof is `PROOF_MS` old, or a block was completed. Bounded: the rows of one block.

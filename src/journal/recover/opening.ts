@@ -72,7 +72,7 @@ export interface OpeningOptions {
 
 /** A replica's journal goes on in the epoch in which it ended. */
 export interface Following {
-  /** The records behind this seq were never replicated: they are set aside. Infinity: none. */
+  /** The records after this seq were never replicated: they are set aside. Infinity: none. */
   readonly keepUpTo: number;
 }
 
@@ -321,7 +321,7 @@ function cutUnreplicated({ db, options, clock, opening }: Opening, { keepUpTo }:
   );
 }
 
-/** The state behind a gap is unknown if no checkpoint was taken behind the gap. */
+/** The state after a gap is unknown if no checkpoint was taken after the gap. */
 function cutUnknown(
   db: Database,
   from: number,

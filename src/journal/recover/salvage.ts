@@ -56,7 +56,7 @@ export function finishSalvage(directory: string): void {
 }
 
 /**
- * @param goodSeq records behind this seq are not copied
+ * @param goodSeq records after this seq are not copied
  * @param headSeq up to where anything was published, if that is known
  * @param onRows called with the number of rows copied so far
  * @returns the path of the damaged file now

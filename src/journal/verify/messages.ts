@@ -2,7 +2,7 @@
 
 import type { InstrumentRow } from '../recover/reading';
 
-/** Records to check: those of whole blocks, or those behind the newest block. */
+/** Records to check: those of whole blocks, or those after the newest block. */
 export interface StretchTask {
   /** Id of the last record before it; −1: it begins with the first record. */
   readonly afterId: number;

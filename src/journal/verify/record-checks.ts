@@ -61,7 +61,7 @@ export class RecordChecks {
   /** The trade whose tick must come next. */
   private traded: Trade | null = null;
 
-  /** @param continues whether the market went on behind a gap from the state before it */
+  /** @param continues whether the market went on after a gap from the state before it */
   constructor(
     instruments: readonly InstrumentRow[],
     continues: (gapTo: number) => boolean = () => false,
@@ -83,7 +83,7 @@ export class RecordChecks {
     }
   }
 
-  /** Begins behind a seq; the state at that seq is unknown. */
+  /** Begins after a seq; the state at that seq is unknown. */
   join(seq: number): void {
     this.lastSeq = seq;
     this.forget();

@@ -4,7 +4,7 @@
  *
  * A cycle begins after a number of events. It captures each thing that has changed since its last
  * piece, in slices between which the event loop does its other work. The pieces travel with the
- * frames of records, behind the records up to their seq. The cycle ends with a mark; pieces without
+ * frames of records, after the records up to their seq. The cycle ends with a mark; pieces without
  * a mark do not count. The pieces that are neither written nor given up are bounded, so a slow disk
  * slows down the cycle and nothing else.
  *
@@ -104,7 +104,7 @@ export interface KnownPieces {
   /** Cycle of its mark; 0 without one. */
   readonly cycle: number;
   readonly pieces: readonly (PieceName & { readonly seq: number })[];
-  /** Records behind the newest checkpoint. */
+  /** Records after the newest checkpoint. */
   readonly tailRecords: number;
 }
 

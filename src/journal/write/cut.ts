@@ -1,6 +1,6 @@
 /**
- * Cut: removes the records behind a gap whose state is unknown, because the process ended before
- * the checkpoint behind the gap was complete. The records go into a file of their own beside the
+ * Cut: removes the records after a gap whose state is unknown, because the process ended before
+ * the checkpoint after the gap was complete. The records go into a file of their own beside the
  * journal and count as lost by the crash: the market goes on from its state before the gap.
  * Bounded: one block of rows.
  */

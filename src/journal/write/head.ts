@@ -48,7 +48,7 @@ function isCount(value: number): boolean {
 export class Head {
   private readonly view: DataView;
 
-  /** Begins an epoch behind a seq. @throws Error when the file cannot be written */
+  /** Begins an epoch after a seq. @throws Error when the file cannot be written */
   constructor(directory: string, { epoch, seq }: HeadPosition) {
     const bytes = new Uint8Array(BYTES);
     const view = new DataView(bytes.buffer);
@@ -67,7 +67,7 @@ export class Head {
     this.view = new DataView(mapped.buffer, mapped.byteOffset, BYTES);
   }
 
-  /** Begins another epoch behind the present seq. */
+  /** Begins another epoch after the present seq. */
   begin(epoch: number): void {
     this.view.setFloat64(8, epoch, true);
   }

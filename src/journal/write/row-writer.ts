@@ -23,7 +23,7 @@ import {
   isNote,
 } from '../schema';
 
-/** How many of the newest checkpoints are kept. Those of schema 3 behind a gap are kept besides. */
+/** How many of the newest checkpoints are kept. Those of schema 3 after a gap are kept besides. */
 const CHECKPOINTS_KEPT = 2;
 
 /**

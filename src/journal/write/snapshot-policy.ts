@@ -4,7 +4,7 @@
  * A snapshot is due every `everyMs` if the instrument has changed. It is due at once when the book
  * has moved by more than `changeShare` since the last snapshot: the sum of |change of quantity|
  * over the ten best levels of both sides, divided by the quantity of that snapshot. So any past
- * book is at most that long, or that much, behind a snapshot. The check runs after each submission,
+ * book is at most that long, or that much, after a snapshot. The check runs after each submission,
  * so a change that no submission follows waits for the next one. An instrument may have options of
  * its own. The levels of an instrument without snapshots are followed too, for `renewAll`, which
  * writes some books at a time. Bounded: one copy of ten levels for each instrument.
