@@ -5,7 +5,7 @@
  *     batches of the leader ─► market ─► journal ─► follower
  *     submissions ─► leader
  *
- * When its process becomes the leader, `lead` makes the recorder that goes on with the same market and journal, and the
+ * When its process becomes the leader, `lead` makes the recorder that continues with the same market and journal, and the
  * replica passes everything to it.
  */
 
@@ -176,13 +176,13 @@ export class Replica implements Core<MarketInstrument> {
     this.release(batch.lastSeq);
   }
 
-  /** Another leader goes on after the newest batch. */
+  /** Another leader continues after the newest batch. */
   beginEpoch(epoch: number): void {
     this.endEpoch();
     this.restored.journal.beginEpoch(epoch, false);
   }
 
-  /** This process is the leader from now on: the recorder goes on where this replica ends. */
+  /** This process is the leader from now on: the recorder continues where this replica ends. */
   lead(epoch: number, hooks: RecorderHooks): Recorder {
     this.endEpoch();
     const { restored, seq: lastSeq } = this;

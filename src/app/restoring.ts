@@ -35,7 +35,7 @@ export interface RestoreHooks {
   readonly recent?: RecentEvents | undefined;
   /** Called when a damaged file is set aside. */
   readonly onDamage?: (message: string) => void;
-  /** Called now and then while recovery runs. */
+  /** Called from time to time while recovery runs. */
   readonly onProgress?: (progress: RecoveryProgress) => void;
   /** Source of the epoch's number. */
   readonly secrets?: Secrets | undefined;

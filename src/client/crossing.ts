@@ -13,7 +13,7 @@ export class Crossing {
   /** The newest seq met in that epoch. */
   readonly newest: number;
   private readonly requests: number;
-  /** A message with a higher seq belongs to the server's epoch; nothing that a crash took is above it. */
+  /** A message with a higher seq belongs to the server's epoch; nothing that a crash lost is above it. */
   private border: number;
   private answers = 0;
 
@@ -46,7 +46,7 @@ export class Crossing {
   }
 
   /**
-   * A message arrived. Each gap between the epochs precedes what is behind it [R5], within the answer of its own
+   * A message arrived. Each gap between the epochs precedes what follows it [R5], within the answer of its own
    * request; with several requests only the answers decide. Bars and statistics are outside of that order.
    */
   met({ type, seq }: TopicMessage): void {

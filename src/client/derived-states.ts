@@ -34,7 +34,7 @@ export class DerivedStates {
     return this.states.get(this.newestKey);
   }
 
-  /** States with this `seq` or a higher one may include trades that a crash took. */
+  /** States with this `seq` or a higher one may include trades that a crash lost. */
   voidFrom(seq: number): void {
     for (const [key, state] of this.states) if (state.seq >= seq) this.states.delete(key);
     this.newestKey = Math.max(-1, ...this.states.keys());

@@ -32,7 +32,7 @@ export interface QueueSource {
 const TOPICS_FACTOR = 4;
 
 /**
- * The newest message of a topic, or of one of its bars: its index, how many it stands for, and the seq before the oldest
+ * The newest message of a topic, or of one of its bars: its index, how many it replaces, and the seq before the oldest
  * of them.
  */
 interface Kept {
@@ -171,7 +171,7 @@ function conflateBars(
   }
 }
 
-/** How many updates a message stands for. */
+/** How many updates a message replaces. */
 function countOf(message: TopicMessage): number {
   return 'count' in message ? message.count : 1;
 }
@@ -213,7 +213,7 @@ function dropOldest(items: readonly Item[], lengthMax: number): Item[] {
   return [...gaps.values(), ...rest];
 }
 
-/** Whether no newer message stands for it once the queue is conflated. */
+/** Whether no newer message replaces it once the queue is conflated. */
 function standsAlone({ type }: TopicMessage): boolean {
   const def = channelDef(type);
   return !isReplaced(def) || def.conflation === 'each-bar';

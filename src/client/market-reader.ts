@@ -123,7 +123,7 @@ export class MarketReader {
     this.subscribeAgain(wanted.map(({ name }) => name));
   }
 
-  /** Their chains continue: the state that arrives is a repetition, or stands for what was conflated. */
+  /** Their chains continue: the state that arrives is a repetition, or replaces what was conflated. */
   private subscribeAgain(names: readonly string[]): void {
     this.subscribe(names, (some) => {
       this.table.refresh(some, true);

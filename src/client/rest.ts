@@ -52,7 +52,7 @@ export interface RestBar {
   readonly trades: number;
 }
 
-/** Answer of `/v1/bars/:symbol`, oldest first; `next` asks for the page behind it, if there is one. */
+/** Answer of `/v1/bars/:symbol`, oldest first; `next` asks for the next page, if there is one. */
 export interface RestBars {
   readonly bars: readonly RestBar[];
   readonly next: string | null;
@@ -90,13 +90,13 @@ export interface RestTrade {
   readonly tradeId: number;
 }
 
-/** Answer of `/v1/trades/:symbol`, newest first; `next` asks for the page behind it, if there is one. */
+/** Answer of `/v1/trades/:symbol`, newest first; `next` asks for the next page, if there is one. */
 export interface RestTrades {
   readonly trades: readonly RestTrade[];
   readonly next: string | null;
 }
 
-/** The newest trades, or those behind a page: the trades whose `seq` is below its `next`. @throws TapedeckError as `fetchBook` does */
+/** The newest trades, or those after a page: the trades whose `seq` is below its `next`. @throws TapedeckError as `fetchBook` does */
 export function fetchTrades(
   url: string,
   symbol: string,
@@ -126,7 +126,7 @@ export interface RestOrder {
   readonly status: string;
 }
 
-/** A page of `/v1/orders`; `next` asks for the page behind it, if there is one. */
+/** A page of `/v1/orders`; `next` asks for the next page, if there is one. */
 export interface RestOrders {
   readonly orders: readonly RestOrder[];
   readonly next: string | null;

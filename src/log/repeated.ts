@@ -1,6 +1,6 @@
 /**
  * Repeated: the log for events that clients can cause as often as they like. The first lines of a kind are written,
- * later ones counted; now and then one line says how many there were. So a flood costs one line, and an operator sees
+ * later ones counted; from time to time one line says how many there were. So a flood costs one line, and an operator sees
  * that it goes on.
  * Bound: the kinds that are distinguished at a time; beyond it one kind stands for all others.
  */

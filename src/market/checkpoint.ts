@@ -28,7 +28,7 @@ export interface FeedCheckpoint {
   readonly isDeleted?: boolean;
   readonly increments: IncrementsState;
   readonly heads: TopicHeads;
-  /** How it is for readers. A replica goes on with it; checkpoints of earlier versions have none. */
+  /** How it is for readers. A replica continues with it; checkpoints of earlier versions have none. */
   readonly marks?: {
     readonly state: Status['state'];
     readonly book: Book['mark'];

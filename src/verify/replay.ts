@@ -44,7 +44,7 @@ type Milestone = { readonly seq: number } &
     | { readonly type: 'whole'; readonly saved: SavedState }
     /** The state of one thing. */
     | { readonly type: 'piece'; readonly piece: PieceRow }
-    /** A state from which the market goes on with the records that follow. */
+    /** A state from which the market continues with the records that follow. */
     | { readonly type: 'start'; readonly saved: SavedState }
   );
 

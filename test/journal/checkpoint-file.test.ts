@@ -18,7 +18,7 @@ import { verifyBoth } from './verified';
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-/** A leader that takes a checkpoint now and then. */
+/** A leader that takes a checkpoint from time to time. */
 function busy(seed: number, everyEvents: number): ReplicaPair {
   const clock = new ManualClock();
   const both = new ReplicaPair(scratch.fresh(), clock, { checkpointEveryEvents: everyEvents });

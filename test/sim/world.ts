@@ -317,7 +317,7 @@ export class World {
     if (diskRandom.chance(0.03)) this.restart();
   }
 
-  /** Starts another epoch, which may have lost the newest published events, or goes on from an older disk. */
+  /** Starts another epoch, which may have lost the newest published events, or continues from an older disk. */
   private restart(): void {
     const { random } = this;
     if (random.chance(0.4)) this.drain();

@@ -4,7 +4,7 @@
  *
  * Its life: `open` once; then `accept` for each batch, in order and without holes; `close` once. `open` may take time,
  * and `accept` may refuse a batch because the target is slow or away. In both cases the publisher is given no more
- * batches until `catchUp` has brought it to the newest position; then `accept` goes on after that position. So no
+ * batches until `catchUp` has brought it to the newest position; then `accept` continues after that position. So no
  * event is skipped, and none is given twice. A publisher never holds up the market or other publishers.
  *
  * A position is the sequence number of the last event that was handed over.

@@ -4,7 +4,7 @@
  * While the log holds the rest, it can be had message by message. What is conflated follows the
  * `conflation` of the channel in the table of channels:
  *
- * - `newest`: the newest message, with the count of updates that it stands for;
+ * - `newest`: the newest message, with the count of updates that it replaces;
  * - `whole-book`: the same, with the whole book at present in its place;
  * - `each-bar`: the newest message of each bar, in the order of their seqs. A `gap` declares ends of
  *   bars that are not kept any more;
@@ -25,7 +25,7 @@ export class Cursor {
   readonly topic: TopicState;
   /** At most one frame in this time, conflated; 0: no interval. */
   readonly intervalMs: number;
-  /** Whether a newer message may stand for older ones. */
+  /** Whether a newer message may replace older ones. */
   readonly isState: boolean;
   private readonly log: TopicLog;
   private position: number;
@@ -152,7 +152,7 @@ export class Cursor {
   }
 
   /**
-   * Takes the newest message of each bar, with the count of those that it stands for, in the order
+   * Takes the newest message of each bar, with the count of those that it replaces, in the order
    * of their seqs, so that a reader that is disconnected among them can resume from the last one. A
    * gap before them declares ends of bars that are not kept any more.
    */
@@ -173,7 +173,7 @@ export class Cursor {
       prevSeq = to;
     }
     if (!isWhole) {
-      // The current state stands for what left the log: of the open bar and of those before it.
+      // The current state replaces what left the log: of the open bar and of those before it.
       const present = this.topic.whole!() as Bar;
       const own = newest.get(present.openTime.seconds)?.count ?? 0;
       newest.set(present.openTime.seconds, { ...present, count: own + count });

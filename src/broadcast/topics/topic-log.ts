@@ -182,7 +182,7 @@ export class TopicLog {
   }
 }
 
-/** How many updates a message stands for. */
+/** How many updates a message replaces. */
 export function countOf(message: Sequenced): number {
   return 'count' in message ? message.count : 1;
 }

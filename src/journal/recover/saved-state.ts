@@ -27,7 +27,7 @@ const KIND_OF = new Map<number, PieceKind>(
   Object.entries(PIECE_KIND).map(([name, number]) => [number, name as PieceKind]),
 );
 
-/** The checkpoint that a start goes on from. */
+/** The checkpoint that a start continues from. */
 export interface Found {
   /** Null: there is no sound checkpoint. */
   readonly saved: SavedState | null;

@@ -7,7 +7,7 @@
  * checksums of books, and the levels of snapshots, are those that the changes before them give. A
  * value that nothing else implies (the time of a trade, for example) cannot be checked.
  *
- * If records are missing and the market did not go on from its state before them, that state is
+ * If records are missing and the market did not continue from its state before them, that state is
  * dropped. It is taken from the following records again: a topic from its next record, a volume
  * from the next tick, levels from the next whole book. Unknown state is not checked.
  */

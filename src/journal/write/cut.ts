@@ -1,7 +1,7 @@
 /**
  * Cut: removes the records after a gap whose state is unknown, because the process ended before
  * the checkpoint after the gap was complete. The records go into a file of their own beside the
- * journal and count as lost by the crash: the market goes on from its state before the gap.
+ * journal and count as lost by the crash: the market continues from its state before the gap.
  * Bounded: one block of rows.
  */
 

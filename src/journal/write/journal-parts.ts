@@ -42,7 +42,7 @@ export interface JournalParts {
   readonly createWriter: (events: WriterEvents) => JournalWriter;
 }
 
-/** A callback that waits for a commit, and the number of events that it stands for. */
+/** A callback that waits for a commit, and the number of its events. */
 export type Callback = readonly [act: () => void, events: number];
 
 /** A frame that was sent to the writer. */

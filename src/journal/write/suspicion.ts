@@ -1,7 +1,7 @@
 /**
  * Suspicion: a message from the writer to the next start. A write may meet damage in a part of the
  * file that a start does not read, and would meet it again after each start. So it leaves a file
- * that says so. The next start then sets the journal aside and goes on with its good part. The
+ * that says so. The next start then sets the journal aside and continues with its good part. The
  * message names the journal by its inode, so it does not apply to a file that has replaced the
  * journal.
  */
