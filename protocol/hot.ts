@@ -3,10 +3,13 @@
  * path in `tuple.ts`; a property test compares the two.
  */
 
+import { PLAIN_CHANNELS } from './channels';
+import type { FieldSpec } from './fields';
 import { NIL_VALUE, putSeqs, putTimes, putValues } from './integers';
 import {
   BOOK_FORMS,
   MARKS,
+  messageByCode,
   MESSAGES,
   PUBLISH_EVENTS_MAX,
   SOURCE_LEVELS_MAX,
@@ -16,7 +19,7 @@ import type { Bbo, Book, MessageOf, SourceEvent, Tick, Trade } from './messages'
 import { DecodeError, type MsgReader } from './reader';
 import { parseSumDigits, SUM_DIGITS_MAX, type Sum } from './sums';
 import type { Nanos } from './time';
-import { isSymbol, SYMBOL_LENGTH_MAX } from './units';
+import { DECIMAL_LENGTH_MAX, isDecimalText, isSymbol, SYMBOL_LENGTH_MAX } from './units';
 import { VALUES_MAX, type MsgWriter } from './writer';
 
 export type HotMessage = Tick | Trade | Bbo | Book;
@@ -155,8 +158,7 @@ export function readHot(r: MsgReader, code: number, length: number): HotMessage 
   if (length < least) {
     throw new DecodeError(`message ${code} has ${length} elements; ${least} are expected`);
   }
-  const symbol = r.ascii(SYMBOL_LENGTH_MAX);
-  if (!isSymbol(symbol)) throw new DecodeError('a symbol has letters that none may have');
+  const symbol = readSymbol(r);
   const seq = natural(r);
   const prevSeq = natural(r);
   const eventTime = r.nanos();
@@ -168,8 +170,8 @@ export function readHot(r: MsgReader, code: number, length: number): HotMessage 
 }
 
 /**
- * Reads the fields of a publish, after its array header and code, if all of its events are trades, quotes
- * and books with exactly the fields of this version.
+ * Reads the fields of a publish, after its array header and code, if all of its events are trades, quotes,
+ * books and messages of plain channels with exactly the fields of this version.
  * @returns undefined if one is not: the general path reads it
  * @throws DecodeError on bytes that do not fit
  */
@@ -184,12 +186,86 @@ export function readPublish(r: MsgReader, length: number): MessageOf<'publish'> 
     if (fields === 0) return undefined;
     const code = r.int();
     const lengths = LENGTHS.get(code);
-    if (lengths === undefined || code === TICK) return undefined;
+    if (lengths === undefined) {
+      const plain = readPlain(r, code, fields);
+      if (plain === undefined) return undefined;
+      events.push(plain);
+      continue;
+    }
+    if (code === TICK) return undefined;
     if (fields < lengths.least || fields > lengths.most) return undefined;
     events.push(readHot(r, code, fields) as Trade | Bbo | Book);
   }
   const continues = length === PUBLISH_LENGTH ? r.booleanOrNil() : null;
   return { type: 'publish', id, events, continues };
+}
+
+type Read = (r: MsgReader) => unknown;
+
+/** How the fields of plain messages are read, by code; without those that have a field of a rare kind. */
+const PLAIN: ReadonlyMap<number, readonly (readonly [name: string, read: Read])[]> = new Map(
+  PLAIN_CHANNELS.flatMap((channel) => {
+    const { code, fields } = MESSAGES[channel];
+    const all = Object.entries(fields).map(([name, { spec }]) => [name, readerOf(spec)] as const);
+    const known = all.flatMap(([name, read]) =>
+      read === undefined ? [] : [[name, read] as const],
+    );
+    return known.length === all.length ? [[code, known] as const] : [];
+  }),
+);
+
+/** @returns undefined if it needs the general path @throws DecodeError on bytes that do not fit */
+function readPlain(r: MsgReader, code: number, length: number): SourceEvent | undefined {
+  const fields = PLAIN.get(code);
+  if (fields === undefined || length !== fields.length + 1) return undefined;
+  const message: Record<string, unknown> = { type: messageByCode(code)!.type };
+  for (const [name, read] of fields) message[name] = read(r);
+  return message as unknown as SourceEvent;
+}
+
+function readerOf(spec: FieldSpec): Read | undefined {
+  switch (spec.type) {
+    case 'nullable': {
+      const read = readerOf(spec.inner.spec);
+      if (read === undefined) return undefined;
+      return (r) => {
+        if (r.bytes[r.position] !== NIL) return read(r);
+        r.position += 1;
+        return null;
+      };
+    }
+    case 'symbol':
+      return readSymbol;
+    case 'price':
+      return (r) => r.int();
+    case 'quantity':
+      return natural;
+    case 'nanos':
+      return (r) => r.nanos();
+    case 'int':
+      return (r) => within(r.int(), spec.min, spec.max);
+    case 'decimal':
+      return readDecimal;
+    default:
+      return undefined;
+  }
+}
+
+function within(value: number, min: number, max: number): number {
+  if (value >= min && value <= max) return value;
+  throw new DecodeError(`${value} is not from ${min} to ${max}`, 'out-of-range');
+}
+
+function readSymbol(r: MsgReader): string {
+  const symbol = r.ascii(SYMBOL_LENGTH_MAX);
+  if (!isSymbol(symbol)) throw new DecodeError('a symbol has letters that none may have');
+  return symbol;
+}
+
+function readDecimal(r: MsgReader): string {
+  const text = r.ascii(DECIMAL_LENGTH_MAX);
+  if (!isDecimalText(text)) throw new DecodeError('a string is no decimal');
+  return text;
 }
 
 type Opening = Pick<Tick, 'symbol' | 'seq' | 'prevSeq' | 'eventTime' | 'receiveTime'>;

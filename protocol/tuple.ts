@@ -10,7 +10,7 @@ import type { MessageDef } from './define';
 import { messageByCode, messageByType, type Message } from './messages';
 import { parseSumDigits, type Sum } from './sums';
 import { Nanos } from './time';
-import { isSymbol } from './units';
+import { isDecimalText, isSymbol } from './units';
 
 /** A value does not fit its field. Caught at the edge of this module and returned as a `Fault`. */
 export class FieldError extends Error {
@@ -181,7 +181,7 @@ export function checkScalar(spec: FieldSpec, value: unknown, path: string): unkn
         fieldFault(path, value, `a string of at most ${spec.lengthMax} characters in UTF-8`),
       );
     case 'decimal':
-      if (typeof value === 'string' && /^-?\d{1,40}(\.\d{1,30})?$/.test(value)) return value;
+      if (typeof value === 'string' && isDecimalText(value)) return value;
       throw new FieldError(fieldFault(path, value, 'a decimal string'));
     default:
       throw new Error(`checkScalar does not know ${spec.type}`);

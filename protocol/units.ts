@@ -22,6 +22,14 @@ export interface Scales {
 }
 export type ScalesOf = (symbol: string) => Scales | undefined;
 
+/** The longest text of a field that is a decimal of any size. */
+export const DECIMAL_LENGTH_MAX = 72;
+
+/** Whether a text is such a decimal. */
+export function isDecimalText(text: string): boolean {
+  return /^-?\d{1,40}(\.\d{1,30})?$/.test(text);
+}
+
 /** Powers of ten by exponent, up to `SCALE_MAX`. */
 export const POWERS: readonly number[] = Array.from({ length: SCALE_MAX + 1 }, (_, n) => 10 ** n);
 

@@ -11,6 +11,7 @@ import {
   FrameEncoder,
   isFault,
 } from '../../protocol/codec';
+import { SOURCE_CHANNELS } from '../../protocol/channels';
 import { fromJson, SOURCE_OPTIONAL } from '../../protocol/json';
 import { BOOK_FORMS, MESSAGES, SOURCE_LEVELS_MAX } from '../../protocol/messages';
 import type { Book, Message, MessageType, Tick } from '../../protocol/messages';
@@ -18,6 +19,7 @@ import { Nanos } from '../../protocol/time';
 import { fromTuple, toTuple } from '../../protocol/tuple';
 import { anyMessage, messageOf, scalesOfSymbol, sum } from '../support/arbitraries';
 import { reencoded, toHex } from '../support/bytes';
+import { mark as markOf } from '../support/market-events';
 import { naiveJson } from '../support/naive-json';
 
 const TYPES = Object.keys(MESSAGES) as MessageType[];
@@ -220,6 +222,38 @@ describe('specialised writers', () => {
       const [book] = decodeFrame(encode([[52, 'A', 1, 0, 0, 0, index, [], [], null, 1]]));
       expect(book).toMatchObject({ type: 'book', form });
     }
+  });
+});
+
+describe('a publish with messages of plain channels', () => {
+  const events = fc.array(fc.constantFrom(...SOURCE_CHANNELS).chain(messageOf), {
+    minLength: 1,
+    maxLength: 6,
+  });
+
+  test('[W5] is read as the general path reads it, and so is any change of one byte', () => {
+    fc.assert(
+      fc.property(events, fc.nat(), fc.nat(255), (given, at, byte) => {
+        const message = { type: 'publish', id: 1, events: given, continues: null } as Message;
+        const bytes = new FrameEncoder().encode([message]);
+        expect(decodeFrame(bytes)).toEqual([message]);
+        bytes[1 + (at % (bytes.length - 1))] = byte;
+        const [found, ...rest] = decodeFrame(bytes);
+        if (found === undefined || isFault(found) || rest.length > 0) return;
+        // What is taken is what the bytes say to a decoder that is not ours.
+        const [tuple] = decode(bytes, { useBigInt64: true }) as unknown[];
+        expect(found).toEqual(fromTuple(tuple) as Message);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('[P2] names the field at fault', () => {
+    const mark = markOf({ fundingRate: '1e5' });
+    const message = { type: 'publish', id: 1, events: [mark], continues: null } as Message;
+    expect(decodeFrame(new FrameEncoder().encode([message]))).toMatchObject([
+      { code: 'invalid-field', field: 'publish.events[0].fundingRate' },
+    ]);
   });
 });
 

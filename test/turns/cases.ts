@@ -22,6 +22,7 @@ export interface Case {
 }
 
 const FRAME_MESSAGES = 10_000;
+const START = 1_700_000_000_000_000_000n;
 
 function client(stage: Stage): Promise<StreamClient> {
   return StreamClient.open(stage.url);
@@ -50,6 +51,24 @@ function published(name: string, events: (stage: Stage, turn: number) => Json[])
     of: 'publish',
     name,
     act: (stage, turn) => stage.publish(stage.source, events(stage, turn), PUBLISH_EVENTS_MAX),
+  };
+}
+
+/** Messages that differ, since repetitions cost nothing. */
+function markOf(symbol: string, index: number): Json {
+  return {
+    type: 'mark',
+    symbol,
+    seq: 0,
+    prevSeq: 0,
+    eventTime: (START + BigInt(index)).toString(),
+    receiveTime: '0',
+    price: '5000.00',
+    index: '4999.98',
+    fundingRate: '-0.0001',
+    fundingTime: (START + 3_600_000_000_000n).toString(),
+    openInterest: `${index}.000`,
+    count: 1,
   };
 }
 
@@ -139,6 +158,9 @@ export const MESSAGE_CASES: readonly Case[] = [
   }),
   published('ten thousand trades of one instrument', (_stage, turn) =>
     times(PUBLISH_EVENTS_MAX, () => trade(`WIDE${turn}`, '5000.00', '1.000')),
+  ),
+  published('ten thousand marks of all instruments', (stage) =>
+    times(PUBLISH_EVENTS_MAX, (i) => markOf(symbolAt(i % stage.sizes.instruments), i)),
   ),
   published('trades of all instruments', (stage) =>
     times(PUBLISH_EVENTS_MAX, (i) =>
@@ -350,6 +372,7 @@ export const REST_CASES: readonly Case[] = [
     'of the past',
   ),
   asked('getStats', () => '/v1/stats/WIDE0'),
+  asked('getMark', () => `/v1/mark/${symbolAt(0)}`),
   asked('listTrades', () => '/v1/trades/WIDE0?limit=1000'),
   asked('listTicks', () => '/v1/ticks/WIDE0?limit=1000'),
   asked('listBars', () => '/v1/bars/WIDE0?interval=1s&limit=1000'),
