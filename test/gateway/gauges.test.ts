@@ -120,7 +120,7 @@ test('the journal: bytes that wait, lag, and size on disk', async () => {
   await gaugesUntil((of) => of('journal_lag_records') === 0);
   const committed = (await gauges())('journal_committed_seq');
   other.run('BEGIN IMMEDIATE');
-  await server.ingest(round);
+  expect((await server.ingest(round)).status).toBe(200);
   const held = await gauges();
   const { seq } = other.query('SELECT max(id) / 8 AS seq FROM record').get() as { seq: number };
   expect(seq).toBe(committed);
