@@ -25,7 +25,7 @@ export interface FreshnessSettings {
 export interface FeedFigures {
   readonly instruments: number;
   readonly stale: number;
-  /** Of the longest silent one, whatever its bound; 0: there is no feed. */
+  /** How long the longest silent feed has been silent, in ms, whatever its bound; 0: there is no feed. */
   readonly silenceMsMax: number;
 }
 

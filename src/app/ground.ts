@@ -16,9 +16,9 @@ import type { Limits } from './reload';
 import { SourceClients } from './sources';
 
 export interface Ground {
-  /** As at the start. */
+  /** The settings at the start. */
   readonly config: Config;
-  /** As they are now: a reload changes them in place. */
+  /** The current limits: a reload changes them in place. */
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Log;

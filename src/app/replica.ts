@@ -78,7 +78,7 @@ export class Replica implements Core<MarketInstrument> {
   /** The newest sequence number of the market, and of what the follower has. */
   private seq: number;
   private followedSeq: number;
-  /** Who waits for a sequence number. */
+  /** Callbacks that wait for a sequence number. */
   private readonly waiting = new Map<() => void, number>();
   private isStopping = false;
   /** Once this process leads. */

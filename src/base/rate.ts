@@ -55,7 +55,7 @@ export class Rates {
     return this.ofName.size;
   }
 
-  /** As of one rate. */
+  /** Like the method of a single rate. */
   take(name: string, amount: number, perSecond: number, nowMs: number): boolean {
     let rate = this.ofName.get(name);
     if (rate === undefined) {
@@ -66,7 +66,7 @@ export class Rates {
     return rate.take(amount, perSecond, nowMs);
   }
 
-  /** As of one rate. */
+  /** Like the method of a single rate. */
   give(name: string, amount: number): void {
     this.ofName.get(name)?.give(amount);
   }

@@ -154,7 +154,7 @@ export class Memtable {
     const missing = ticks.at(0)?.prevSeq ?? newestTick?.seq ?? Number.MAX_SAFE_INTEGER;
     const whole =
       leftUntil === null || missing <= after || (from !== null && from.compare(leftUntil) > 0);
-    // Behind a gap the answer is complete if it has everything since the gap, or as much as was asked for.
+    // After a gap the answer is complete if it has everything since the gap, or as much as was asked for.
     const isBehindGap =
       after >= this.gapSeq || (leftUntil === null && ticks.at(0)!.seq > this.gapSeq);
     if (!whole || !isBehindGap) return undefined;

@@ -138,7 +138,7 @@ function* behind(
 
 /** The newest trades of a server, which names the source's number as the trade's id. */
 export class ServerTrades implements PastTrades {
-  /** Of each symbol that was asked for, the id of its newest trade. */
+  /** The id of the newest trade of each requested symbol. */
   readonly newestIds = new Map<string, number>();
   private readonly url: string;
   private readonly key: string | undefined;

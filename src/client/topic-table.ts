@@ -43,7 +43,7 @@ export interface Asked {
   resuming: boolean;
   /** The client has everything of the topics that it covers, up to this sequence number. */
   upTo: number;
-  /** Behind a `reset`: the sequence number of the state. */
+  /** After a `reset`: the sequence number of the state. */
   stateSeq: number | undefined;
 }
 

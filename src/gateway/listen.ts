@@ -8,7 +8,7 @@ export interface Tls {
   readonly key: string;
 }
 
-/** Of TLS 1.2 only what keeps the past secret when the key is stolen later; of 1.3 all suites do. */
+/** The suites of TLS 1.2 with forward secrecy; those of TLS 1.3 all have it. */
 const CIPHERS = 'ECDHE+AESGCM:ECDHE+CHACHA20';
 
 /** Elysia's application as far as it is used here. */
@@ -26,15 +26,18 @@ interface Listenable {
   } | null;
 }
 
-/** What the connection of a socket makes of pongs. */
+/** The part of a connection that handles pongs. */
 interface Ponged {
   pong(socket: unknown, payload: Uint8Array): void;
 }
 
-/** Of a ping, which Bun has answered itself. */
+/** Stands for the payload of a ping, which Bun has answered itself. */
 const NONE = new Uint8Array();
 
-/** Elysia's own leaves the payload out, which tells the ping that a pong answers; a ping counts as one that answers none. */
+/**
+ * Elysia leaves the payload out, which identifies the ping that a pong answers. A ping of the client counts as a pong
+ * that answers none.
+ */
 const CONTROL = {
   ping: (socket: { readonly data: Ponged }) => socket.data.pong(socket, NONE),
   pong: (socket: { readonly data: Ponged }, payload: Uint8Array) => {
@@ -46,9 +49,9 @@ export interface Listening {
   readonly url: string;
   /** Requests that are being answered. */
   pendingRequests(): number;
-  /** No more connections; those that are there stay. */
+  /** Accepts no further connections; existing ones stay open. */
   refuse(): void;
-  /** Nor these. */
+  /** Closes the existing connections too. */
   stop(): Promise<void>;
 }
 

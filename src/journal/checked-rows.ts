@@ -10,7 +10,7 @@ import type { RecordRow } from './records';
 import { RowFrameWriter } from './write/row-frame';
 import { SELECT_RECORD, seqOf, SLOT, SLOTS } from './schema';
 
-/** The content of the journal is not what was written. */
+/** The journal is damaged: its content differs from what was written. */
 export class JournalDamage extends Error {
   /** Records up to this seq are good. */
   readonly goodSeq: number;

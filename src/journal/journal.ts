@@ -52,7 +52,7 @@ export interface JournalStatus extends JournalHealth, JournalFigures {
   readonly hint: string;
 }
 
-/** One thing of the state, as it was captured. */
+/** One captured part of the state. */
 export interface Captured extends PieceContent {
   readonly kind: PieceKind;
   /** For an instrument: its symbol. Otherwise: the number of the chunk. */

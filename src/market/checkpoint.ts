@@ -28,7 +28,7 @@ export interface FeedCheckpoint {
   readonly isDeleted?: boolean;
   readonly increments: IncrementsState;
   readonly heads: TopicHeads;
-  /** How it is for readers. A replica continues with it; checkpoints of earlier versions have none. */
+  /** The marks that readers see. A replica continues with them; checkpoints of earlier versions have none. */
   readonly marks?: {
     readonly state: Status['state'];
     readonly book: Book['mark'];
@@ -90,7 +90,7 @@ export interface OrdersText {
 
 /** State of the market outside its pieces. */
 export interface MarketRest {
-  /** As of the beginning of the cycle. */
+  /** The head at the beginning of the cycle. */
   readonly statusHead: number;
   /** The sequence number for which the ended orders are valid, and how many had ended by then. */
   readonly endsSeq: number;

@@ -29,7 +29,7 @@ export interface TrackedOrder {
   readonly timeInForce: 'gtc' | 'ioc' | 'fok';
   readonly postOnly: boolean;
   price: number;
-  /** As entered. */
+  /** The quantity with which it was entered. */
   readonly quantity: number;
   open: number;
   traded: number;

@@ -36,7 +36,7 @@ export interface KnownInstrument extends KnownLevels {
   readonly isDeleted?: boolean;
 }
 
-/** Who submits. */
+/** The sender of a submission. */
 export interface Submitting {
   readonly source: number;
   /** The name of the key; without a key the address. */

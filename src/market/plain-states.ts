@@ -21,7 +21,7 @@ export interface PlainCheckpoint {
   readonly receiveTime: Nanos;
   /** The time that orders it, if that is not its event time. */
   readonly asOf?: Nanos;
-  /** As `plainText` writes it. */
+  /** The text that `plainText` writes. */
   readonly text: string;
 }
 

@@ -11,7 +11,7 @@ import { Nanos } from '../../protocol/time';
 export type NumberVerdict =
   /** Above all numbers before it, or without a number. */
   | 'next'
-  /** So far above them that it is probably wrong. */
+  /** So far above the others that it is probably wrong. */
   | 'jump'
   /** A number that was missing before. */
   | 'fill'

@@ -80,7 +80,7 @@ class Walk {
   private milestone = 0;
   private market: Market;
   private seq = 0;
-  /** Of the newest event. Notes of epochs stay where retention has deleted the events. */
+  /** The seq of the newest event. Notes of epochs stay where retention has deleted the events. */
   private eventSeq = 0;
   private brokenAt: number | undefined;
   private fault: string | undefined;

@@ -62,7 +62,7 @@ export interface CoreInstruments<I extends CoreInstrument> {
   /** How many there are. */
   readonly size: number;
   get(symbol: string): I | undefined;
-  /** Also one that was deleted and has a past. */
+  /** Finds also a deleted instrument, which still has a past. */
   known(symbol: string): I | undefined;
   all(): Iterable<I>;
   /** Those that were deleted and not defined again. */

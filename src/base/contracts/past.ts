@@ -73,7 +73,7 @@ export interface PastBar {
   readonly close: number;
   readonly volume: Sum;
   readonly trades: number;
-  /** Of its newest trade, as are the times. */
+  /** That of its newest trade, like the times. */
   readonly seq: number;
   readonly eventTime: TimeHalves;
   readonly receiveTime: TimeHalves;
@@ -112,7 +112,7 @@ export interface TopicBars {
   readonly fronts: readonly (readonly [second: number, seq: number])[];
   /** Opening second of the newest bar at the position; null: there was none. */
   readonly newest: number | null;
-  /** Of the changed, the newest and the additional bars: those that open below the requested bound. */
+  /** The changed, the newest and the additional bars that open below the requested bound. */
   readonly bars: readonly PastBar[];
 }
 

@@ -36,7 +36,7 @@ export interface AppOptions {
   /** Largest body at the start. */
   readonly bodyBytesMax: number;
   readonly requestSeconds: number;
-  /** As they are now: a reload changes them in place. */
+  /** The current limits: a reload changes them in place. */
   readonly limits: GatewayLimits & ParameterLimits;
   /** Pages of other sites that may speak for their users. */
   readonly origins: readonly string[];

@@ -108,7 +108,7 @@ async function compressed(coding: Coding, text: string): Promise<Bytes> {
   }
 }
 
-/** As it was made; its compressed forms are made when somebody takes them. */
+/** An answer that is kept; its compressed forms are made when a client accepts them. */
 export class Kept {
   readonly text: string;
   readonly bytes = new Map<Coding, Promise<Uint8Array<ArrayBuffer>>>();

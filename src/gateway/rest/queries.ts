@@ -286,7 +286,7 @@ export class Queries<I extends QueryInstrument> {
     return this.sources.known(symbol) ?? unknownSymbol(symbol);
   }
 
-  /** As `finish`; gives the last text again if nothing in it has changed. */
+  /** Like `finish`; returns the last text again if nothing in it has changed. */
   private finishKept(
     entry: KeptEntry<{ readonly receiveTime: Nanos }>,
     opened: string,

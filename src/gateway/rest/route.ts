@@ -31,7 +31,7 @@ export interface Call<P extends TProperties, Q extends TProperties, B> {
   readonly params: Static<TObject<P>>;
   readonly query: Static<TObject<Q>>;
   readonly body: B;
-  /** Who asks, with the role of the route. */
+  /** The principal of the request, which has the role of the route. */
   readonly who: Principal;
   readonly effort: Effort;
 }

@@ -229,7 +229,7 @@ export class Intake {
     if (over !== undefined) this.handler.flooded(null, over);
   }
 
-  /** Whom the work is charged to. */
+  /** The client that the work is charged to. */
   private get payer(): string {
     return this.handler.key ?? clientAt(this.handler.address);
   }

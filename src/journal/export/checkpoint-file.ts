@@ -20,7 +20,7 @@ import { RowFrameWriter } from '../write/row-frame';
 import { RowWriter } from '../write/row-writer';
 import { idOf, KIND, SELECT_RECORD, seqOf, SLOT } from '../schema';
 
-/** Where a replica goes on that begins with the file. */
+/** The position from which a replica continues that begins with the file. */
 export interface CheckpointPosition {
   readonly epoch: number;
   readonly seq: number;

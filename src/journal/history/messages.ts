@@ -91,7 +91,7 @@ export type ToThread =
   | {
       readonly id: number;
       readonly question: Question;
-      /** What a failing disk has not taken by then. */
+      /** What a failing disk has not written by then. */
       readonly open: MissingRange | null;
     }
   | 'close';

@@ -20,7 +20,7 @@ type Work = Generator<undefined, Answer>;
 
 /** Answers the questions on the thread. */
 export interface JournalReader<Q extends Question> {
-  /** @throws Error when the journal does not read */
+  /** @throws Error when the journal cannot be read */
   answer(question: Q, open: MissingRange | null): Answer;
   /** The same in parts, for questions that may take long. */
   work?(question: Q, open: MissingRange | null): Work;

@@ -119,7 +119,7 @@ export class ReplayFrames {
    * frame, its newest seq if so, else 0; of the last frame: `reached`.
    */
   private isSettled = true;
-  /** Of the current frame: its newest seq, and when it is due. */
+  /** The newest seq of the current frame, and when it is due. */
   private openSeq = 0;
   private openMs = 0;
   /** Time of the first message, and how far the replay has come, in ms of its own. */
@@ -132,7 +132,7 @@ export class ReplayFrames {
     this.form = isText ? new TextForm(scalesOf) : new BinaryForm();
   }
 
-  /** Of the frames so far. */
+  /** Total size of the frames so far. */
   get bytes(): number {
     return this.form.bytes;
   }

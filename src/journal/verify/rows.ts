@@ -235,7 +235,7 @@ function extrasOf(digits: string): number[] {
 
 interface ReadRows {
   readonly frame: RowFrame;
-  /** Of the last row, event or note. */
+  /** The id of the last row, event or note. */
   readonly lastId: number;
   /** Whether there are more rows than were read. */
   readonly isCut: boolean;

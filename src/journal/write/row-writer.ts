@@ -52,7 +52,7 @@ export class RowWriter {
   private readonly dropPieces: Statement;
   private readonly packer = new PiecePacker();
   private fold = new BlockFold();
-  /** Of the current frame. */
+  /** The extra columns of the current frame. */
   private extras = NO_EXTRAS;
 
   constructor(db: Database) {

@@ -5,7 +5,7 @@
  * volume; of these those with the least surplus; if the surplus is on the buy side at each of them, the
  * highest; if it is on the sell side at each, the lowest; else the price nearest the reference price, from
  * the lowest to the highest of them. Sums stay safe: no side sums to more than 2^53 − 1.
- * As both sides are traded down to that price, what is left does not cross.
+ * Both sides trade down to that price, so the remaining orders do not cross.
  */
 
 import { assert } from '../../base/assert';
