@@ -6,6 +6,7 @@ import {
   TOPICS_MAX,
   type MessageType,
 } from '../../protocol/messages';
+import { DOCUMENTS } from '../../src/docs/documents';
 import { book, instrument, tape, trade, type Levels } from '../support/feed';
 import { StreamClient } from '../support/stream-client';
 import { levels, order, symbolAt, type Json, type Stage } from './stage';
@@ -21,6 +22,10 @@ export interface Case {
   readonly act: (stage: Stage, turn: number, prepared: never) => Promise<unknown>;
 }
 
+/** Pages of documents, the longest first. */
+const LONG_DOCUMENTS = DOCUMENTS.toSorted((a, b) => b.text.length - a.text.length).map(
+  ({ path }) => path,
+);
 const FRAME_MESSAGES = 10_000;
 const START = 1_700_000_000_000_000_000n;
 
@@ -491,6 +496,8 @@ export const REST_CASES: readonly Case[] = [
   asked('openStream', () => '/v1/stream'),
   asked('page', () => '/', { headers: { 'accept-encoding': 'identity' } }),
   asked('page', () => '/docs'),
+  // A page is rendered once, so each repetition asks for another long one.
+  asked('page', (_, turn) => LONG_DOCUMENTS[turn % LONG_DOCUMENTS.length]!, {}, 'of a document'),
   asked('page', () => '/openapi.json'),
   asked('page', () => `/${'x/'.repeat(7_000)}`, {}, 'a long path'),
 ];

@@ -4,30 +4,44 @@
  * has no dead link and loads nothing from other servers. HTML in a document is displayed as text.
  */
 
-import { Marked, Renderer, type Tokens } from 'marked';
+import { Lexer, Parser, Renderer, type Token, type Tokens } from 'marked';
 import { posix } from 'node:path';
 
 import type { DocumentFile } from '../../base/contracts/documents';
 
 /**
- * Yields after each section, so that a long document can be rendered in slices.
+ * Yields after each block and each line of text, so that a long document can be rendered in slices.
  * @param pathOf returns the page of a file of the repository, if it has one
  */
 export function* renderDocument(
   document: DocumentFile,
   pathOf: (file: string) => string | undefined,
 ): Generator<undefined, string> {
-  const marked = new Marked();
   const renderer = new DocumentRenderer(document.file, pathOf);
+  const parser = new Parser({ renderer });
   let html = '';
   for (const section of sectionsOf(document.text)) {
-    html += marked.parse(section, { async: false, renderer });
-    yield;
+    for (const block of yield* blocksOf(section)) {
+      html += parser.parse([block]);
+      yield;
+    }
   }
   // A wide table has its own scroll bar.
   return html
     .replaceAll('<table>', '<div class="wide"><table>')
     .replaceAll('</table>', '</table></div>');
+}
+
+/** What `lexer.lex` does, but yields between the texts of a section: cells of a table, items of a list. */
+function* blocksOf(section: string): Generator<undefined, Token[]> {
+  const lexer = new Lexer();
+  lexer.blockTokens(section, lexer.tokens);
+  yield;
+  for (const { src, tokens } of lexer.inlineQueue) {
+    lexer.inlineTokens(src, tokens);
+    yield;
+  }
+  return lexer.tokens;
 }
 
 export function titleOf({ text, file }: DocumentFile): string {
