@@ -37,6 +37,7 @@ const SHARE_MIN = 10;
 const LAST_TIME = new Nanos(0x7fff_ffff, 0xffff_ffff);
 
 interface Recent {
+  readonly symbol: string;
   readonly trades: Deque<Trade>;
   /** Its trades among the held events. */
   readonly ticks: Deque<RecordedTick>;
@@ -75,8 +76,8 @@ export class Memtable {
     this.batches.push(events);
     this.held += events.length;
     for (const event of events) {
-      if (event.type === 'trade') this.addTrade(this.recent(event.symbol), event);
-      else if (event.type === 'tick') addTick(this.recent(event.symbol), event);
+      if (event.type === 'trade') this.addTrade(this.recentOf(event), event);
+      else if (event.type === 'tick') addTick(this.recentOf(event), event);
     }
     if (this.held > this.options.eventsMax) this.evict();
   }
@@ -201,11 +202,22 @@ export class Memtable {
     }
   }
 
+  /**
+   * Also gives the event the symbol's one string: that of a decoded event is a copy of its own, which
+   * would be held as long as the event.
+   */
+  private recentOf(event: { symbol: string }): Recent {
+    const recent = this.recent(event.symbol);
+    event.symbol = recent.symbol;
+    return recent;
+  }
+
   private recent(symbol: string): Recent {
     if (symbol === this.lastSymbol && this.lastRecent !== undefined) return this.lastRecent;
     let recent = this.instruments.get(symbol);
     if (recent === undefined) {
       recent = {
+        symbol,
         trades: new Deque(),
         ticks: new Deque(),
         newestTick: null,

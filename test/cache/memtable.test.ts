@@ -4,6 +4,7 @@
  */
 
 import { describe, expect, test } from 'bun:test';
+import { heapStats } from 'bun:jsc';
 
 import type { Trade } from '../../protocol/messages';
 import type { BatchEvent, RecordedTick } from '../../protocol/records';
@@ -332,4 +333,21 @@ describe('memtable', () => {
     }
     for (const { seq } of before) expect(memtable.since(seq)).toBeUndefined();
   });
+});
+
+test('all held events of an instrument share one string of the symbol', () => {
+  const TRADES = 5_000;
+  const table = new Memtable({ eventsMax: TRADES, tradesMax: TRADES });
+  const bytes = Buffer.from('SYMBOL-USDT');
+  const strings = (): number => {
+    Bun.gc(true);
+    return heapStats().objectTypeCounts['string'] ?? 0;
+  };
+  const before = strings();
+  for (let seq = 1; seq <= TRADES; seq++) {
+    // As decoded: a string of its own in each event.
+    table.accept([trade({ symbol: bytes.toString('latin1'), seq, prevSeq: seq - 1 })]);
+  }
+  expect(strings() - before).toBeLessThan(TRADES / 10);
+  expect(table.newestTrades('SYMBOL-USDT', 1)).toHaveLength(1);
 });
