@@ -31,7 +31,7 @@ const CHANNELS = ['tick', 'trade', 'bbo', 'book'] as const;
 const TOPICS = [...CHANNELS.map((channel) => `${channel}:*`), 'status'];
 /** For this long nothing is committed unless the test waits for it. */
 const CONFIG =
-  '[journal]\ndurability = "async"\ncommitEveryMs = 3000\n[cache]\nmemtableEventsMax = 1000\n';
+  '[journal]\ndurability = "async"\ncommitEveryMs = 10000\n[cache]\nmemtableEventsMax = 1000\n';
 
 async function start(data: string, port: number): Promise<ServerProcess> {
   const server = await ServerProcess.start({
@@ -275,6 +275,7 @@ describe('[R2] [R5] a server that was killed, with async', () => {
     for (let crash = 0; crash < 2; crash++) {
       await live.has(busy);
       const known = live.newest;
+      await server.json('/v1/ticks/BUSY?limit=1&from=0'); // commits what it reads
       await until(() => newestRecord(data) >= known, 'a commit');
       // What is sent now is in no transaction for a while. Both instruments change, one of them never again.
       await busy.run(server, 60);
