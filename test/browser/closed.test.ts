@@ -98,7 +98,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await waitSaid(page, '#gate', 'This server requires a key');
     await waitSaid(page, '#health', 'Key wanted');
     await give(page, 'no-key-of-this-server-01');
-    await waitSaid(page, '#gate .outcome', 'It is refused: this is no key of this server.');
+    await waitSaid(page, '#gate .outcome', 'The server refused it: this is no key of this server.');
     await give(page, BLIND_KEY);
     await waitSaid(page, '#gate .outcome', 'the key blind does not have the role read');
     await give(page, await token(-60));
@@ -166,7 +166,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await waitSaid(page, '#gate[open]', 'The key was revoked');
     expect(await page.evaluate(() => sessionStorage.length)).toBe(0);
     await give(page, READ_KEY);
-    await waitSaid(page, '#gate .outcome', 'It is refused: this is no key of this server.');
+    await waitSaid(page, '#gate .outcome', 'The server refused it: this is no key of this server.');
     await market.order('buy', '99.96', '2.0');
     await give(page, TRADER_KEY);
     await waitLive(page);
