@@ -138,3 +138,10 @@ test('every channel has a message, and the table is consistent', () => {
   }
   expect(Object.keys(RING_KIND).length).toBe(rings.size + 1); // and definitions
 });
+
+test('the specification of the ring names each kind with its number', () => {
+  const text = readFileSync(join(ROOT, 'protocol/ring.md'), 'utf8');
+  const row = /^\|[^|]*\|[^|]*\| `kind` +\|([^|]*)\|$/m.exec(text)?.[1];
+  const kinds = Object.entries(RING_KIND).map(([type, kind]) => `${kind} ${type}`);
+  expect(row?.trim()).toBe(`code of the message: ${kinds.join(', ')}`);
+});
