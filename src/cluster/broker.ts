@@ -118,6 +118,8 @@ export interface LogBroker {
    * @param bytesMax about how many bytes; one frame comes in any case
    */
   read(from: number, framesMax: number, bytesMax: number): Promise<Answer<StoredFrame[]>>;
+  /** The frame at a sequence, as the leader of the log has it; null: it has none there. */
+  get(sequence: number): Promise<Answer<StoredFrame | null>>;
   /** Calls back with each frame that is stored from now on. Returns what ends that. */
   follow(handlers: FollowHandlers): () => void;
   info(): Promise<Answer<LogInfo>>;

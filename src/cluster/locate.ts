@@ -41,6 +41,13 @@ export async function firstWhere(
       high = middle - 1;
     } else low = probe.value.sequence + 1;
   }
+  // The replica that answered may lack a frame. The leader decides what lies at the border.
+  for (let before = (found?.sequence ?? last + 1) - 1; before >= first; before--) {
+    const answer = await leadersFrame(broker, before);
+    if (answer.outcome !== 'ok') return answer;
+    if (answer.value === null || !holds(answer.value.frame)) break;
+    found = answer.value;
+  }
   return ok(found);
 }
 
@@ -104,7 +111,20 @@ async function frameFrom(
     if (stored.sequence > upTo) return ok(null);
     const frame = decodeLogFrame(stored.bytes);
     if (!('code' in frame)) return ok({ sequence: stored.sequence, frame });
+    const better = await leadersFrame(broker, stored.sequence);
+    if (better.outcome !== 'ok' || better.value !== null) return better;
     sequence = stored.sequence + 1;
   }
   return ok(null);
+}
+
+/** The frame at a sequence, by the leader; null: it has none there, or a damaged one. */
+async function leadersFrame(
+  broker: LogBroker,
+  sequence: number,
+): Promise<Answer<FoundFrame | null>> {
+  const answer = await broker.get(sequence);
+  if (answer.outcome !== 'ok' || answer.value === null) return answer as Answer<null>;
+  const frame = decodeLogFrame(answer.value.bytes);
+  return ok('code' in frame ? null : { sequence, frame });
 }

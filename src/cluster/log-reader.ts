@@ -23,11 +23,16 @@ import { locate } from './locate';
 /** Three heartbeats. */
 const SILENCE_MS = 750;
 const AGAIN_MS = 50;
-/** So often it asks for a frame that should be there before it says that nobody has it: any replica may answer. */
+/**
+ * So often it asks any replica for a frame that should be there. Then it asks the leader, since the replica beside a
+ * member answers it each time, and only then it says that nobody has the frame.
+ */
 const TRIES = 4;
 /** Of one read, so that decoding it is a short turn. */
 const READ_FRAMES = 64;
 const READ_BYTES = 128 * 1024;
+/** Of what is held, taken in one turn. */
+const DRAIN_BYTES = 128 * 1024;
 
 export interface ReaderHandlers {
   /** It begins with this checkpoint. Only if it was asked to. */
@@ -215,26 +220,43 @@ export class LogReader {
       const { nextSequence: from } = this;
       const frames = await this.ask(() => broker.read(from, READ_FRAMES, READ_BYTES));
       if (frames === undefined || this.isStopped) return;
-      this.takeRead(frames, tries >= TRIES);
+      this.takeRead(frames);
       const hasJoined = this.drain(false);
+      if (this.nextSequence === from && tries >= TRIES) await this.askLeader(from, frames);
+      if (this.isStopped) return;
       if (this.nextSequence > from) {
         // Held frames that follow are what it has heard of late: there is no more to read.
         if (hasJoined && this.held.size === 0) return;
         tries = 0;
         continue;
       }
-      if (frames.length === 0 && (await this.isAtEnd(tries >= TRIES))) return;
+      const hasMore = frames.length > 0 || this.held.size > 0;
+      if (!hasMore && (await this.isAtEnd())) return;
       tries += 1;
       if (this.nextSequence === from) await this.pause(AGAIN_MS);
     }
   }
 
-  /** @param isFinal the first of them comes behind what is missing for good */
-  private takeRead(frames: readonly StoredFrame[], isFinal: boolean): void {
-    const { frames: before } = this.counts;
-    for (const [i, frame] of frames.entries()) {
-      if (this.isStopped || !this.take(frame, isFinal && i === 0)) break;
+  /**
+   * Takes what the leader has at a sequence. If it has nothing, although frames behind that were seen, nobody has it:
+   * then the first of those, in the leader's copy.
+   * @param frames that were read before: from the sequence on, or behind it
+   */
+  private async askLeader(sequence: number, frames: readonly StoredFrame[]): Promise<void> {
+    const { broker } = this.options;
+    let frame = await this.ask(() => broker.get(sequence));
+    const [seen] = frames;
+    if (frame === null && seen !== undefined && seen.sequence > sequence) {
+      frame = await this.ask(() => broker.get(seen.sequence));
     }
+    if (frame === undefined || this.isStopped) return;
+    if (frame !== null) this.take(frame, true);
+    else if (seen === undefined) this.drain(true);
+  }
+
+  private takeRead(frames: readonly StoredFrame[]): void {
+    const { frames: before } = this.counts;
+    for (const frame of frames) if (this.isStopped || !this.take(frame, false)) break;
     if (this.hasCaughtUp && this.counts.frames > before) this.counts.repairs += 1;
   }
 
@@ -243,8 +265,9 @@ export class LogReader {
     const { held } = this;
     held.dropBefore(this.nextSequence);
     let hasTaken = false;
+    const bytesMin = held.bytes - DRAIN_BYTES;
     let sequence = mayJump ? held.first : this.nextSequence;
-    while (sequence !== undefined && !this.isStopped) {
+    while (sequence !== undefined && held.bytes > bytesMin && !this.isStopped) {
       const frame = held.take(sequence);
       if (frame === undefined || !this.take(frame, mayJump && !hasTaken)) break;
       hasTaken = true;
@@ -253,21 +276,15 @@ export class LogReader {
     return hasTaken;
   }
 
-  /** A read from the next sequence gave nothing. Whether that is the end of the log. */
-  private async isAtEnd(isFinal: boolean): Promise<boolean> {
-    const { nextSequence: next } = this;
-    const hasHeld = this.held.size > 0;
-    if (hasHeld ? !isFinal : this.nowMs - this.heardMs < SILENCE_MS) return !hasHeld;
+  /** A read from the next sequence gave nothing, and nothing is held. Whether that is the end of the log. */
+  private async isAtEnd(): Promise<boolean> {
+    if (this.nowMs - this.heardMs < SILENCE_MS) return true;
     const info = await this.ask(() => this.options.broker.info());
-    if (info === undefined || this.isStopped) return false;
-    if (info.lastSequence < next - 1) {
-      // Another log than before: it was made again.
-      this.held.clear();
-      await this.locate();
-      return false;
-    }
-    if (info.firstSequence > next && hasHeld) this.drain(true);
-    return info.lastSequence < this.nextSequence;
+    if (info === undefined) return false;
+    const { nextSequence: next } = this;
+    // Another log than before: it was made again.
+    if (info.lastSequence < next - 1) await this.locate();
+    return info.lastSequence === next - 1;
   }
 
   /**

@@ -6,8 +6,8 @@
  * three replicas for good (2.14.6 to 2.15.3).
  */
 
-import type { JetStreamManager } from '@nats-io/jetstream';
-import { headers as newHeaders, type NatsConnection } from '@nats-io/transport-node';
+import type { JetStreamManager, MsgRequest } from '@nats-io/jetstream';
+import { headers as newHeaders, type Msg, type NatsConnection } from '@nats-io/transport-node';
 
 import type { Clock } from '../base/clock';
 import {
@@ -115,16 +115,10 @@ export class NatsBroker implements LogBroker {
   }
 
   async last(): Promise<Answer<LogEnd>> {
-    const { jsm, stream, subject } = this;
-    const last = await this.link.ask(() =>
-      jsm.streams.getMessage(stream, { last_by_subj: subject }),
-    );
+    const last = await this.ofLeader({ last_by_subj: this.subject });
     if (last.outcome !== 'ok') return last;
-    if (last.value !== null) {
-      const { seq: sequence, data, header } = last.value;
-      const frame = { sequence, id: header.get('Nats-Msg-Id'), bytes: data };
-      return ok({ sequence, frame });
-    }
+    const frame = last.value;
+    if (frame !== null) return ok({ sequence: frame.sequence, frame });
     const info = await this.info();
     if (info.outcome !== 'ok') return info;
     // What was stored since the first question is not passed over.
@@ -137,15 +131,27 @@ export class NatsBroker implements LogBroker {
     return readRange(this.link, this.stream, range);
   }
 
+  get(sequence: number): Promise<Answer<StoredFrame | null>> {
+    return this.ofLeader({ seq: sequence });
+  }
+
   follow(handlers: FollowHandlers): () => void {
     const { link } = this;
+    const take = (message: Msg): void => {
+      const frame = storedFrame(message);
+      if (frame !== undefined) handlers.frame(frame);
+    };
     const subscription = link.nc.subscribe(this.followSubject, {
       callback: (error, message) => {
         if (error !== null) return;
-        link.clock.turns.run('cluster', () => {
-          const frame = storedFrame(message);
-          if (frame !== undefined) handlers.frame(frame);
-        });
+        try {
+          link.clock.turns.run('cluster', () => take(message));
+        } catch (e) {
+          // The client would take it for a fault of the connection. It is one of this program, and ends it.
+          queueMicrotask(() => {
+            throw e;
+          });
+        }
       },
     });
     const stop = link.onReconnect(() => handlers.reconnected());
@@ -185,6 +191,16 @@ export class NatsBroker implements LogBroker {
     return this.link.close();
   }
 
+  /** A frame by the API that the leader of the stream answers. */
+  private async ofLeader(query: MsgRequest): Promise<Answer<StoredFrame | null>> {
+    const { jsm, stream } = this;
+    const answer = await this.link.ask(() => jsm.streams.getMessage(stream, query));
+    if (answer.outcome !== 'ok') return answer;
+    if (answer.value === null) return ok(null);
+    const { seq: sequence, data, header } = answer.value;
+    return ok({ sequence, id: header.get('Nats-Msg-Id'), bytes: data });
+  }
+
   /**
    * Another frame than expected is the last one. It may be this very frame, stored by an earlier try: the broker looks
    * at the expectation before it looks for a repeated id.
@@ -203,11 +219,11 @@ export class NatsBroker implements LogBroker {
     if (last === sequence && frame !== null) {
       return frame.id === id ? { outcome: 'stored', sequence, isDuplicate: true } : deposed(last);
     }
-    const { jsm, stream } = this;
-    const next = await this.link.ask(() => jsm.streams.getMessage(stream, { seq: sequence }));
+    const next = await this.get(sequence);
     if (next.outcome !== 'ok') return next;
-    const isOwn = next.value?.header.get('Nats-Msg-Id') === id;
-    return isOwn ? { outcome: 'stored', sequence, isDuplicate: true } : deposed(last);
+    return next.value?.id === id
+      ? { outcome: 'stored', sequence, isDuplicate: true }
+      : deposed(last);
   }
 }
 

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'bun:test';
 import { BatchEncoder } from '../../protocol/batch';
 import { encodeLogFrame, type LogFrame } from '../../protocol/log-frame';
 import { Prng } from '../../src/base/prng';
+import { ok } from '../../src/cluster/broker';
 import type { LogHole, LogPosition } from '../../src/cluster/frame-chain';
 import { findEvent, locate } from '../../src/cluster/locate';
 import { LogReader, type ReaderFigures } from '../../src/cluster/log-reader';
@@ -88,11 +89,15 @@ class Written {
     return this;
   }
 
-  /** From now on no replica has a frame that was stored. */
-  loses(sequence: number): this {
+  /** From now on no replica has a frame that was stored, or only the leader. */
+  loses(sequence: number, leaderHasIt = false): this {
     const { log } = this;
     const read = (broker: VirtualBroker): void => {
       const original = broker.read.bind(broker);
+      const get = broker.get.bind(broker);
+      if (!leaderHasIt) {
+        broker.get = (at) => (at === sequence ? Promise.resolve(ok(null)) : get(at));
+      }
       broker.read = async (from, framesMax, bytesMax) => {
         const answer = await original(from, framesMax + 1, bytesMax);
         if (answer.outcome !== 'ok') return answer;
@@ -314,6 +319,12 @@ describe('holes', () => {
     const log = new Written().opens(3).has([1]).has([2]).has([1]).loses(3);
     const { got } = log.reads(BEGINNING);
     expect(got.slice(1)).toEqual(['3.1-1', 'hole 1 to 3 missing', '3.4-4', 'live']);
+  });
+
+  test('a frame that only the leader has is no hole', () => {
+    const log = new Written().opens(3).has([1]).has([2]).has([1]).loses(3, true);
+    const { got } = log.reads(BEGINNING);
+    expect(got.slice(1)).toEqual(['3.1-1', '3.2-3', '3.4-4', 'live']);
   });
 
   test('numbers that were never logged are declared with the leader’s word', () => {

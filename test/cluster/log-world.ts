@@ -499,7 +499,7 @@ export function drawFaults(random: Prng): Partial<BrokerFaults> {
     repeatedFollow: some(0.2),
     isUnordered: random.chance(0.3),
     laggingRead: some(0.5),
-    badRead: some(0.02),
+    badRead: random.chance(0.1) ? 1 : some(0.3),
     duplicateWindowMs: random.chance(0.3) ? 500 : 120_000,
     isIdFirst: random.chance(0.5),
   };

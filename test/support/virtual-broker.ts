@@ -37,7 +37,7 @@ export interface BrokerFaults {
   isUnordered: boolean;
   /** A read is answered by a replica that is behind. */
   laggingRead: number;
-  /** A read is answered by a replica that has lost a frame, or in which it is damaged. */
+  /** A read is answered by a replica that has lost a frame, or in which it is damaged; the leader has it. */
   badRead: number;
   /** How long it keeps the ids of frames. */
   duplicateWindowMs: number;
@@ -266,6 +266,14 @@ export class VirtualBroker implements LogBroker {
       }
       if (frames.length > 0 && log.random.chance(log.faults.badRead)) this.spoil(frames);
       answer(ok(frames));
+    });
+  }
+
+  get(sequence: number): Promise<Answer<StoredFrame | null>> {
+    const { log } = this;
+    return this.ask((answer) => {
+      if (log.isElecting) return answer(unavailable('no leader'));
+      answer(ok(copyOf(log.frameAt(sequence))));
     });
   }
 
