@@ -121,12 +121,12 @@ export class Resumer {
       if (isFault(m)) this.complaints.push(m.message);
       else if (m.type === 'trade') {
         if (this.isChecked && m.prevSeq > this.lastSeq)
-          this.complaints.push(`${m.seq} names ${m.prevSeq} behind ${this.lastSeq}`);
+          this.complaints.push(`${m.seq} names ${m.prevSeq} after ${this.lastSeq}`);
         if (this.isChecked && m.seq <= this.lastSeq) this.complaints.push(`${m.seq} comes again`);
         this.lastSeq = m.seq;
         this.took(1, ms);
       } else if (m.type === 'queued') {
-        if (!Number.isNaN(this.dataMs)) this.complaints.push('queued behind its first message');
+        if (!Number.isNaN(this.dataMs)) this.complaints.push('queued after its first message');
         if (m.ahead > (this.queued.at(-1) ?? Infinity))
           this.complaints.push(`${m.ahead} ahead, after ${this.queued.at(-1)}`);
         this.queued.push(m.ahead);

@@ -106,9 +106,9 @@ describe('how long a body is', () => {
       CLOSED,
     ],
     ['longer than what comes', post('Content-Length: 50\r\n', '{}'), [], OPEN],
-    ['told twice, the same', post('Content-Length: 2\r\nContent-Length: 2\r\n', '{}'), [400], OPEN],
+    ['given twice, equal', post('Content-Length: 2\r\nContent-Length: 2\r\n', '{}'), [400], OPEN],
     [
-      'told twice, not the same',
+      'given twice, different',
       post('Content-Length: 2\r\nContent-Length: 40\r\n', `{}${SMUGGLED}`),
       [400],
       CLOSED,
@@ -169,7 +169,7 @@ describe('how long a body is', () => {
       CLOSED,
     ],
     [
-      'fields behind the chunks',
+      'fields after the chunks',
       post('Transfer-Encoding: chunked\r\n', `2\r\n{}\r\n0\r\nX: y\r\n\r\n${SMUGGLED}`),
       [400, 400],
       CLOSED,

@@ -111,7 +111,7 @@ export class Sayings {
       case 11:
         return ['a length in too many bytes', rawFrame(data, payload, { lengthBytes: 8 })];
       default:
-        return ['data behind a close', Buffer.concat([close(1000), rawFrame(data, payload)])];
+        return ['data after a close', Buffer.concat([close(1000), rawFrame(data, payload)])];
     }
   }
 

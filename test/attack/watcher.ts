@@ -242,7 +242,7 @@ export class Watcher {
     const isRight = last === -1 || (m.prevSeq === last && m.seq > last) || isEnd;
     // The state of `status` has a message for each instrument, and they do not chain.
     if (!isRight && !(isState && topic === 'status'))
-      this.complain(`${topic}: behind ${last} comes ${m.seq} that follows ${m.prevSeq}`);
+      this.complain(`${topic}: after ${last} comes ${m.seq} that follows ${m.prevSeq}`);
     copy.last = Math.max(last, m.seq);
     if (m.type !== 'book') return;
     const outcome = copy.book.apply(m);

@@ -145,7 +145,7 @@ function report(
       of((d) => d.p99),
     ),
     result(
-      'told to begin anew',
+      'sent a reset',
       'resumers',
       of((d) => d.resets),
     ),

@@ -45,7 +45,7 @@ export class RuleReader {
   private session: Session | null = null;
   private epoch = 0;
   private inbox: Message[][] = [];
-  private requestIs: 'subscribe' | 'resume' | 'anew' | null = null;
+  private requestIs: 'subscribe' | 'resume' | 'again' | null = null;
   private isReset = new Set<string>();
   /** The number of the newest ping; 0: all pings are answered. */
   private newestPing = 0;
@@ -116,7 +116,7 @@ export class RuleReader {
   /** Subscribes again to what it holds, at another interval. */
   subscribeAgain(intervalMs: number): void {
     if (this.session === null || this.requestIs !== null) return;
-    this.requestIs = 'anew';
+    this.requestIs = 'again';
     const { subscriptions } = this.world.broadcaster;
     const refused = subscriptions.subscribe(this.session, 2, this.topics, intervalMs);
     if (refused !== undefined) throw new Error(refused.message);

@@ -179,7 +179,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
   });
 
   testDeep(
-    'a token that is over while it is open: the stream goes on with the next, nothing left out silently',
+    'a token that expires while it is open: the stream continues with the next one, and no loss is silent',
     async () => {
       const { page } = await open(browser, `${market.server.url}/#ACME`);
       await give(page, await token(6));

@@ -158,29 +158,23 @@ describe.skipIf(CHROMIUM === undefined)('the page of the demo', () => {
     ['dark', 1366, 660],
     ['dark', 1100, 760],
     ['light', 390, 844],
-  ] as const)(
-    '%s, %d × %d: nothing stands outside the window',
-    async (colorScheme, width, height) => {
-      const viewport = { width, height };
-      const { page, errors } = await open(browser, server.url, { colorScheme, viewport });
-      await waitLive(page);
-      await page.waitForSelector('#ladder .level[data-price]');
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      expect(wide).toBeLessThanOrEqual(width);
-      // Every part has enough room: ten levels a side, and the button of the ticket.
-      const cut = await page.evaluate(() =>
-        ['#ladder .level.bid:last-child', '#orders .submit', '#travel .play'].filter((selector) => {
-          const displayed = document.querySelector(selector)!.getBoundingClientRect();
-          const panel = document
-            .querySelector(selector)!
-            .closest('.panel')!
-            .getBoundingClientRect();
-          return displayed.bottom > panel.bottom || displayed.right > panel.right;
-        }),
-      );
-      expect(cut).toEqual([]);
-      expect(errors).toEqual([]);
-      await page.context().close();
-    },
-  );
+  ] as const)('%s, %d × %d: nothing is outside the window', async (colorScheme, width, height) => {
+    const viewport = { width, height };
+    const { page, errors } = await open(browser, server.url, { colorScheme, viewport });
+    await waitLive(page);
+    await page.waitForSelector('#ladder .level[data-price]');
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    expect(wide).toBeLessThanOrEqual(width);
+    // Every part has enough room: ten levels a side, and the button of the ticket.
+    const cut = await page.evaluate(() =>
+      ['#ladder .level.bid:last-child', '#orders .submit', '#travel .play'].filter((selector) => {
+        const displayed = document.querySelector(selector)!.getBoundingClientRect();
+        const panel = document.querySelector(selector)!.closest('.panel')!.getBoundingClientRect();
+        return displayed.bottom > panel.bottom || displayed.right > panel.right;
+      }),
+    );
+    expect(cut).toEqual([]);
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
 });

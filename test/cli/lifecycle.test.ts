@@ -64,7 +64,7 @@ test.each([
 test.skipIf(!existsSync(FULL)).each([
   ['standard output', `> ${FULL}`],
   ['the log', `2> ${FULL}`],
-])('a server goes on where nobody takes %s', async (_, output) => {
+])('a server continues when nobody reads %s', async (_, output) => {
   const data = scratch.fresh();
   const args = ['serve', '--port', '0', '--data', data];
   const script = `exec "$@" ${output}`;

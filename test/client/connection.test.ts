@@ -167,7 +167,7 @@ describe('a server that misbehaves', () => {
         ),
     ],
     ['closed at once', () => serve((socket) => socket.close(1013, 'not today'))],
-  ])('%s: no connection, told as such', async (_name, start) => {
+  ])('%s: no connection, reported as such', async (_name, start) => {
     const error = await failure(Connection.connect(start()));
     expect(error.code).toBe('connection-failed');
     expect(error.message).toStartWith('no Tapedeck answers at ');

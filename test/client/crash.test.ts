@@ -142,7 +142,7 @@ class Follower {
   }
 
   async reached(seq: number): Promise<void> {
-    await until(() => this.newest >= seq, `a message at ${seq} or behind it`);
+    await until(() => this.newest >= seq, `a message at ${seq} or after it`);
   }
 }
 
@@ -257,7 +257,7 @@ describe('[R2] [R5] a server that was killed, with async', () => {
       ] as const,
       1,
     ),
-  )('readers that had what it took, and that had not, go on: %s', async (_, behind) => {
+  )('readers that had what it lost, and readers that had not, continue: %s', async (_, behind) => {
     const data = scratch.fresh();
     const port = await freePort();
     const [busy, still] = [new Market('BUSY'), new Market('STILL')];

@@ -216,7 +216,7 @@ describe.each(REPLAYED_CHANNELS)('a message of %s', (channel) => {
     for (const messages of live) expect(ofChannel(messages, channel)).toEqual(expected);
   });
 
-  test('comes back from the wire form of a batch', () => {
+  test('is restored from the wire form of a batch', () => {
     for (const event of ofChannel(truth, channel)) {
       const { seq } = event;
       const batch = {

@@ -121,7 +121,10 @@ describe.each(['msgpack', 'json'] as const)('[R2] [R8] %s', (form) => {
     const second = await start(copy, port);
     await publish(second, 'BUSY', 31, 35);
     await publish(second, 'CALM', 41, 41);
-    await until(() => holder.declarations.length >= declarations.length, 'what was lost is told');
+    await until(
+      () => holder.declarations.length >= declarations.length,
+      'the declarations of what was lost',
+    );
     await publish(second, 'BUSY', 51, 60);
     await until(() => holder.newest(6_000), 'the newest trade');
     const all = await journaled(second);

@@ -59,6 +59,6 @@ export class ItemCheck {
     { seq, prevSeq }: { readonly seq: number; readonly prevSeq: number },
   ): void {
     this[what] += 1;
-    this.first ??= `${topic}: behind ${last} came ${seq}, which names ${prevSeq} (${what})`;
+    this.first ??= `${topic}: after ${last} came ${seq}, which names ${prevSeq} (${what})`;
   }
 }

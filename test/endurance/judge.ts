@@ -67,7 +67,7 @@ export function judge(all: readonly Judged[], bars: Bars): Verdict {
   const samples = all.filter(({ atS }) => atS >= bars.settleS);
   const last = all.at(-1);
   if (samples.length < 6 || last === undefined) {
-    throw new Error(`there are ${samples.length} samples behind the settling; expected 6 or more`);
+    throw new Error(`there are ${samples.length} samples after the settling; expected 6 or more`);
   }
   const windowS = Math.min(bars.windowS, (last.atS - bars.settleS) / 2);
   const [early, late] = [

@@ -183,9 +183,8 @@ export class ReaderRecord {
     const isWhole = m['type'] === 'book' && m['form'] !== 'delta';
     if (record.held.length === 0 && record.from === null) record.from = seq - 1;
     else if (seq < last || (seq === last && !isWhole))
-      this.wrong('repeated', topic, seq, line, `behind ${last}`);
-    else if (prevSeq > last)
-      this.wrong('hole', topic, seq, line, `names ${prevSeq} behind ${last}`);
+      this.wrong('repeated', topic, seq, line, `after ${last}`);
+    else if (prevSeq > last) this.wrong('hole', topic, seq, line, `names ${prevSeq} after ${last}`);
   }
 
   private copy(m: Json, book: Json | null | undefined, topic: string, at: number): string | null {

@@ -81,7 +81,8 @@ export function judge(record: ReaderRecord, trial: Trial): Checked {
   checkEnded(record, branches, checks);
   checkRest(answers, SYMBOLS, journal, record, checks);
   checkSource(source, journal, checks);
-  for (const epoch of branches.twice) checks.wrong('epoch', '', 0, 0, `two lives have ${epoch}`);
+  for (const epoch of branches.twice)
+    checks.wrong('epoch', '', 0, 0, `two servers have the epoch ${epoch}`);
   return checks;
 }
 

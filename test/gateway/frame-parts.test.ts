@@ -121,7 +121,7 @@ const FRAMES: Record<string, string> = {
     intervalMs: null,
   }),
   'too deep': `[${'1,'.repeat(40_000)}[[[[[[[[1]]]]]]]]]`,
-  'text behind it': `${JSON.stringify(many(5_000, (id) => ({ type: 'ping', id, time: '1' })))}]`,
+  'text after it': `${JSON.stringify(many(5_000, (id) => ({ type: 'ping', id, time: '1' })))}]`,
   'an end too early': JSON.stringify(many(5_000, (id) => ({ type: 'ping', id, time: '1' }))).slice(
     0,
     -1,
@@ -144,7 +144,7 @@ describe('a text frame in parts', () => {
     test(`of ${name} has the same content as when it is read whole`, () => {
       const whole = decodeTextFrame(text, scalesOf, FRAME_MESSAGES_MAX, FAULTS_MAX);
       const { parts, items, largest } = inParts(text);
-      if (name !== 'text behind it' && name !== 'an end too early') expect(items).toEqual(whole);
+      if (name !== 'text after it' && name !== 'an end too early') expect(items).toEqual(whole);
       else expect(items).toMatchObject([{ code: 'malformed-json' }]);
       expect(whole.length).toBe(items.length);
       expect(largest).toBeLessThanOrEqual(32);
@@ -168,7 +168,7 @@ describe('a binary frame in parts', () => {
   test.each([
     ['whole', bytes],
     ['cut off', bytes.subarray(0, bytes.length - 100)],
-    ['with bytes behind it', Uint8Array.of(...bytes, 1, 2, 3)],
+    ['with bytes after it', Uint8Array.of(...bytes, 1, 2, 3)],
     [
       'of faults',
       encoder.encode(many(1_000, () => messages[0]!)).map((byte, i) => (i % 7 === 6 ? 0xc0 : byte)),

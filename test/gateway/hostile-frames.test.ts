@@ -114,7 +114,7 @@ describe('MessagePack [E3]', () => {
     ['a map', bytes(0x80), 'malformed-msgpack'],
     ['a byte that MessagePack does not use', bytes(0x91, 0xc1), 'malformed-msgpack'],
     ['a frame cut short', bytes(0x92, 0x93, 0x06, 0x01), 'malformed-msgpack'],
-    ['bytes behind the frame', bytes(0x90, 0x00), 'malformed-msgpack'],
+    ['bytes after the frame', bytes(0x90, 0x00), 'malformed-msgpack'],
     ['a length of four billion', bytes(0xdd, 0xff, 0xff, 0xff, 0xff), 'malformed-msgpack'],
     ['such a message', bytes(0x91, 0xdd, 0xff, 0xff, 0xff, 0xff), 'malformed-msgpack'],
     ['such a string', bytes(0x91, 0x91, 0xdb, 0xff, 0xff, 0xff, 0xff), 'malformed-msgpack'],

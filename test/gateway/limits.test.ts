@@ -226,7 +226,7 @@ describe('requests', () => {
   });
 
   testDeep(
-    'a head that does not end, or a body that stands still, is cut off',
+    'a head that does not end, or a body that stalls, is cut off',
     async () => {
       const server = await serverWith('requestSeconds = 4');
       const port = Number(new URL(server.url).port);

@@ -233,7 +233,7 @@ describe('invalid keys', () => {
     ['of another id', good.replace(/^tk_./, (head) => (head === 'tk_0' ? 'tk_1' : 'tk_0'))],
     ['tampered with', tampered],
     ['cut short', good.slice(0, -1)],
-    ['with more behind it', `${good}A`],
+    ['with more characters after it', `${good}A`],
     ['another secret for a known id', `${good.slice(0, 16)}${testKey('reads').slice(16)}`],
     ['expired', testKey('over')],
     ['revoked', testKey('revoked')],

@@ -145,7 +145,7 @@ test.each(deep(FORMS, 1))('[R6] a replay over a slow connection (%s)', async (fo
 });
 
 testDeep(
-  'a reader whose line gets a longer delay is live again, while the market goes on',
+  'a reader whose connection gets a longer delay is live again, while the market continues',
   async () => {
     const line = await SlowLine.to(server.url, { delayMs: 1 });
     const reader = await StreamClient.json(line.url);

@@ -91,7 +91,7 @@ function around(pastTime: Nanos): Nanos[] {
 }
 
 describe.each([
-  ['twelve blocks and what is behind them', 12_500, true],
+  ['twelve blocks and the records after them', 12_500, true],
   ['only what is in no block yet', 700, true],
   ['a journal at rest, all in blocks', 6_000, false],
 ])('%s', (_name, count, isOpen) => {

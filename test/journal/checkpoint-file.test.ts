@@ -43,7 +43,7 @@ function busy(seed: number, everyEvents: number): ReplicaPair {
 }
 
 describe('a checkpoint file', () => {
-  test('is a sound journal, and with the batches behind it leads to the state of its leader', async () => {
+  test('is a sound journal, and with the batches after it leads to the state of its leader', async () => {
     const seed = readSeed();
     const runs = deep(20, 3);
     for (let i = 0; i < runs; i++) {

@@ -85,32 +85,29 @@ test.each([
   ['all', ALL, CHANNELS.flatMap((channel) => SYMBOLS.map((symbol) => `${channel}:${symbol}`))],
   ['few', ['trade:QUIET', 'book:CALM'], ['trade:QUIET', 'book:CALM']],
   ['one', ['book:BUSY', 'tick:BUSY'], ['book:BUSY', 'tick:BUSY']],
-] as const)(
-  '[R5] of %s topics, each gap comes before what is behind it',
-  async (_, topics, names) => {
-    const { all, holes } = await crashedTwice();
-    const reader = new PlaybackReader(all.path);
-    const kept = all.events.filter(({ seq }) => !holes.some((hole) => isIn(hole, seq)));
-    for (const fromSeq of [holes[0].from - 700, holes[0].from]) {
-      for (const isText of [false, true]) {
-        const range = { hasOpening: false, fromSeq, toSeq: all.lastSeq, isText };
-        const received = replay(reader, topics, range).messages.filter(
-          ({ type }) => type !== 'instrument',
-        );
-        for (const hole of holes) {
-          checkGaps(received, hole, names);
-          checkBooks(received, hole, names, kept);
-        }
-        const isPushed = (m: Message): boolean => 'prevSeq' in m && m.prevSeq !== m.seq;
-        const wanted = kept.filter(({ seq }) => seq >= fromSeq).flatMap((e) => asPushed(e) ?? []);
-        expect(received.filter(isPushed)).toEqual(
-          wanted.filter((m) => m.type !== 'instrument' && isOfTopics(m, topics)),
-        );
+] as const)('[R5] of %s topics, each gap precedes what follows it', async (_, topics, names) => {
+  const { all, holes } = await crashedTwice();
+  const reader = new PlaybackReader(all.path);
+  const kept = all.events.filter(({ seq }) => !holes.some((hole) => isIn(hole, seq)));
+  for (const fromSeq of [holes[0].from - 700, holes[0].from]) {
+    for (const isText of [false, true]) {
+      const range = { hasOpening: false, fromSeq, toSeq: all.lastSeq, isText };
+      const received = replay(reader, topics, range).messages.filter(
+        ({ type }) => type !== 'instrument',
+      );
+      for (const hole of holes) {
+        checkGaps(received, hole, names);
+        checkBooks(received, hole, names, kept);
       }
+      const isPushed = (m: Message): boolean => 'prevSeq' in m && m.prevSeq !== m.seq;
+      const wanted = kept.filter(({ seq }) => seq >= fromSeq).flatMap((e) => asPushed(e) ?? []);
+      expect(received.filter(isPushed)).toEqual(
+        wanted.filter((m) => m.type !== 'instrument' && isOfTopics(m, topics)),
+      );
     }
-    reader.close();
-  },
-);
+  }
+  reader.close();
+});
 
 /**
  * A replay in parts: each ends at a border of a frame or a chunk, and the next continues behind it.

@@ -53,7 +53,7 @@ function checkpointsOf(directory: string): number {
 describe('a start', () => {
   test.each([
     ['without a checkpoint', { checkpointEveryEvents: 1_000_000 }],
-    ['from a checkpoint and the records behind it', { checkpointEveryEvents: 20 }],
+    ['from a checkpoint and the records after it', { checkpointEveryEvents: 20 }],
   ])('%s has the newest message of each instrument, as it was', async (_, options) => {
     const random = new Prng(readSeed());
     const directory = scratch.fresh();
@@ -88,7 +88,7 @@ describe('a start', () => {
     await last.recorder.journal.closed;
   });
 
-  test('drops what the source sends again, and goes on with the chain', async () => {
+  test('drops what the source sends again, and continues the chain', async () => {
     const directory = scratch.fresh();
     const before = record(directory);
     submit(before, instrument(), mark({ seq: 9, eventTime: at(5) }));
@@ -143,7 +143,7 @@ describe('a file', () => {
     ['a value', `text = replace(text, '"9998"', '"9999"')`],
     ['a field', `text = replace(text, 'index', 'indez')`],
     ['a number in a column that it does not use', 'price = 1'],
-    ['its place in the chain', 'prev_seq = 1'],
+    ['its predecessor in the chain', 'prev_seq = 1'],
     ['no fields', 'text = NULL'],
   ])('with a changed record (%s) is not sound', async (_, set) => {
     const { directory, seq } = await written();

@@ -136,7 +136,7 @@ export class ReplayedReader {
     const { topic, from, to, count } = message;
     const held = this.of(topic);
     if (from <= held.last || to < from || count !== to - from + 1) {
-      throw new Error(`gap ${JSON.stringify(message)} behind ${held.last}`);
+      throw new Error(`gap ${JSON.stringify(message)} after ${held.last}`);
     }
     held.last = to;
     this.gaps.push(message);
@@ -160,11 +160,11 @@ export class ReplayedReader {
       isWhole && m.prevSeq === m.seq && m.seq > held.messageSeq && m.seq >= held.last;
     const isNext = m.prevSeq <= held.last && m.seq > held.last;
     if (!isNext && !isRepeated)
-      throw new Error(`${topic} ${m.seq} after ${m.prevSeq} behind ${held.last}`);
+      throw new Error(`${topic} ${m.seq} after ${m.prevSeq}, held up to ${held.last}`);
     if (m.type === 'book') {
       if (isWhole) held.copy = wholeOf(m);
       else if (held.copy === null) throw new Error(`a change of ${topic} that nothing is behind`);
-      else if (m.prevSeq > held.messageSeq) throw new Error(`a change of ${topic} behind a gap`);
+      else if (m.prevSeq > held.messageSeq) throw new Error(`a change of ${topic} after a gap`);
       else held.copy.apply(m.bids, m.asks);
       this.prove(m, held);
     }

@@ -130,7 +130,7 @@ describe('the journal', () => {
     ['a trade without its price', 'UPDATE record SET price = NULL WHERE kind = 3'],
     ['a definition that is no JSON', "UPDATE record SET text = '{' WHERE kind = 1"],
     ['a record of nobody', 'UPDATE record SET instrument = 55 WHERE kind = 3'],
-  ])('with %s goes on with what is good, and the rest is set aside', (_, damage) => {
+  ])('with %s continues with the good part, and the rest is set aside', (_, damage) => {
     for (const isSealed of [true, false]) {
       const directory = isSealed ? withJournal() : withOpenJournal();
       const db = new Database(join(directory, 'journal.sqlite'));

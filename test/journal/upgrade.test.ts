@@ -102,7 +102,7 @@ function version(path: string): number {
 
 describe.each([2, 3, 4])('a journal of schema %d', (schema) => {
   for (const isClosed of [true, false]) {
-    test(`${isClosed ? 'closed in order' : 'cut off'}: goes on where it ended, and is sound`, async () => {
+    test(`${isClosed ? 'closed in order' : 'cut off'}: continues where it ended, and is sound`, async () => {
       const before = await written(isClosed);
       const { directory, state, events } = before;
       const path = asSchema(schema, before);

@@ -81,7 +81,7 @@ describe('gaps that are declared', () => {
     await expectSound(s.directory, [gap]);
   });
 
-  test('disk: the market went on, and a checkpoint behind the gap has its state', async () => {
+  test('disk: the market continued, and a checkpoint after the gap has its state', async () => {
     const s = new Steered();
     const queueBytesMax = 20_000;
     s.recorder = record(s.directory, {
@@ -128,7 +128,7 @@ describe('gaps that are declared', () => {
     }
   });
 
-  test('retention: what is cut off, and a book and chains that begin behind it', async () => {
+  test('retention: what is cut off, and a book and chains that begin after it', async () => {
     const s = new Steered();
     s.recorder = record(s.directory, { checkpointEveryEvents: 3_000, snapshotEveryMs: 1 }).recorder;
     s.say(2_000);

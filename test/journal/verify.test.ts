@@ -332,7 +332,7 @@ describe('damage', () => {
       /checkpoint at \d+ has not its checksum/,
     ],
     [
-      'behind no gap',
+      'after no gap',
       `UPDATE record SET side = 1 WHERE ${last(10)}`,
       /says that it stands behind a gap/,
     ],

@@ -56,7 +56,7 @@ export class ReaderOf {
 
   private event(e: BatchEvent): void {
     must(e.symbol === this.symbol, 'the events are of the instrument of the command');
-    must(e.seq === this.lastSeq + 1, 'places are consecutive');
+    must(e.seq === this.lastSeq + 1, 'seqs are consecutive');
     this.lastSeq = e.seq;
     if (e.type === 'command' || e.type === 'instrument' || e.type === 'snapshot') return;
     must(e.prevSeq === (this.heads.get(e.type) ?? 0), `${e.type} chains`);

@@ -352,7 +352,7 @@ describe('what a reader tolerates', () => {
     ]);
   });
 
-  test('[N4] an instrument gives its decimals to the messages behind it in the same text frame', () => {
+  test('[N4] an instrument gives its decimals to later messages of the same text frame', () => {
     const messages: Message[] = [
       {
         type: 'instrument',
@@ -373,7 +373,7 @@ describe('what a reader tolerates', () => {
   });
 });
 
-test('[P6] a source may leave out of its events what stands in for itself', () => {
+test('[P6] a source may omit fields of its events that have a default', () => {
   const trade = { type: 'trade', symbol: 'A', eventTime: '9', price: '1', quantity: '2' };
   const publish = {
     type: 'publish',

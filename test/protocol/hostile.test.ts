@@ -149,12 +149,16 @@ describe('binary frames', () => {
     ['a number as a message', '91 05', ['invalid-field']],
     ['a message without a code', '91 90', ['invalid-field']],
     ['a text as the code', '91 91 a141', ['unknown-message']],
-    ['an object that breaks on being shown', '91 91 81 a8746f537472696e67 01', ['unknown-message']],
+    [
+      'an object that throws when it is printed',
+      '91 91 81 a8746f537472696e67 01',
+      ['unknown-message'],
+    ],
     ['a map with a key that is an array', '91 92 06 81 91 01 02', ['malformed-msgpack']],
     ['a map with the key __proto__', '91 92 06 81 a95f5f70726f746f5f5f 01', ['malformed-msgpack']],
     ['an extension', '91 92 06 d4 01 02', ['malformed-msgpack']],
     ['the byte that is never used', '91 92 06 c1', ['malformed-msgpack']],
-    ['bytes behind the frame', '90 00', ['malformed-msgpack']],
+    ['bytes after the frame', '90 00', ['malformed-msgpack']],
   ];
   for (const [what, hex, codes] of frames) {
     test(`[E3] ${what}: ${codes.join(', ')}`, () => expect(codesOf(fromHex(hex))).toEqual(codes));

@@ -400,7 +400,7 @@ export class Reader {
     const copy = this.topics.get(m.topic) ?? this.begin(m.topic);
     if (m.reason !== 'not-journaled') return copy.gap(m);
     const resume = [...this.asked.values()].find((r): r is TopicRequest => asksFor(r, m.topic));
-    hold(resume?.kind === 'resume', () => ['a loss told to nobody who resumes', m]);
+    hold(resume?.kind === 'resume', () => ['a crash gap outside of a resume', m]);
     this.tally.crossed += 1;
     if (copy.last === null) copy.begin(this.truth.head(m.topic, resume.position));
     copy.loss(m);

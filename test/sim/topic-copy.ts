@@ -72,7 +72,7 @@ export class TopicCopy {
     hold(isNext, () => ['out of order', name, last, m]);
     truth.check(name, m);
     const count = truth.between(name, last, m.seq);
-    hold(count === ('count' in m ? m.count : 1), () => ['stands for others', name, last, count, m]);
+    hold(count === ('count' in m ? m.count : 1), () => ['replaces others', name, last, count, m]);
     this.received += count;
     for (const event of truth.range(name, last, m.seq)) this.content.set(event.seq, event);
     this.last = m.seq;
@@ -91,7 +91,7 @@ export class TopicCopy {
     const isCounted = m.type === 'stats' && !isResumed && m.seq > last && this.lostFrom === null;
     if (isCounted && m.prevSeq === last) {
       const count = truth.between(name, last, m.seq);
-      hold(count === m.count, () => ['stands for others', name, last, count, m]);
+      hold(count === m.count, () => ['replaces others', name, last, count, m]);
     }
     this.held = m.seq;
     if (m.seq <= last) return;
@@ -161,7 +161,7 @@ export class TopicCopy {
     const { lostFrom, name, truth } = this;
     if (m.type === 'book' && m.prevSeq === m.seq) {
       hold(m.form !== 'delta' && truth.lostAt(m.seq)?.to === m.seq, () => [
-        'a book behind a loss',
+        'a book after a loss',
         m,
       ]);
       if (lostFrom === null || m.seq < this.last!) return; // a repetition

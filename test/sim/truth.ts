@@ -265,7 +265,7 @@ export class Truth {
       while (first > 0 && topic.messages[first - 1]!.eventTime.compare(m.openTime) >= 0) first -= 1;
       trades = rank - first;
       const end = m.openTime.plus(BAR_SECONDS[m.interval] * 1e9);
-      hold(newest.eventTime.compare(end) < 0, () => ['behind its bar', m, newest]);
+      hold(newest.eventTime.compare(end) < 0, () => ['after its bar', m, newest]);
     }
     hold(m.trades === trades, () => ['trades', m, trades]);
   }

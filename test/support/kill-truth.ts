@@ -111,7 +111,7 @@ export class Truth {
     must(row.text === 'crash', () => `a gap from ${from} to ${to} for ${row.text}`);
     must(
       from === this.seq + 1 && to >= from,
-      () => `a gap from ${from} to ${to} behind ${this.seq}`,
+      () => `a gap from ${from} to ${to} after ${this.seq}`,
     );
     // It ends where the epoch before it ended, so it covers everything that any client received.
     must(to >= received, () => `a gap to ${to}, and seq ${received} was received`);

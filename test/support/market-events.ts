@@ -145,7 +145,7 @@ export class Collected implements MarketOutput {
     if (event.type === 'command' || event.type === 'snapshot') {
       throw new Error(`a source gives no ${event.type}`);
     }
-    if (event.seq !== this.seq) throw new Error(`place ${event.seq} is pushed at ${this.seq}`);
+    if (event.seq !== this.seq) throw new Error(`seq ${event.seq} is pushed at ${this.seq}`);
     this.events.push(event);
   }
 
