@@ -200,7 +200,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
       );
       await waitSaid(page, '#tape-note', 'loaded again');
       await page.waitForFunction(() => {
-        const resets = document.querySelector('#health span[title^="Times that state"] b');
+        const resets = document.querySelector('#health span[title^="How often state"] b');
         return Number(resets?.textContent) > 0;
       });
       // It continues live.

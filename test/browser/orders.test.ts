@@ -117,7 +117,7 @@ describe.skipIf(CHROMIUM === undefined)('own orders on the page', () => {
     const { page, errors } = await open(browser, `${server.url}/#PLAIN`);
     await waitLive(page);
     await enter(page, 'PLAIN', '0.05', '1.25');
-    await waitOutcome(page, 'Quantity: 1.25 has too many decimals; PLAIN takes at most 1.');
+    await waitOutcome(page, 'Quantity: 1.25 has too many decimals; PLAIN accepts at most 1.');
     await enter(page, 'PLAIN', '0.05', '99999999999999999999');
     await waitOutcome(page, 'Quantity: 99999999999999999999 is too large.');
     await enter(page, 'PLAIN', 'abc', '1');

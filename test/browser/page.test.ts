@@ -213,7 +213,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await market.order('buy', '100.15', '0.5', TRADE_KEY);
     await expectNewestBar(page, market);
     // Bars are resumed like everything else: nothing had to be requested again.
-    const resets = await page.textContent('#health span[title^="Times that state"] b');
+    const resets = await page.textContent('#health span[title^="How often state"] b');
     expect(Number(resets)).toBe(0);
     expect(await page.$('#notice [data-subject=link]')).toBeNull();
     const away = /ERR_CONNECTION_(REFUSED|RESET)|ERR_EMPTY_RESPONSE/;
