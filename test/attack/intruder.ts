@@ -52,7 +52,7 @@ export class Intruder {
   private readonly url: string;
   private readonly form: Form;
   private readonly seed: number;
-  private readonly life: number;
+  private readonly connectionNumber: number;
   private readonly random: Prng;
   private readonly sayings: Sayings;
   private readonly tally: Tally;
@@ -68,13 +68,13 @@ export class Intruder {
   /** The client has ended the connection, or broken the protocol. */
   private hasParted = false;
 
-  constructor(url: string, form: Form, seed: number, life: number, tally: Tally) {
+  constructor(url: string, form: Form, seed: number, connectionNumber: number, tally: Tally) {
     this.url = url;
     this.form = form;
     this.seed = seed;
-    this.life = life;
+    this.connectionNumber = connectionNumber;
     this.tally = tally;
-    this.random = generatorOf(seed, life * 2 + (form === 'json' ? 1 : 0));
+    this.random = generatorOf(seed, connectionNumber * 2 + (form === 'json' ? 1 : 0));
     this.sayings = new Sayings(this.random, form, () => (this.lastId += 1));
   }
 
@@ -249,6 +249,8 @@ export class Intruder {
 
   private complain(what: string): void {
     if (this.tally.complaints.length >= 20) return;
-    this.tally.complaints.push(`${this.form}, seed ${this.seed}, connection ${this.life}: ${what}`);
+    this.tally.complaints.push(
+      `${this.form}, seed ${this.seed}, connection ${this.connectionNumber}: ${what}`,
+    );
   }
 }

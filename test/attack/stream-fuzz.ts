@@ -46,11 +46,11 @@ export async function fuzzStream(
   forms: readonly Form[],
   seed: number,
   frames: number,
-  told: (tally: Tally) => void = () => {},
+  progress: (tally: Tally) => void = () => {},
 ): Promise<StreamFuzzResult> {
   const target = await Target.start({ config: CONFIG });
   try {
-    return await fuzzTarget(target, forms, seed, frames, told);
+    return await fuzzTarget(target, forms, seed, frames, progress);
   } finally {
     await target.remove();
   }
@@ -61,7 +61,7 @@ async function fuzzTarget(
   forms: readonly Form[],
   seed: number,
   frames: number,
-  told: (tally: Tally) => void,
+  progress: (tally: Tally) => void,
 ): Promise<StreamFuzzResult> {
   await target.ingest(tape(instrument('ACME'), instrument('PREY'), opening()));
   const source = new Source(target, seed);
@@ -86,14 +86,16 @@ async function fuzzTarget(
   const tally = newTally();
   const before = { memoryBytes: target.memoryBytes, descriptors: target.descriptors };
   const startMs = performance.now();
-  let life = 0;
+  let connectionNumber = 0;
   const goOn = (): boolean =>
     tally.frames < frames && tally.complaints.length === 0 && target.isAlive;
   const intrude = async (form: Form): Promise<void> => {
     while (goOn()) {
-      life += 1;
-      await new Intruder(target.url, form, seed, life, tally).live(FRAMES_PER_CONNECTION);
-      if (life % 50 === 0) told(tally);
+      connectionNumber += 1;
+      await new Intruder(target.url, form, seed, connectionNumber, tally).live(
+        FRAMES_PER_CONNECTION,
+      );
+      if (connectionNumber % 50 === 0) progress(tally);
     }
   };
   const restless = forms.map((form, i) => beRestless(target, form, seed + i, goOn));

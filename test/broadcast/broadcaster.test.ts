@@ -68,7 +68,7 @@ class Flow {
     return { ...(asMessage(instrument(symbol)) as Instrument), seq: ++this.seq };
   }
 
-  private place(topic: string) {
+  private nextPosition(topic: string) {
     const prevSeq = this.heads.get(topic) ?? 0;
     const seq = ++this.seq;
     this.heads.set(topic, seq);
@@ -81,7 +81,7 @@ class Flow {
         return {
           type: 'trade',
           symbol,
-          ...this.place(`trade:${symbol}`),
+          ...this.nextPosition(`trade:${symbol}`),
           price: 100,
           quantity: 1,
           aggressor: 'buy',
@@ -92,7 +92,7 @@ class Flow {
         return {
           type: 'tick',
           symbol,
-          ...this.place(`tick:${symbol}`),
+          ...this.nextPosition(`tick:${symbol}`),
           last: 100,
           bid: null,
           ask: 101,
@@ -104,7 +104,7 @@ class Flow {
         return {
           type: 'bbo',
           symbol,
-          ...this.place(`bbo:${symbol}`),
+          ...this.nextPosition(`bbo:${symbol}`),
           bid: 99,
           bidQuantity: 1,
           ask: null,
@@ -116,7 +116,7 @@ class Flow {
         return {
           type: 'status',
           symbol,
-          ...this.place('status'),
+          ...this.nextPosition('status'),
           state: 'live',
           reason: 'test',
           missed: 0,
@@ -132,7 +132,7 @@ class Flow {
     const common = {
       type: 'book',
       symbol,
-      ...this.place(`book:${symbol}`),
+      ...this.nextPosition(`book:${symbol}`),
       crc: null,
       count: 1,
       mark: null,

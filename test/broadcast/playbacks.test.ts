@@ -282,7 +282,7 @@ describe('a replay of a session', () => {
     const source = new SteeredPlaybacks(1_000);
     const clock = new ManualClock();
     const { received, ask, pong, session } = enter(new Playbacks(source, playbackLimits(1)), clock);
-    const places = (): number => received.filter(({ type }) => type === 'trade').length;
+    const tradeSeqs = (): number => received.filter(({ type }) => type === 'trade').length;
     const pass = (ms: number): void => {
       clock.advance(ms * 1e6);
       session.pull(clock.monotonicMs());
@@ -291,17 +291,17 @@ describe('a replay of a session', () => {
     ask('start', { speed: 10 }); // 10 ms between two messages
     await source.answerAll();
     while (pong());
-    expect(places()).toBe(1);
+    expect(tradeSeqs()).toBe(1);
     pass(95);
-    expect(places()).toBe(10);
+    expect(tradeSeqs()).toBe(10);
     ask('pause');
     pass(60_000);
-    expect(places()).toBe(10);
+    expect(tradeSeqs()).toBe(10);
     ask('continue');
     pass(4);
-    expect(places()).toBe(10);
+    expect(tradeSeqs()).toBe(10);
     pass(1);
-    expect(places()).toBe(11);
+    expect(tradeSeqs()).toBe(11);
     // After a seek the first message is due at once.
     ask('seek', { fromSeq: 51 });
     await source.answerAll();
@@ -347,8 +347,8 @@ describe('a replay of a session', () => {
       while (pong());
     }
     expect(source.requests.map(({ fromSeq }) => fromSeq)).toEqual([1, 95]);
-    const places = received.filter((m) => m.type === 'trade').map(({ seq }) => seq);
-    expect(places).toEqual([95, 96, 97, 98, 99, 100]);
+    const tradeSeqs = received.filter((m) => m.type === 'trade').map(({ seq }) => seq);
+    expect(tradeSeqs).toEqual([95, 96, 97, 98, 99, 100]);
     expect(received.filter(({ type }) => type === 'ack')).toHaveLength(1_002);
   });
 

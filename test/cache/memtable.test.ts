@@ -112,11 +112,18 @@ describe('under random operations', () => {
         );
         const held = past.events.slice(-eventsMax);
         expect(memtable.size).toBe(held.length);
-        const place = Math.max(0, past.lastSeq - random.int(-2, 80));
-        checkSince(memtable, past, held, place, outcomes);
+        const position = Math.max(0, past.lastSeq - random.int(-2, 80));
+        checkSince(memtable, past, held, position, outcomes);
         const symbol = SYMBOLS[random.int(0, 2)]!;
         const limit = random.int(1, 15);
-        checkTrades(memtable, past, symbol, random.chance(0.5) ? LATEST : place, limit, tradesMax);
+        checkTrades(
+          memtable,
+          past,
+          symbol,
+          random.chance(0.5) ? LATEST : position,
+          limit,
+          tradesMax,
+        );
         const time = (): Nanos | null =>
           random.chance(0.4) ? null : at(Math.max(0, micros - random.int(-20, 150)));
         const range = { from: time(), to: time() };
@@ -126,7 +133,7 @@ describe('under random operations', () => {
           held,
           symbol,
           range,
-          random.chance(0.5) ? 0 : place,
+          random.chance(0.5) ? 0 : position,
           limit,
           outcomes,
         );
@@ -142,12 +149,12 @@ describe('under random operations', () => {
     memtable: Memtable,
     past: NaivePast,
     held: readonly BatchEvent[],
-    place: number,
+    position: number,
     outcomes: { since: number; sincePassed: number },
   ): void {
-    const known = place >= held[0]!.seq - 1 && place <= past.lastSeq;
-    const answer = joined(memtable.since(place));
-    expect(answer).toEqual(known ? past.events.filter((e) => e.seq > place) : undefined);
+    const known = position >= held[0]!.seq - 1 && position <= past.lastSeq;
+    const answer = joined(memtable.since(position));
+    expect(answer).toEqual(known ? past.events.filter((e) => e.seq > position) : undefined);
     outcomes[known ? 'since' : 'sincePassed'] += 1;
   }
 

@@ -60,7 +60,7 @@ describe('a fault that stops the import', () => {
         }),
         fc.nat(),
         fc.boolean(),
-        async (moves, place, isSkipped) => {
+        async (moves, index, isSkipped) => {
           const newest: Record<string, number> = { ONE: 100, TWO: 7 };
           const trades = moves.map(([symbol, step], i) => {
             newest[symbol]! += step;
@@ -71,7 +71,7 @@ describe('a fault that stops the import', () => {
             .split('\n')
             .slice(0, -1);
           const damaged = [...lines];
-          damaged[2 + (place % trades.length)] = '{"type":"trade","symbol":"ONE"}';
+          damaged[2 + (index % trades.length)] = '{"type":"trade","symbol":"ONE"}';
           const [alone, twice] = [scratch.fresh(), scratch.fresh()];
           const file = scratch.write(`${lines.join('\n')}\n`);
           const first = scratch.write(`${damaged.join('\n')}\n`);

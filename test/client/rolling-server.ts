@@ -18,7 +18,7 @@ interface Run {
 interface Image {
   readonly log: readonly LoggedMessage[];
   readonly lost: readonly Run[];
-  readonly lives: readonly { readonly epoch: number; readonly after: number }[];
+  readonly pastEpochs: readonly { readonly epoch: number; readonly after: number }[];
   readonly seq: number;
 }
 
@@ -31,7 +31,7 @@ export class RollingServer {
   refused = 0;
   crossings = 0;
   private lost: Run[] = [];
-  private lives = [{ epoch: 1, after: 0 }];
+  private pastEpochs = [{ epoch: 1, after: 0 }];
   private readonly copies: Image[] = [];
   private epochs = 1;
 
@@ -62,9 +62,9 @@ export class RollingServer {
     this.lost = image.lost.filter(({ to }) => to <= seq);
     if (head > seq) this.lost.push({ from: seq + 1, to: head });
     model.seq = head;
-    this.lives = image.lives.filter(({ after }) => after < head && after <= seq);
+    this.pastEpochs = image.pastEpochs.filter(({ after }) => after < head && after <= seq);
     model.epoch = this.nextEpoch();
-    this.lives.push({ epoch: model.epoch, after: head });
+    this.pastEpochs.push({ epoch: model.epoch, after: head });
     model.heads.clear();
     model.levels.clear();
     for (const message of model.log) {
@@ -76,10 +76,10 @@ export class RollingServer {
 
   /** Another server continues the numbering; the connections stay. */
   takeOver(): void {
-    const { model, lives } = this;
+    const { model, pastEpochs } = this;
     const { seq } = model;
     model.epoch = this.nextEpoch();
-    lives.push({ epoch: model.epoch, after: seq });
+    pastEpochs.push({ epoch: model.epoch, after: seq });
     for (const peer of model.peers) peer.wire.send([{ type: 'epoch', epoch: model.epoch, seq }]);
   }
 
@@ -88,8 +88,8 @@ export class RollingServer {
   }
 
   private image(): Image {
-    const { model, lost, lives } = this;
-    return { log: [...model.log], lost: [...lost], lives: [...lives], seq: model.seq };
+    const { model, lost, pastEpochs } = this;
+    return { log: [...model.log], lost: [...lost], pastEpochs: [...pastEpochs], seq: model.seq };
   }
 
   private bookAt(symbol: string, seq: number): { bids: number[]; asks: number[] } | undefined {
@@ -119,8 +119,8 @@ export class RollingServer {
     if (epoch === this.model.epoch) {
       if (met > this.model.seq) return 'from-the-future';
     } else {
-      const i = this.lives.findIndex((life) => life.epoch === epoch);
-      const pushed = this.lives[i + 1]?.after;
+      const i = this.pastEpochs.findIndex((past) => past.epoch === epoch);
+      const pushed = this.pastEpochs[i + 1]?.after;
       if (i < 0 || pushed === undefined || met > pushed) return 'other-epoch';
       this.crossings += 1;
       let kept = pushed;

@@ -33,8 +33,8 @@ export function naiveBars(trades: readonly Trade[], interval: keyof typeof LENGT
   const length = LENGTHS[interval] * SECOND;
   const bars: NaiveBar[] = [];
   for (const trade of inOrder(trades)) {
-    const moment = timeOf(trade);
-    const openTime = moment - (moment % length);
+    const marketTime = timeOf(trade);
+    const openTime = marketTime - (marketTime % length);
     if (bars.at(-1)?.openTime !== openTime) bars.push({ openTime, trades: [] });
     bars.at(-1)!.trades.push(trade);
   }

@@ -55,7 +55,7 @@ export class TopicRecord {
     this.from = from;
   }
 
-  voidFrom(seq: number): number {
+  invalidFrom(seq: number): number {
     const before = this.held.length + this.states.size;
     for (const { seq: at, prevSeq, count, isState, line } of this.held) {
       // It replaced older messages, which are still valid and are not sent again.
@@ -201,8 +201,8 @@ export class ReaderRecord {
     const { topic, from, to, count, reason } = m as unknown as Declared & { topic: string };
     const record = this.of(topic);
     record.gaps.push({ from, to, count, reason, line });
-    const voidFrom = m['void_from'] as number | null | undefined;
-    if (typeof voidFrom === 'number') this.figures.voided += record.voidFrom(voidFrom);
+    const invalidFrom = m['void_from'] as number | null | undefined;
+    if (typeof invalidFrom === 'number') this.figures.voided += record.invalidFrom(invalidFrom);
     record.last = to;
     this.figures.gaps += 1;
     this.figures.gapMessages += count;

@@ -163,8 +163,8 @@ function pathsOf({ symbols, venues }: Target): (() => string)[] {
   ];
 }
 
-async function ask(place: Target, path: string): Promise<void> {
-  const response = await fetch(`${place.url}${path}`);
+async function ask(target: Target, path: string): Promise<void> {
+  const response = await fetch(`${target.url}${path}`);
   const text = await response.text();
   sum.requests += 1;
   // Deleted by retention, or before the first trade.
@@ -172,15 +172,15 @@ async function ask(place: Target, path: string): Promise<void> {
     throw new Error(`${path}: ${response.status} ${text}`);
 }
 
-function start(place: Target): void {
+function start(target: Target): void {
   setPriority(constants.priority.PRIORITY_LOW);
-  every(VISIT_EVERY_MS, 20, () => visit(place));
-  every(RESUME_EVERY_MS, 8, () => resume(place));
-  every(REPLAY_EVERY_MS, 4, () => replay(place));
-  for (const bytesPerSecond of SLOW_BYTES_PER_SECOND) readSlowly(place, bytesPerSecond);
-  const paths = pathsOf(place);
+  every(VISIT_EVERY_MS, 20, () => visit(target));
+  every(RESUME_EVERY_MS, 8, () => resume(target));
+  every(REPLAY_EVERY_MS, 4, () => replay(target));
+  for (const bytesPerSecond of SLOW_BYTES_PER_SECOND) readSlowly(target, bytesPerSecond);
+  const paths = pathsOf(target);
   let next = 0;
-  every(1000 / place.requestsPerSecond, 8, () => ask(place, paths[next++ % paths.length]!()));
+  every(1000 / target.requestsPerSecond, 8, () => ask(target, paths[next++ % paths.length]!()));
 }
 
 function run(job: VisitorsJob): void {

@@ -183,15 +183,15 @@ describe('events of a source', () => {
   test('a source can report by a tape line that its numbers begin again', async () => {
     const one = trade('SELF', '2.00', '1', { seq: 500 });
     await post('/v1/ingest', tape(instrument('SELF'), one));
-    const anew = { type: 'renumber', symbol: 'SELF', eventTime: '1700000000123456789' };
-    expect(await post('/v1/ingest', tape(anew, one))).toMatchObject({
+    const renumbering = { type: 'renumber', symbol: 'SELF', eventTime: '1700000000123456789' };
+    expect(await post('/v1/ingest', tape(renumbering, one))).toMatchObject({
       status: 200,
       events: 2,
       skipped: 0,
       repeated: 0,
     });
     expect((await server.json('/v1/instruments/SELF'))['intake']).toMatchObject({ renumbered: 1 });
-    const wrong = await post('/v1/ingest', tape({ ...anew, numbers: 'quotes' }));
+    const wrong = await post('/v1/ingest', tape({ ...renumbering, numbers: 'quotes' }));
     expect(wrong).toMatchObject({ status: 400, field: 'lines[1].numbers' });
   });
 

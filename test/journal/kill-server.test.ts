@@ -38,7 +38,7 @@ async function run(starts: number, isAsync: boolean): Promise<KillRun> {
   } catch (e) {
     if (BY_HAND === 0) kills.remove();
     const kept = BY_HAND > 0 ? `; its journal is ${kills.data}` : '';
-    const after = `seed ${seed}, life ${kills.figures.starts}${kept}`;
+    const after = `seed ${seed}, start ${kills.figures.starts}${kept}`;
     throw new Error(`${after}: ${(e as Error).message}`, { cause: e });
   }
   kills.remove();

@@ -38,11 +38,11 @@ class Scene {
 
   /** @returns what was recorded */
   publish(source: number, ...events: SourceEvent[]): MarketEvent[] {
-    this.tell(source, events);
+    this.sendTrade(source, events);
     return this.out.take();
   }
 
-  tell(source: number, events: readonly SourceEvent[], continues = false): IntakeOutcome[] {
+  sendTrade(source: number, events: readonly SourceEvent[], continues = false): IntakeOutcome[] {
     expect(this.market.check(source, events)).toBeUndefined();
     const outcomes = events.map((event) => {
       if (event.type !== 'instrument') this.out.receiveTime = event.eventTime;
@@ -91,7 +91,7 @@ describe('trades', () => {
   test('an announcement resets trades alone, and does not affect the book', () => {
     const scene = new Scene();
     scene.publish(1, numbered(50, 1), book('snapshot', 10, 0, [99, 1], [101, 1]));
-    const anew: SourceEvent = {
+    const renumbering: SourceEvent = {
       type: 'renumber',
       symbol: 'ACME',
       seq: 0,
@@ -100,7 +100,7 @@ describe('trades', () => {
       receiveTime: at(0),
       numbers: 'trades',
     };
-    const events = scene.publish(1, anew, numbered(1, 1), numbered(2, 1));
+    const events = scene.publish(1, renumbering, numbered(1, 1), numbered(2, 1));
     expect(tradesOf(events)).toHaveLength(2);
     expect(scene.reasons(events)).toEqual(['trades-renumbered']);
     expect(scene.feed.state).toBe('live');
@@ -110,20 +110,20 @@ describe('trades', () => {
     const scene = new Scene();
     const events = scene.publish(1, numbered(1, 1), numbered(4, 4), numbered(2, 2), numbered(3, 3));
     expect(tradesOf(events)).toHaveLength(4);
-    expect(scene.tell(1, [numbered(3, 3), numbered(5, 5)])).toEqual(['repeated', 'taken']);
+    expect(scene.sendTrade(1, [numbered(3, 3), numbered(5, 5)])).toEqual(['repeated', 'taken']);
   });
 
   test('another session repeats the end of the previous one, or brings an older day', () => {
     const day1 = Array.from({ length: 50 }, (_, i) => numbered(i + 1, DAY + i));
     const scene = new Scene();
-    scene.tell(1, day1);
+    scene.sendTrade(1, day1);
     scene.market.release(1, scene.out);
-    expect(new Set(scene.tell(2, day1))).toEqual(new Set(['repeated']));
+    expect(new Set(scene.sendTrade(2, day1))).toEqual(new Set(['repeated']));
     scene.market.release(2, scene.out);
     const day0 = Array.from({ length: 50 }, (_, i) => numbered(i + 1, i, { price: 20_000 }));
-    expect(new Set(scene.tell(3, day0))).toEqual(new Set(['taken']));
+    expect(new Set(scene.sendTrade(3, day0))).toEqual(new Set(['taken']));
     scene.market.release(3, scene.out);
-    expect(new Set(scene.tell(4, day1.slice(0, 5), true))).toEqual(new Set(['taken']));
+    expect(new Set(scene.sendTrade(4, day1.slice(0, 5), true))).toEqual(new Set(['taken']));
   });
 
   const step = fc.record({
@@ -147,7 +147,7 @@ describe('trades', () => {
           isAbsurd = seq > ABSURD / 2;
           sent.push(one);
           expected.push(one);
-          expect(scene.tell(source, [one])).toEqual(['taken']);
+          expect(scene.sendTrade(source, [one])).toEqual(['taken']);
         };
         for (const { what, size } of steps) {
           if (what === 'leave') {
@@ -156,7 +156,7 @@ describe('trades', () => {
           } else if (what === 'repeat') {
             // Those that a source may still hold: the newest of the present numbering.
             for (const again of sent.slice(-size)) {
-              expect(scene.tell(source, [again])).toEqual(['repeated']);
+              expect(scene.sendTrade(source, [again])).toEqual(['repeated']);
               repeated += 1;
             }
           } else if (what === 'absurd') {
@@ -212,11 +212,11 @@ describe('books', () => {
     const scene = new Scene();
     scene.publish(1, book('snapshot', 500, 0, [99, 1], [101, 1]));
     const later = { eventTime: at(10_000) };
-    const anew = [
+    const renumbering = [
       book('snapshot', 1, 0, [50, 1], [51, 1], later),
       book('delta', 2, 1, [49, 1], [], { eventTime: at(10_001) }),
     ];
-    expect(scene.reasons(scene.publish(1, ...anew))).toContain('book-renumbered');
+    expect(scene.reasons(scene.publish(1, ...renumbering))).toContain('book-renumbered');
     expect(scene.feed.levels(10)).toEqual({ bids: [50, 1, 49, 1], asks: [51, 1] });
   });
 
@@ -262,7 +262,7 @@ test('an operator resets the numbering of an instrument', () => {
   scene.publish(1, numbered(500, 1), book('snapshot', 10, 0, [99, 1], [101, 1]));
   expect(scene.market.renumber('ACME', scene.out)).toBeUndefined();
   expect(scene.reasons(scene.out.take())).toEqual(['trades-renumbered', 'book-renumbered']);
-  expect(scene.tell(1, [numbered(1, 1), book('snapshot', 2, 0, [50, 1], [51, 1])])).toEqual([
+  expect(scene.sendTrade(1, [numbered(1, 1), book('snapshot', 2, 0, [50, 1], [51, 1])])).toEqual([
     'taken',
     'taken',
   ]);
@@ -300,7 +300,7 @@ describe('two sessions, two numberings', () => {
       if (leaves) scene.market.release(1, scene.out);
       for (const i of [1, 2, 3]) {
         const quote = bbo(i, [100 - i, 1], [110, 1], { eventTime: at(5_000 + i) });
-        expect(scene.tell(leaves ? 2 : 1, [quote])).toEqual(['taken']);
+        expect(scene.sendTrade(leaves ? 2 : 1, [quote])).toEqual(['taken']);
       }
       expect(scene.feed.bbo).toMatchObject({ bid: 97, mark: null });
     }
@@ -329,13 +329,13 @@ describe('two sessions, two numberings', () => {
 
 test('recovery restores the numbers: out of order, and after a jump', () => {
   const scene = new Scene();
-  scene.tell(
+  scene.sendTrade(
     1,
     [10, 11, 12, 13, 15, 16].map((seq) => numbered(seq, seq * 1e9)),
   );
   const text = writeCheckpoint(scene.market.checkpoint());
   scene.out.take();
-  scene.tell(1, [numbered(14, 14e9)]);
+  scene.sendTrade(1, [numbered(14, 14e9)]);
   const again = newMarket();
   again.restore(readCheckpoint(text), scene.out.take());
   const outcomes = [15, 16].map((seq) => again.apply(1, numbered(seq, seq * 1e9), scene.out, true));
@@ -353,7 +353,7 @@ test('a book from before a restart does not begin again because of a delta that 
 
 test('a jump is still recognised after a restart', () => {
   const scene = new Scene();
-  scene.tell(1, [numbered(100, 1), numbered(ABSURD, 5_000_000, { prevSeq: ABSURD - 1 })]);
+  scene.sendTrade(1, [numbered(100, 1), numbered(ABSURD, 5_000_000, { prevSeq: ABSURD - 1 })]);
   const again = newMarket();
   again.restore(readCheckpoint(writeCheckpoint(scene.market.checkpoint())), []);
   scene.out.receiveTime = at(10_000);

@@ -103,17 +103,17 @@ test('[D3] compared with the literal rule, for random times', () => {
         for (const [i, [by, pause]] of list.entries()) {
           received += pause;
           const event = received + by;
-          const moment = by > limits.ahead ? received : event;
+          const marketTime = by > limits.ahead ? received : event;
           const isLate =
             present !== undefined &&
-            (present - moment > limits.late ||
-              Math.floor(moment / day) < Math.floor(present / day));
+            (present - marketTime > limits.late ||
+              Math.floor(marketTime / day) < Math.floor(present / day));
           if (!isLate) {
-            if (present === undefined || Math.floor(moment / day) > Math.floor(present / day)) {
+            if (present === undefined || Math.floor(marketTime / day) > Math.floor(present / day)) {
               volume = 0n;
             }
             volume += BigInt(i + 1);
-            present = Math.max(present ?? moment, moment);
+            present = Math.max(present ?? marketTime, marketTime);
             last = i + 1;
           }
           out.receiveTime = Nanos.fromSeconds(received, 0);

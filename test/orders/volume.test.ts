@@ -86,7 +86,7 @@ class Oracle {
   }
 }
 
-function life(seed: number): { sessions: number; beyond: number; restarts: number } {
+function runSeed(seed: number): { sessions: number; beyond: number; restarts: number } {
   const random = new Prng(seed);
   const out = new Record();
   const oracle = new Oracle();
@@ -135,7 +135,7 @@ describe('volume of a venue', () => {
     const seed = readSeed();
     const sum = { sessions: 0, beyond: 0, restarts: 0 };
     for (let i = 0; i < 20; i++) {
-      const reached = life(seed + i);
+      const reached = runSeed(seed + i);
       for (const what of ['sessions', 'beyond', 'restarts'] as const) sum[what] += reached[what];
     }
     expect(sum.sessions).toBeGreaterThan(100);

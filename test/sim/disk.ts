@@ -48,9 +48,7 @@ export class Disk {
       numbering === 'random' ? freshNumber(bytes, new Set(numbers)) : 1 + Math.max(6, ...numbers);
     // An epoch that numbered nothing is replaced by the next.
     this.epochs = this.epochs.filter(({ after }) => after < truth.lastSeq);
-    const past = new Map(
-      this.epochs.map((life, i) => [life.epoch, this.keptOf(this.epochs[i + 1])]),
-    );
+    const past = new Map(this.epochs.map((own, i) => [own.epoch, this.keptOf(this.epochs[i + 1])]));
     this.epochs.push({ epoch, after: truth.lastSeq });
     return { epoch, past };
   }

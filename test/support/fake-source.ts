@@ -73,16 +73,16 @@ export class FakeSource {
     for (const { side, price, quantity } of this.moves.slice(from, to)) {
       changes[side].set(price, quantity);
     }
-    return this.told('delta', to, from, changes);
+    return this.message('delta', to, from, changes);
   }
 
   snapshot(seq: number): Book {
-    return this.told('snapshot', seq, 0, this.truth(seq));
+    return this.message('snapshot', seq, 0, this.truth(seq));
   }
 
   /** Reports that the source has lost its own book. */
   incomplete(): Book {
-    return this.told('incomplete', 0, 0, { bids: new Map(), asks: new Map() });
+    return this.message('incomplete', 0, 0, { bids: new Map(), asks: new Map() });
   }
 
   quote(seq: number): Bbo {
@@ -110,7 +110,7 @@ export class FakeSource {
     });
   }
 
-  private told(form: Book['form'], seq: number, prevSeq: number, levels: TrueBook): Book {
+  private message(form: Book['form'], seq: number, prevSeq: number, levels: TrueBook): Book {
     const flat = (side: ReadonlyMap<number, number>): number[] => [...side].flat();
     const [number, previous] = this.numbered ? [seq, prevSeq] : [0, 0];
     return book(form, number, previous, flat(levels.bids), flat(levels.asks), {

@@ -125,7 +125,7 @@ export class NaiveVenue {
     if (order?.owner !== owner) return this.reject('unknown-order', owner, id);
     this.remove(order);
     this.tell('cancelled', id, owner, order.side, order.open, 0);
-    this.tellLevel(order.side, order.price);
+    this.publishLevel(order.side, order.price);
   }
 
   private amend(c: Amend): void {
@@ -146,12 +146,12 @@ export class NaiveVenue {
       const changes = c.quantity < order.open;
       order.open = c.quantity;
       this.tell('amended', order.id, order.owner, order.side, order.price, order.open, 1);
-      if (changes) this.tellLevel(order.side, order.price);
+      if (changes) this.publishLevel(order.side, order.price);
       return;
     }
     this.tell('amended', order.id, order.owner, order.side, c.price, c.quantity, 0);
     this.remove(order);
-    if (c.price !== order.price) this.tellLevel(order.side, order.price);
+    if (c.price !== order.price) this.publishLevel(order.side, order.price);
     this.enter({ ...order, price: c.price, open: c.quantity }, c.price, GTC);
   }
 
@@ -232,7 +232,7 @@ export class NaiveVenue {
       return this.tell('expired', order.id, order.owner, order.side, order.open, 2);
     }
     this.orders.push(order);
-    this.tellLevel(order.side, order.price);
+    this.publishLevel(order.side, order.price);
   }
 
   /** Trades with the best order of the other side until nothing more can trade. */
@@ -244,12 +244,12 @@ export class NaiveVenue {
         maker !== undefined && order.open > 0 && reaches(order.side, limit, maker.price);
       // A level is published once, when the order moves on from it.
       if (level !== undefined && (!goesOn || maker.price !== level)) {
-        this.tellLevel(otherSide(order.side), level);
+        this.publishLevel(otherSide(order.side), level);
         level = undefined;
       }
       if (!goesOn) return 'done';
       if (met === this.meetings) {
-        if (level !== undefined) this.tellLevel(maker.side, level);
+        if (level !== undefined) this.publishLevel(maker.side, level);
         return 'too-many-fills';
       }
       if (maker.owner === order.owner) {
@@ -259,7 +259,7 @@ export class NaiveVenue {
           level = maker.price;
         }
         if (this.d.selfTrade !== 'cancel-oldest') {
-          if (level !== undefined) this.tellLevel(maker.side, level);
+          if (level !== undefined) this.publishLevel(maker.side, level);
           return 'stopped';
         }
         continue;
@@ -270,7 +270,7 @@ export class NaiveVenue {
       maker.open -= quantity;
       if (maker.open === 0) this.remove(maker);
       const [buy, sell] = order.side === BUY ? [order, maker] : [maker, order];
-      this.tellTrade(maker.price, quantity, order.side, buy, sell);
+      this.publishTrade(maker.price, quantity, order.side, buy, sell);
     }
   }
 
@@ -333,10 +333,10 @@ export class NaiveVenue {
         touched[i]!.add(order.price);
       }
       left -= quantity;
-      this.tellTrade(price, quantity, NONE, buy, sell);
+      this.publishTrade(price, quantity, NONE, buy, sell);
     }
-    for (const p of touched[0]) this.tellLevel(BUY, p);
-    for (const p of touched[1]) this.tellLevel(SELL, p);
+    for (const p of touched[0]) this.publishLevel(BUY, p);
+    for (const p of touched[1]) this.publishLevel(SELL, p);
   }
 
   // ── helpers ─────────────────────────────────────────────────────────────────────────────────
@@ -349,11 +349,11 @@ export class NaiveVenue {
     this.events.push([name, ...values]);
   }
 
-  private tellLevel(side: number, price: number): void {
+  private publishLevel(side: number, price: number): void {
     this.tell('levelChanged', side, price, this.levelTotal(side, price));
   }
 
-  private tellTrade(price: number, quantity: number, by: number, buy: Order, sell: Order): void {
+  private publishTrade(price: number, quantity: number, by: number, buy: Order, sell: Order): void {
     const id = this.nextTradeId++;
     this.lastPrice = price;
     const who = [buy.id, sell.id, buy.owner, sell.owner, buy.open, sell.open];
