@@ -1,5 +1,6 @@
 /** Membership: what connects a server to the other members of its cluster. */
 
+import type { BatchEvent } from '../../protocol/records';
 import type { Recorder, RecorderHooks } from './recorder';
 import type { Replica, ReplicaHooks } from './replica';
 
@@ -7,6 +8,8 @@ import type { Replica, ReplicaHooks } from './replica';
 export interface ClusterMember {
   /** Takes the batches of the leader. */
   readonly replica: Replica;
+  /** Runs of events behind a number, out of memory; undefined: they are no longer there. */
+  recent(after: number): Iterable<readonly BatchEvent[]> | undefined;
   /** The server numbers events from now on, under this epoch. */
   lead(epoch: number, hooks: Pick<RecorderHooks, 'replication'>): Recorder;
 }

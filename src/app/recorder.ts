@@ -20,7 +20,13 @@ import type { Durations } from '../base/durations';
 import type { Replication } from '../base/contracts/replication';
 import { StartFault } from '../base/start-fault';
 import type { Config } from '../config/config';
-import type { Durability, GapNote, JournalNotices, JournalWarning } from '../journal/journal';
+import {
+  isAsync,
+  type Durability,
+  type GapNote,
+  type JournalNotices,
+  type JournalWarning,
+} from '../journal/journal';
 import type { SnapshotPolicy } from '../journal/write/snapshot-policy';
 import type { SqliteJournal } from '../journal/write/sqlite-journal';
 import { MarketCapture } from '../market/capture';
@@ -199,7 +205,7 @@ export class Recorder implements Core<MarketInstrument>, LocalMarket {
 
 /** `commit` and `fsync` take nothing while it cannot be stored; `async` does, and declares what it did not store. */
 function refusalOf(journal: SqliteJournal, durability: Durability): Fault | undefined {
-  if (durability === 'async') return undefined;
+  if (isAsync(durability)) return undefined;
   const { failing } = journal;
   return failing === null
     ? undefined

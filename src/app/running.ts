@@ -32,9 +32,10 @@ export interface Server {
    * Takes no more connections; readers are notified and get what waits for them, within `server.drainMs`; then
    * everything is written and the journal closed.
    * @param reason why it is stopped, for the log
+   * @param drainMs in place of `server.drainMs`
    * @returns why something could not be written, if so
    */
-  stop(reason?: string): Promise<Error | undefined>;
+  stop(reason?: string, drainMs?: number): Promise<Error | undefined>;
 }
 
 /** What a running server consists of, as far as its reload and its stop need it. */
@@ -103,7 +104,7 @@ export class RunningServer implements Server {
     this.config = next;
   }
 
-  async stop(reason = 'unknown'): Promise<Error | undefined> {
+  async stop(reason = 'unknown', drainMs?: number): Promise<Error | undefined> {
     const { clock, config, log, repeated } = this.ground;
     const { core, listening, broadcasting, past, publishers, timers, membership } = this.parts;
     const { broadcaster, revisions } = broadcasting;
@@ -113,7 +114,7 @@ export class RunningServer implements Server {
     revisions.stop();
     for (const source of this.parts.ingest) void source.stop(); // the drain below waits for what they submitted
     const stages = { listening, core, broadcaster, threads: [past.history, past.playback] };
-    const drained = await shutDown(stages, config.server.drainMs, new Prng(core.epoch));
+    const drained = await shutDown(stages, drainMs ?? config.server.drainMs, new Prng(core.epoch));
     timers.stop();
     await membership?.stop();
     await publishers.close(); // after the last batches that the journal still held

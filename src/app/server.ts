@@ -119,7 +119,7 @@ export function startServer(
   void started.then(() => logStarted(log, config, listening.url, core));
   const running = { core, ingest, listening, publishers, broadcasting, past, freshness, timers };
   const { membership } = options;
-  if (core instanceof Replica) membership?.begin(memberOf(core, ground, hooks, lead));
+  if (core instanceof Replica) membership?.begin(memberOf(core, ground, memtable, hooks, lead));
   return new RunningServer(ground, { ...running, membership }, state, started);
 }
 
@@ -162,11 +162,13 @@ function openCore(
 function memberOf(
   replica: Replica,
   { config, log }: Ground,
+  memtable: Memtable,
   hooks: RecorderHooks,
   begun: (local: LocalMarket) => void,
 ): ClusterMember {
   return {
     replica,
+    recent: (after) => memtable.since(after),
     lead: (epoch, more) => {
       const recorder = replica.lead(epoch, { ...hooks, ...more });
       const wrong = beginMarket(recorder, config);

@@ -26,7 +26,9 @@ export type StartCode =
   | 'ring-in-use'
   | 'ring-unusable'
   | 'ring-version'
-  | 'refused';
+  | 'refused'
+  | 'cluster-unusable'
+  | 'cluster-other-journal';
 
 /** Exit codes; those of sysexits.h if one fits. */
 export const EXIT_CODES: Readonly<Record<StartCode, number>> = {
@@ -56,6 +58,8 @@ export const EXIT_CODES: Readonly<Record<StartCode, number>> = {
   'ring-unusable': 73,
   'ring-version': 65,
   'refused': 77,
+  'cluster-unusable': 69,
+  'cluster-other-journal': 65,
 };
 
 export class StartFault {

@@ -14,6 +14,7 @@ export function DURABILITY_OPTION(): Option {
     'async',
     'commit',
     'fsync',
+    'replicated',
   ]);
 }
 

@@ -11,11 +11,12 @@ import type { Role } from '../gateway/auth/stored-keys';
 import { unwritable } from '../journal/write/causes';
 import { createLog } from '../log/log';
 import type { Server } from '../app/running';
+import { MemberServer } from '../app/member-server';
 import { startServer } from '../app/server';
 import type { LocalMarket } from '../app/local-market';
 import type { Log } from '../log/contract';
 import { defect, fail, failNow, outliveOutput } from './failure';
-import { DURABILITY_OPTION } from './options';
+import { DURABILITY_OPTION, wordOption } from './options';
 
 export function serveCommand(): Command {
   return new Command('serve')
@@ -34,6 +35,9 @@ export function serveCommand(): Command {
       'run simulated markets; trading on them needs no key on this machine; keeps 1 GiB of journal',
     )
     .option('--rate <n>', 'orders a second of the demo (400)')
+    .option('--cluster <NAME>', 'cluster that this server belongs to; needs --nats')
+    .option('--nats <URLS>', 'servers of NATS, with commas between them')
+    .addOption(wordOption('--role <R>', 'part in the cluster', ['leader', 'standby', 'edge']))
     .addHelpText(
       'after',
       `
@@ -46,7 +50,7 @@ Examples:
   tapedeck serve --port 8080 --data /var/lib/tapedeck
 `,
     )
-    .action((flags: Flags & { readonly demo?: true }) => {
+    .action(async (flags: Flags & { readonly demo?: true }) => {
       const demo = flags.demo === true;
       if (flags.rate !== undefined && !demo) {
         const message = '--rate is a setting of the demo, and needs --demo';
@@ -61,7 +65,11 @@ Examples:
       const sources = demo
         ? (local: LocalMarket) => [new DemoSource(local, config, clock)]
         : () => [];
-      const server = startServer(config, clock, log, { anonymousRoles, sources });
+      const options = { anonymousRoles, sources };
+      const isMember = config.cluster.name !== '';
+      const server = isMember
+        ? await MemberServer.start(config, clock, log, options)
+        : startServer(config, clock, log, options);
       if (server instanceof StartFault) return fail(server);
       // Before the announcement: its reader may send a signal at once.
       stopOnSignal(server, config.journal.directory);

@@ -64,6 +64,8 @@ export interface MemberOptions {
   readonly writer: string;
   /** Whether it may lead. */
   readonly mayLead: boolean;
+  /** Whether it may also begin a log that has no frames (any more) with what it has. */
+  readonly mayBegin: boolean;
   /** After so long without a frame it takes over. */
   readonly silenceMs: number;
   /** An epoch above another. */
@@ -247,13 +249,14 @@ export class Member {
     const own = this.handlers.position();
     const start = startAt(end);
     this.seen = null;
-    // An empty log begins with what this server has; so does one whose frames were all too old.
-    if (start === null) return { sequence: end.sequence, epoch: own.epoch, seq: own.seq };
-    if ('code' in start) {
+    if (start !== null && 'code' in start) {
       this.lose({ reason: 'refused', message: start.message, keepUpTo: null });
       return undefined;
     }
-    if (start.sequence === 0) return { ...start, seq: own.seq };
+    // A log that has no frames (any more) goes on with what this server has.
+    if (start === null || start.sequence === 0) {
+      return this.options.mayBegin ? { sequence: end.sequence, ...own } : undefined;
+    }
     return start.epoch === own.epoch && start.seq <= own.seq ? start : undefined;
   }
 

@@ -23,6 +23,9 @@ export interface Flags {
   readonly durability?: string | undefined;
   readonly rate?: string | undefined;
   readonly ring?: string | undefined;
+  readonly cluster?: string | undefined;
+  readonly nats?: string | undefined;
+  readonly role?: string | undefined;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -56,7 +59,7 @@ export function loadSettings(flags: Flags, environment: Environment): Loaded | S
     if (given === undefined) return;
     from.set(`${section}.${name}`, flags[flag] === undefined ? variable : `--${flag}`);
     const existing = settings[section] ?? {};
-    const value = ['port', 'rate'].includes(flag) ? wholeNumber(given) : given;
+    const value = flag === 'nats' ? given.split(',') : numeric(flag) ? wholeNumber(given) : given;
     // A value that is no section is kept, so that `check` refuses it.
     if (typeof existing === 'object') settings[section] = { ...existing, [name]: value };
   };
@@ -65,6 +68,9 @@ export function loadSettings(flags: Flags, environment: Environment): Loaded | S
   override('journal', 'directory', 'data', 'TAPEDECK_DATA');
   override('journal', 'durability', 'durability');
   override('demo', 'ordersPerSecond', 'rate');
+  override('cluster', 'name', 'cluster');
+  override('cluster', 'servers', 'nats');
+  override('cluster', 'role', 'role');
   if (flags.ring !== undefined) {
     from.set('ipc.ring.path', '--ring');
     overrideRing(settings, flags.ring);
@@ -128,6 +134,10 @@ function isTable(schema: TSchema): boolean {
   return inner['type'] === 'object';
 }
 
+function numeric(flag: keyof Flags): boolean {
+  return flag === 'port' || flag === 'rate';
+}
+
 /** Text that is no whole number is kept, so that the check names it. */
 function wholeNumber(text: string): number | string {
   return /^\d{1,15}$/.test(text) ? Number(text) : text;
@@ -187,6 +197,8 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
   if ((server.tlsCertificate === '') !== (server.tlsKey === '')) {
     return badConfig('server.tlsCertificate and server.tlsKey go together; one of them is empty');
   }
+  const unfit = clusterFault(config);
+  if (unfit !== undefined) return badConfig(unfit);
   for (const own of instruments) {
     const wrong = FEED_SETTINGS.find((name) => own.market === 'venue' && own[name] !== undefined);
     if (wrong === undefined) continue;
@@ -200,6 +212,20 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
     );
   }
   return deepFreeze(config);
+}
+
+function clusterFault({ cluster, journal }: Config): string | undefined {
+  const { name, servers, replicas, tlsCertificate, tlsKey } = cluster;
+  if (name !== '' && servers.length === 0) {
+    return 'cluster.servers is empty; expected the servers of NATS of the cluster';
+  }
+  if ((tlsCertificate === '') !== (tlsKey === '')) {
+    return 'cluster.tlsCertificate and cluster.tlsKey go together; one of them is empty';
+  }
+  if (journal.durability !== 'replicated') return undefined;
+  if (name === '') return 'journal.durability is replicated; expected cluster.name to be set';
+  if (replicas > 1) return undefined;
+  return 'cluster.replicas is 1; expected 3 or 5, since journal.durability is replicated';
 }
 
 /** The first item with the same value as an earlier one. */

@@ -98,10 +98,10 @@ export const ConfigSchema = section({
   }),
   journal: section({
     directory: Type.String({ default: 'data', minLength: 1, description: 'Data directory' }),
-    durability: Type.Union([Type.Literal('async'), Type.Literal('commit'), Type.Literal('fsync')], {
-      default: 'async',
-      description: 'When a batch counts as kept',
-    }),
+    durability: Type.Union(
+      (['async', 'commit', 'fsync', 'replicated'] as const).map((d) => Type.Literal(d)),
+      { default: 'async', description: 'When a batch counts as kept' },
+    ),
     commitEveryMs: count(20, 1, 10_000, 'async: longest time without a commit'),
     // These two decide how near the next snapshot is to a past book. Ticks, trades and book changes are always
     // journaled, since everything that was published can be asked for again.
@@ -271,6 +271,40 @@ export const ConfigSchema = section({
       subscribersMax: count(16, 1, 1_000, 'Subscribers of each service'),
       bufferRecords: count(1_024, 1, 1_000_000, 'Newest records kept for each subscriber'),
     }),
+  }),
+  cluster: section({
+    name: Type.String({
+      default: '',
+      pattern: '^[A-Za-z0-9_-]{0,32}$',
+      description: 'Of the cluster that this server belongs to; empty: none',
+    }),
+    role: Type.Union(
+      (['leader', 'standby', 'edge'] as const).map((role) => Type.Literal(role)),
+      { default: 'leader', description: 'edge never leads; only leader begins a new cluster' },
+    ),
+    servers: Type.Array(Type.String({ pattern: '^(nats|tls)://[^\\s,/]+$' }), {
+      default: [],
+      description: 'Of NATS, such as nats://127.0.0.1:4222',
+    }),
+    credentials: file('Of NATS: a .creds file; empty: none'),
+    tlsAuthority: file('PEM of who signed the certificates of NATS; empty: the system says'),
+    tlsCertificate: file('PEM, if NATS asks for one'),
+    tlsKey: file('PEM, its key'),
+    replicas: Type.Union(
+      ([1, 3, 5] as const).map((n) => Type.Literal(n)),
+      { default: 3, description: 'Copies of the batch log' },
+    ),
+    logBytesMax: count(17_179_869_184, 1_048_576, 1e15, 'The batch log keeps so many bytes'),
+    logHoursMax: count(48, 1, 10_000, 'The batch log keeps so many hours'),
+    checkpointBytesMax: count(
+      1_073_741_824,
+      1_048_576,
+      1e15,
+      'The broker keeps so many bytes of checkpoints',
+    ),
+    silenceMs: count(500, 300, 60_000, 'After so long without its leader another takes over'),
+    queueBytesMax: count(67_108_864, 1_048_576, 4_294_967_296, 'The most that may wait for NATS'),
+    checkpointEveryMs: count(60_000, 1_000, 86_400_000, 'Between checkpoints for new members'),
   }),
   demo: section({
     ordersPerSecond: count(400, 1, 50_000, 'Orders and cancels of the demo, in all'),

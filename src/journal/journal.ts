@@ -11,9 +11,15 @@ import type { PieceContent, PieceKind } from './write/piece';
 /**
  * `async`: acknowledged at once, committed within `commitEveryMs`. `commit`: acknowledged after
  * SQLite's commit; survives kill -9. `fsync`: acknowledged after a synced commit; survives a loss
- * of power.
+ * of power. `replicated`: acknowledged when the batch log of a cluster has it; here it is committed
+ * as with `async`.
  */
-export type Durability = 'async' | 'commit' | 'fsync';
+export type Durability = 'async' | 'commit' | 'fsync' | 'replicated';
+
+/** Whether nothing waits for a commit here. */
+export function isAsync(durability: Durability): boolean {
+  return durability === 'async' || durability === 'replicated';
+}
 
 export interface Journal {
   /**

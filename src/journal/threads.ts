@@ -6,8 +6,11 @@
  * who start them.
  */
 
-/** writer: the journal; wal: moves its WAL; history, playback: read it; verify: check it. */
-export const THREADS = ['writer', 'wal', 'history', 'playback', 'verify'] as const;
+/**
+ * writer: the journal; wal: moves its WAL; history, playback: read it; verify: check it; checkpoint: copies its state for
+ * a replica.
+ */
+export const THREADS = ['writer', 'wal', 'history', 'playback', 'verify', 'checkpoint'] as const;
 
 export type ThreadName = (typeof THREADS)[number];
 

@@ -93,6 +93,7 @@ class Server {
         shard: SHARD,
         writer: `${name}${++this.starts}`,
         mayLead: this.mayLead,
+        mayBegin: this.mayLead,
         silenceMs: 500,
         epochAbove: (epoch) => epoch + world.random.int(1, 5),
         queueBytesMax: 20_000,

@@ -123,6 +123,7 @@ const OTHER_LOOPS =
 const UNTIMED: ReadonlyMap<string, string> = new Map([
   ['src/app/shutdown.ts', 'it serves nobody any more'],
   ['src/gateway/rest/requests.ts', 'what is held is let go'],
+  ['src/app/checkpoint-upload.ts', 'timed by `turns`'],
   ['src/journal/history/history.ts', 'timed by `turns`, where there is one'],
   ['src/journal/write/thread-writer.ts', 'timed by meteredWriter'],
   ['src/journal/history/reader-port.ts', 'a thread of its own'],

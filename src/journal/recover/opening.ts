@@ -22,13 +22,14 @@ import { lockDirectory, type DirectoryLock } from './directory';
 import { cutOff } from '../write/cut';
 import { readHead, type HeadPosition } from '../write/head';
 import { headDoubt } from './head-doubt';
-import type {
-  Durability,
-  GapNote,
-  GapReason,
-  JournalWarning,
-  Recovered,
-  TailGap,
+import {
+  isAsync,
+  type Durability,
+  type GapNote,
+  type GapReason,
+  type JournalWarning,
+  type Recovered,
+  type TailGap,
 } from '../journal';
 import { newestCheckpoints, readEpochs, readGaps, readPastEpochs, type EpochRow } from './notes';
 import { checkForeign, countTables, JOURNAL_FILE, needsUpgrade } from './reading';
@@ -237,7 +238,7 @@ function recover(from: Opening): OpenedJournal {
     : freshEpoch(past, head, opening.secrets ?? secretBytes);
   const doubt = isFollowing
     ? undefined
-    : headDoubt(head, { seq: end, epochs: past }, options.durability === 'async');
+    : headDoubt(head, { seq: end, epochs: past }, isAsync(options.durability));
   const journal = new SqliteJournal(
     {
       db,

@@ -19,7 +19,13 @@ import { named, WriteError, type Cause } from './causes';
 import { Checkpoints, type CheckpointPort, type KnownPieces } from './checkpoints';
 import { Head } from './head';
 import type { JournalBatch } from '../../base/contracts/batch';
-import type { GapNote, Journal, JournalNotices, JournalStatus } from '../journal';
+import {
+  isAsync,
+  type GapNote,
+  type Journal,
+  type JournalNotices,
+  type JournalStatus,
+} from '../journal';
 import type { Callback, FrameAway, Hole, JournalOptions, JournalParts } from './journal-parts';
 import { definitionText } from '../records';
 import { Release } from './release';
@@ -96,7 +102,7 @@ export class SqliteJournal implements Journal {
     this.parts = parts;
     this.chains = new TradeChains(parts.db);
     this.options = options;
-    this.isAsync = options.durability === 'async';
+    this.isAsync = isAsync(options.durability);
     this.epoch = parts.epoch;
     this.isFollowing = parts.isFollowing;
     this.epochFrom = parts.epochFrom;

@@ -1,0 +1,167 @@
+/**
+ * Cluster start: what a member finds out before its server starts: whether the broker can be used, where its own
+ * journal stands to the batch log, and, if it has none, a checkpoint to begin with.
+ */
+
+import { existsSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { Clock } from '../base/clock';
+import { StartFault } from '../base/start-fault';
+import type { LogBroker } from '../cluster/broker';
+import { ClusterFault } from '../cluster/cluster-fault';
+import type { LogPosition } from '../cluster/frame-chain';
+import { locate } from '../cluster/locate';
+import { startAt } from '../cluster/log-writer';
+import { NatsBroker } from '../cluster/nats-broker';
+import { NATS_DEFAULTS, type NatsSettings } from '../cluster/nats-settings';
+import type { Config } from '../config/config';
+import { installCheckpoint } from '../journal/export/checkpoint-file';
+import { journalEnd } from '../journal/recover/journal-end';
+import type { Following } from '../journal/recover/opening';
+import { JOURNAL_FILE } from '../journal/recover/reading';
+import type { Log } from '../log/contract';
+
+const AGAIN_MS = 250;
+/** How long a member without a journal waits for a checkpoint before it says so. */
+const PATIENCE_MS = 5_000;
+const SIDE_FILES = ['', '-wal', '-shm'];
+
+export async function openBroker(config: Config, clock: Clock): Promise<NatsBroker | StartFault> {
+  const settings = natsSettings(config);
+  if (settings instanceof StartFault) return settings;
+  const broker = await NatsBroker.open(settings, clock);
+  if (!(broker instanceof ClusterFault)) return broker;
+  const { code, message, hint } = broker;
+  return new StartFault('cluster-unusable', `${code}: ${message}`, hint);
+}
+
+function natsSettings({ cluster, server }: Config): NatsSettings | StartFault {
+  const files: Partial<Record<'credentials' | 'ca' | 'cert' | 'key', string>> = {};
+  const named = {
+    credentials: cluster.credentials,
+    ca: cluster.tlsAuthority,
+    cert: cluster.tlsCertificate,
+    key: cluster.tlsKey,
+  };
+  for (const [name, path] of Object.entries(named)) {
+    if (path === '') continue;
+    try {
+      files[name as keyof typeof files] = readFileSync(path, 'utf8');
+    } catch (e) {
+      const message = `cluster: ${path} cannot be read: ${(e as Error).message}`;
+      return new StartFault('bad-config', message, 'Correct it under [cluster].');
+    }
+  }
+  const { credentials, ...tls } = files;
+  const isTls = Object.keys(tls).length > 0;
+  return {
+    ...NATS_DEFAULTS,
+    servers: cluster.servers,
+    name: `tapedeck ${cluster.role} ${server.host}:${server.port}`,
+    ...(credentials !== undefined && { credentials: { creds: credentials } }),
+    ...(isTls && { tls }),
+    shard: cluster.name,
+    mayCreate: cluster.role === 'leader',
+    replicas: cluster.replicas,
+    logBytesMax: cluster.logBytesMax,
+    logAgeMaxMs: cluster.logHoursMax * 3_600_000,
+    checkpointBytesMax: cluster.checkpointBytesMax,
+  };
+}
+
+/** How the journal of a member is to be opened. @param isLost what the journal has led nowhere: begin without it */
+export async function prepareJournal(
+  broker: LogBroker,
+  config: Config,
+  clock: Clock,
+  log: Log,
+  isLost: boolean,
+): Promise<Following | StartFault> {
+  const { directory } = config.journal;
+  if (isLost) setAside(directory, clock, log);
+  const own = journalEnd(directory);
+  if (own !== null) return placed(broker, config, own);
+  return (await begun(broker, config, clock, log)) ?? { keepUpTo: Infinity };
+}
+
+/** Where a journal stands to the log. */
+async function placed(
+  broker: LogBroker,
+  { cluster, journal }: Config,
+  own: LogPosition,
+): Promise<Following | StartFault> {
+  for (;;) {
+    const [located, last] = [await locate(broker, own), await broker.last()];
+    if (located.outcome !== 'ok' || last.outcome !== 'ok') {
+      await Bun.sleep(AGAIN_MS);
+      continue;
+    }
+    const { epoch, seq } = located.value.position;
+    const end = startAt(last.value);
+    if (end !== null && 'code' in end) {
+      return new StartFault('cluster-unusable', end.message, 'Repair the batch log.');
+    }
+    const isEmpty = end === null || end.sequence === 0;
+    if (isEmpty || (epoch === own.epoch && seq === own.seq)) return { keepUpTo: Infinity };
+    // What only this server has may still come to the log, as long as nobody has led since.
+    if (end.epoch === own.epoch) return { keepUpTo: Infinity };
+    if (epoch === own.epoch) return { keepUpTo: seq };
+    return new StartFault(
+      'cluster-other-journal',
+      `the journal in ${journal.directory} ends at ${own.seq} of epoch ${own.epoch}, which the log of the cluster ${cluster.name} does not have`,
+      'Give the data directory of a member of this cluster, or an empty one.',
+    );
+  }
+}
+
+/** A member without a journal begins with a checkpoint, or with the log, if that has everything. */
+async function begun(
+  broker: LogBroker,
+  { journal: { directory }, cluster }: Config,
+  clock: Clock,
+  log: Log,
+): Promise<StartFault | undefined> {
+  const sinceMs = clock.monotonicMs();
+  let isSaid = false;
+  for (;;) {
+    const list = await broker.checkpoints.list();
+    for (const { name, seq, bytes } of list.outcome === 'ok' ? list.value : []) {
+      const content = await broker.checkpoints.get(name);
+      if (content.outcome !== 'ok' || content.value === null) continue;
+      installCheckpoint(directory, content.value);
+      log.info({ seq, bytes }, 'the journal begins with a checkpoint of the cluster');
+      return undefined;
+    }
+    if (list.outcome === 'ok' && (await hasAll(broker, cluster.role))) return undefined;
+    if (!isSaid && clock.monotonicMs() - sinceMs > PATIENCE_MS) {
+      isSaid = true;
+      log.warn({}, 'this member waits for the first checkpoint of its leader');
+    }
+    await Bun.sleep(AGAIN_MS);
+  }
+}
+
+/** Whether the log begins with the first event, or has none and this member may begin it. */
+async function hasAll(broker: LogBroker, role: Config['cluster']['role']): Promise<boolean> {
+  const info = await broker.info();
+  if (info.outcome !== 'ok') return false;
+  const { firstSequence, lastSequence } = info.value;
+  if (lastSequence === 0) return role === 'leader';
+  if (firstSequence !== 1) return false;
+  const first = await broker.read(1, 1, 1);
+  if (first.outcome !== 'ok' || first.value[0] === undefined) return false;
+  const start = startAt({ sequence: 1, frame: first.value[0] });
+  return start !== null && !('code' in start) && start.seq === 0;
+}
+
+/** The journal stays, under another name, for whoever needs what it has. */
+function setAside(directory: string, clock: Clock, log: Log): void {
+  const path = join(directory, JOURNAL_FILE);
+  if (!existsSync(path)) return;
+  const aside = join(directory, `journal-left-${clock.now().millis}.sqlite`);
+  for (const suffix of SIDE_FILES) {
+    if (existsSync(`${path}${suffix}`)) renameSync(`${path}${suffix}`, `${aside}${suffix}`);
+  }
+  log.error({ aside }, 'the journal does not lead to what the cluster has now; it was set aside');
+}

@@ -1,0 +1,194 @@
+/**
+ * Cluster: a server's membership. It feeds the replica from the batch log, makes it lead when the leader is gone, and
+ * ends the server when it has to begin again: deposed, or with events that the cluster does not have.
+ */
+
+import type { Clock } from '../base/clock';
+import { secretBytes } from '../base/secrets';
+import { StartFault } from '../base/start-fault';
+import type { LogBroker } from '../cluster/broker';
+import { Member, type Lost, type MemberFigures } from '../cluster/member';
+import type { Config } from '../config/config';
+import { EventCursor } from '../journal/export/event-cursor';
+import type { Following } from '../journal/recover/opening';
+import type { Log } from '../log/contract';
+import { FeedInstrument } from '../market/feed-instrument';
+import { CheckpointUpload } from './checkpoint-upload';
+import { openBroker, prepareJournal } from './cluster-start';
+import { LogFeed } from './log-feed';
+import type { ClusterMember, Membership } from './membership';
+import type { ReplicaHooks } from './replica';
+
+const LOOK_EVERY_MS = 10;
+/** How long a leader that stops waits for the log. */
+const STOP_MS = 3_000;
+const QUEUE_BATCHES_MAX = 10_000;
+const HELD_BYTES_MAX = 64 * 1_024 * 1_024;
+/** Epochs of a log rise; by how much is drawn, so that no two logs have the same. */
+const EPOCH_STEP = 2 ** 32;
+const EPOCH_FIRST = 2 ** 48;
+
+export interface ClusterFigures extends MemberFigures {
+  /** Events that the leader has numbered and the log does not have; 0 for others. */
+  readonly unlogged: number;
+  readonly checkpoints: number;
+}
+
+export class ClusterMembership implements Membership {
+  readonly hooks: Pick<ReplicaHooks, 'following' | 'onRoom'>;
+  private readonly config: Config;
+  private readonly clock: Clock;
+  private readonly log: Log;
+  private readonly broker: LogBroker;
+  private readonly begins: (why: Lost) => void;
+  private server: ClusterMember | undefined;
+  private member: Member | undefined;
+  private feed: LogFeed | undefined;
+  private cursor: EventCursor | undefined;
+  private upload: CheckpointUpload | undefined;
+  private timer: ReturnType<typeof setInterval> | undefined;
+
+  /**
+   * Connects, and finds out how the journal is to be opened.
+   * @param begins called once, when the server has to end and begin again
+   * @param isLost whether the journal led nowhere before
+   */
+  static async join(
+    config: Config,
+    clock: Clock,
+    log: Log,
+    begins: (why: Lost) => void,
+    isLost = false,
+  ): Promise<ClusterMembership | StartFault> {
+    const broker = await openBroker(config, clock);
+    if (broker instanceof StartFault) return broker;
+    const following = await prepareJournal(broker, config, clock, log, isLost);
+    if (!(following instanceof StartFault)) {
+      return new ClusterMembership(config, clock, log, broker, following, begins);
+    }
+    await broker.close();
+    return following;
+  }
+
+  private constructor(
+    config: Config,
+    clock: Clock,
+    log: Log,
+    broker: LogBroker,
+    following: Following,
+    begins: (why: Lost) => void,
+  ) {
+    this.config = config;
+    this.clock = clock;
+    this.log = log;
+    this.broker = broker;
+    this.begins = begins;
+    this.hooks = { following };
+  }
+
+  begin(server: ClusterMember): void {
+    const { clock, config, log, broker } = this;
+    const { cluster } = config;
+    const { replica } = server;
+    this.server = server;
+    const options = {
+      broker,
+      clock,
+      log,
+      shard: cluster.name,
+      writer: Buffer.from(secretBytes(8)).toString('hex'),
+      mayLead: cluster.role !== 'edge',
+      mayBegin: cluster.role === 'leader',
+      silenceMs: cluster.silenceMs,
+      epochAbove: (epoch: number) => epochAbove(epoch),
+      queueBytesMax: cluster.queueBytesMax,
+      queueBatchesMax: QUEUE_BATCHES_MAX,
+      heldBytesMax: HELD_BYTES_MAX,
+    };
+    this.member = new Member(options, {
+      position: () => ({ epoch: replica.epoch, seq: replica.lastSeq }),
+      batch: (batch) => replica.take(batch),
+      epoch: (epoch) => replica.beginEpoch(epoch),
+      caughtUp: () => log.info({ seq: replica.lastSeq }, 'this member has read up the batch log'),
+      leading: (epoch, loggedSeq) => this.lead(epoch, loggedSeq),
+      acknowledged: (seq) => this.feed?.acknowledged(seq),
+      lost: (why) => {
+        this.rest();
+        this.begins(why);
+      },
+    });
+    this.timer = clock.turns.every('cluster', LOOK_EVERY_MS, () => this.look());
+  }
+
+  async stop(): Promise<void> {
+    const { member, clock } = this;
+    const untilMs = clock.monotonicMs() + STOP_MS;
+    member?.stop();
+    const isWriting = (): boolean => member?.state === 'leading' && clock.monotonicMs() < untilMs;
+    while (isWriting()) await Bun.sleep(LOOK_EVERY_MS); // the timer goes on until `rest`
+    this.rest();
+    await this.broker.close();
+  }
+
+  figures(): ClusterFigures {
+    return {
+      ...this.member!.figures(),
+      unlogged: this.feed?.lag ?? 0,
+      checkpoints: this.upload?.stored ?? 0,
+    };
+  }
+
+  private look(): void {
+    this.member?.look();
+    this.feed?.look();
+    this.upload?.look();
+  }
+
+  private rest(): void {
+    clearInterval(this.timer);
+    this.upload?.stop();
+    this.cursor?.close();
+    this.cursor = undefined;
+  }
+
+  private lead(epoch: number, loggedSeq: number): void {
+    const { config, clock, log, broker } = this;
+    const server = this.server!;
+    const { replica } = server;
+    const { path } = replica.past;
+    this.feed = new LogFeed(
+      {
+        member: this.member!,
+        clock,
+        epoch,
+        lastSeq: () => replica.lastSeq,
+        isReplicated: config.journal.durability === 'replicated',
+        recent: (after) => server.recent(after),
+        committed: (after) => (this.cursor ??= new EventCursor(path)).read(after),
+        isFirst: ({ type, symbol }) =>
+          type === 'command' ||
+          type === 'instrument' ||
+          replica.instruments.known(symbol) instanceof FeedInstrument,
+        onRoom: () => replica.sequencer?.resume(),
+      },
+      loggedSeq,
+    );
+    this.upload = new CheckpointUpload({
+      store: broker.checkpoints,
+      clock,
+      log,
+      path,
+      directory: config.journal.directory,
+      everyMs: config.cluster.checkpointEveryMs,
+      cycles: () => replica.figures.checkpoints().cycles,
+    });
+    server.lead(epoch, { replication: this.feed });
+    log.info({ epoch, seq: replica.lastSeq, loggedSeq }, 'this server leads the cluster');
+  }
+}
+
+/** @param epoch of the log so far; 0: it has none */
+function epochAbove(epoch: number): number {
+  const draw = secretBytes(6).readUIntBE(0, 6);
+  return epoch === 0 ? 1 + (draw % EPOCH_FIRST) : epoch + 1 + (draw % EPOCH_STEP);
+}

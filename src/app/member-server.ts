@@ -1,0 +1,117 @@
+/**
+ * Member server: a server that belongs to a cluster. It starts again, on the same port, whenever it has to begin again:
+ * deposed by another leader, or with events that the cluster does not have.
+ */
+
+import type { Clock } from '../base/clock';
+import { StartFault } from '../base/start-fault';
+import type { Lost } from '../cluster/member';
+import type { Config } from '../config/config';
+import type { Log } from '../log/contract';
+import { ClusterMembership } from './cluster';
+import type { Server } from './running';
+import { startServer, type ServerOptions } from './server';
+
+const AGAIN_MS = 1_000;
+
+export class MemberServer implements Server {
+  readonly url: string;
+  readonly started: Promise<void>;
+  private readonly config: Config;
+  private readonly clock: Clock;
+  private readonly log: Log;
+  private readonly options: ServerOptions;
+  private current: Server;
+  private isStopping = false;
+  /** The end of a server that begins again. */
+  private ending: Promise<unknown> = Promise.resolve();
+
+  static async start(
+    config: Config,
+    clock: Clock,
+    log: Log,
+    options: ServerOptions,
+  ): Promise<MemberServer | StartFault> {
+    let member: MemberServer | undefined;
+    let early: Lost | undefined;
+    const begins = (why: Lost): void => {
+      if (member === undefined) early = why;
+      else member.beginAgain(why);
+    };
+    const first = await started(config, clock, log, options, begins, false);
+    if (first instanceof StartFault) return first;
+    member = new MemberServer(config, clock, log, options, first);
+    if (early !== undefined) member.beginAgain(early);
+    return member;
+  }
+
+  private constructor(
+    config: Config,
+    clock: Clock,
+    log: Log,
+    options: ServerOptions,
+    first: Server,
+  ) {
+    this.url = first.url;
+    this.started = first.started;
+    this.current = first;
+    // The port that it has got stays its own.
+    const port = Number(new URL(first.url).port);
+    this.config = { ...config, server: { ...config.server, port } };
+    this.clock = clock;
+    this.log = log;
+    this.options = options;
+  }
+
+  get epoch(): number {
+    return this.current.epoch;
+  }
+
+  reload(wanted: Config): void {
+    this.current.reload(wanted);
+  }
+
+  async stop(reason?: string): Promise<Error | undefined> {
+    this.isStopping = true;
+    await this.ending;
+    return this.current.stop(reason);
+  }
+
+  private beginAgain(why: Lost): void {
+    if (this.isStopping) return;
+    this.ending = this.restart(why);
+  }
+
+  private async restart({ reason, keepUpTo }: Lost): Promise<void> {
+    // Nobody is to be served what the cluster does not have.
+    await this.current.stop(`cluster: ${reason}`, 0);
+    const isLost = reason === 'hole' || (reason === 'forked' && keepUpTo === null);
+    const { config, clock, log, options } = this;
+    while (!this.isStopping) {
+      const begins = (next: Lost): void => this.beginAgain(next);
+      const next = await started(config, clock, log, options, begins, isLost);
+      if (!(next instanceof StartFault)) {
+        this.current = next;
+        return;
+      }
+      const { code, message, hint } = next;
+      log.error({ code, hint }, `this member cannot begin again: ${message}`);
+      await Bun.sleep(AGAIN_MS);
+    }
+  }
+}
+
+async function started(
+  config: Config,
+  clock: Clock,
+  log: Log,
+  options: ServerOptions,
+  begins: (why: Lost) => void,
+  isLost: boolean,
+): Promise<Server | StartFault> {
+  const membership = await ClusterMembership.join(config, clock, log, begins, isLost);
+  if (membership instanceof StartFault) return membership;
+  const server = startServer(config, clock, log, { ...options, membership });
+  if (server instanceof StartFault) await membership.stop();
+  return server;
+}

@@ -1,0 +1,141 @@
+/** Real servers of a cluster over real brokers: what readers of an edge get while leaders are killed. */
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+
+import type { Item } from '../../src/client/items';
+import { TapedeckClient } from '../../src/client/client';
+import { hasNats, NatsServers } from '../support/nats';
+import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
+import { until } from '../support/until';
+
+setDefaultTimeout(120_000);
+
+const CONFIG = '[cluster]\nreplicas = 1\nlogBytesMax = 100000000\ncheckpointBytesMax = 50000000\n';
+
+const scratch = new Scratch();
+let nats: NatsServers;
+let clusters = 0;
+
+beforeAll(async () => {
+  if (hasNats) nats = await NatsServers.one();
+});
+afterAll(async () => {
+  await nats?.remove();
+  scratch.remove();
+});
+
+/** Starts members of one cluster, on data directories of their own. */
+class Cluster {
+  readonly name = `c${++clusters}`;
+
+  start(role: 'leader' | 'standby' | 'edge', data?: string): Promise<ServerProcess> {
+    const cluster = ['--cluster', this.name, '--nats', nats.urls.join(','), '--role', role];
+    const demo = role === 'edge' ? [] : ['--demo', '--rate', '100'];
+    return ServerProcess.start({
+      config: CONFIG,
+      args: [...cluster, ...demo],
+      ...(data !== undefined && { data }),
+    });
+  }
+}
+
+async function readyAt(server: ServerProcess): Promise<number> {
+  const status = (await (await fetch(`${server.url}/v1/instruments`)).json()) as { seq: number };
+  return status.seq;
+}
+
+/** Follows trades on a server; what it gets and what it was told of. */
+async function follow(url: string) {
+  const client = await TapedeckClient.connect(url);
+  const told: string[] = [];
+  for (const what of ['epoch', 'reset', 'gap', 'chain-break', 'disconnected'] as const) {
+    client.on(what, () => told.push(what));
+  }
+  const subscription = client.subscribe(['trade:*', 'book:*'], { queueMax: 1_000_000 });
+  const items: Item[] = [];
+  void (async () => {
+    for await (const item of subscription) items.push(item);
+  })();
+  await subscription.ready;
+  return { client, items, told };
+}
+
+interface Verified {
+  readonly seqLast: number;
+  readonly stateHash: string;
+}
+
+async function verified(server: ServerProcess): Promise<Verified> {
+  const { code, stdout } = await tapedeck(['verify', '--data', server.data]);
+  expect(code).toBe(0);
+  return JSON.parse(stdout) as Verified;
+}
+
+describe.skipIf(!hasNats)('servers of a cluster', () => {
+  test('a killed leader is replaced by the standby; readers of an edge miss nothing; all end in one state', async () => {
+    const cluster = new Cluster();
+    const leader = await cluster.start('leader');
+    await until(async () => (await readyAt(leader)) > 50);
+    const standby = await cluster.start('standby');
+    const edge = await cluster.start('edge');
+    await until(async () => (await readyAt(edge)) > 50 && (await readyAt(standby)) > 50);
+    const reader = await follow(edge.url);
+    await until(() => reader.items.length > 50);
+
+    await leader.stop('SIGKILL');
+    await until(() => reader.told.includes('epoch'));
+    const { length } = reader.items;
+    await until(() => reader.items.length > length + 50);
+    expect(reader.told).toEqual(['epoch']);
+
+    const again = await cluster.start('leader', leader.data);
+    await until(async () => (await readyAt(again)) >= (await readyAt(edge)) - 200);
+    await standby.stop();
+    await until(() => reader.told.length === 2);
+    await until(() => reader.items.length > length + 200);
+    expect(reader.told).toEqual(['epoch', 'epoch']);
+    const seqs = reader.items.flatMap((i) => (i.type === 'trade' ? [i.seq] : []));
+    expect(seqs).toEqual([...new Set(seqs)].toSorted((a, b) => a - b));
+    reader.client.close();
+
+    await again.stop();
+    const last = (await verified(again)).seqLast;
+    await until(async () => (await readyAt(edge)) === last);
+    await edge.stop();
+    expect(await verified(edge)).toEqual(await verified(again));
+    for (const server of [leader, standby, edge]) await server.remove();
+  });
+
+  test('an edge without a journal begins with a checkpoint of a leader that has long been there', async () => {
+    const alone = await ServerProcess.start({ args: ['--demo', '--rate', '400'] });
+    await until(async () => (await readyAt(alone)) > 500);
+    await alone.stop();
+    const cluster = new Cluster();
+    const leader = await cluster.start('leader', alone.data);
+    const edge = await cluster.start('edge');
+    await until(async () => (await readyAt(edge)) > 600);
+    const refused = await fetch(`${edge.url}/v1/orders`, { method: 'POST', body: '{}' });
+    expect(refused.status).toBeGreaterThanOrEqual(400);
+    await leader.stop();
+    const { seqLast, stateHash } = await verified(leader);
+    await until(async () => (await readyAt(edge)) === seqLast);
+    await edge.stop();
+    expect(await verified(edge)).toMatchObject({ seqLast, stateHash });
+    for (const server of [leader, edge]) await server.remove();
+  });
+
+  test('a journal of another history is refused, and named', async () => {
+    const cluster = new Cluster();
+    const leader = await cluster.start('leader');
+    await until(async () => (await readyAt(leader)) > 20);
+    const other = await ServerProcess.start({ args: ['--demo'] });
+    await other.stop();
+    const config = scratch.write(CONFIG, '.toml');
+    const args = ['serve', '--port', '0', '--data', other.data, '--config', config];
+    args.push('--cluster', cluster.name, '--nats', nats.urls.join(','), '--role', 'standby');
+    const { code, stderr } = await tapedeck(args);
+    expect([code, stderr.includes('cluster-other-journal')]).toEqual([65, true]);
+    await leader.remove();
+    await other.remove();
+  });
+});
