@@ -1,6 +1,7 @@
 /** Documents under /docs: which exist, how they are rendered, and how they are served. */
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { Lexer } from 'marked';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -67,6 +68,37 @@ describe('rendering', () => {
     const ids = [...html.matchAll(/ id="([^"]*)"/g)].map((match) => match[1]);
     expect(ids).toEqual(['a-b-c', 'same', 'same-1']);
   });
+});
+
+test('no step of rendering takes more than a paragraph of text', () => {
+  // oxlint-disable-next-line typescript/unbound-method
+  const inlineTokens = Lexer.prototype.inlineTokens;
+  let depth = 0;
+  let characters = 0;
+  Lexer.prototype.inlineTokens = function (src, tokens) {
+    if (depth === 0) characters += src.length;
+    depth += 1;
+    try {
+      return inlineTokens.call(this, src, tokens);
+    } finally {
+      depth -= 1;
+    }
+  };
+  try {
+    let total = 0;
+    for (const document of DOCUMENTS) {
+      const work = renderDocument(document, () => undefined);
+      for (let isDone = false; !isDone;) {
+        characters = 0;
+        isDone = work.next().done === true;
+        total += characters;
+        expect([document.file, characters <= 4_000]).toEqual([document.file, true]);
+      }
+    }
+    expect(total).toBeGreaterThan(100_000);
+  } finally {
+    Lexer.prototype.inlineTokens = inlineTokens;
+  }
 });
 
 describe('a running server', () => {
