@@ -1,6 +1,6 @@
 /** The broker on real servers: the contract, what is checked at the start, and servers that die. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -216,8 +216,18 @@ describe.skipIf(!hasNats)('one server', () => {
 });
 
 describe.skipIf(!hasNats)('servers that ask for more', () => {
+  const started: NatsServers[] = [];
+  const start = async (config: string): Promise<NatsServers> => {
+    const servers = await NatsServers.one(config);
+    started.push(servers);
+    return servers;
+  };
+  afterEach(async () => {
+    for (const servers of started.splice(0)) await servers.remove();
+  });
+
   test('JetStream that is off, and credentials', async () => {
-    const servers = await NatsServers.one(`# no jetstream
+    const servers = await start(`# no jetstream
 authorization { users: [ { user: "core", password: "secret" } ] }`);
     const right = { user: 'core', password: 'secret' };
     const asked = (more: Partial<NatsSettings>): Promise<ClusterFault> =>
@@ -226,12 +236,11 @@ authorization { users: [ { user: "core", password: "secret" } ] }`);
     const wrong = { user: 'core', password: 'wrong' };
     expect((await asked({ credentials: wrong })).code).toBe('broker-unauthorized');
     expect((await asked({ credentials: right })).code).toBe('jetstream-off');
-    await servers.remove();
   });
 
   test('an account that may not append: the reason is said, and an operator can allow it', async () => {
     const account = 'user: "core", password: "p", permissions: { publish: { deny: "td.>" } }';
-    const servers = await NatsServers.one(`authorization { users: [ { ${account} } ] }`);
+    const servers = await start(`authorization { users: [ { ${account} } ] }`);
     const credentials = { user: 'core', password: 'p' };
     const broker = await opened(settingsOf(servers, 'denied', { credentials }));
     const denied = await broker.append(bytesOf(1), 'a.1.0', 0);
@@ -242,7 +251,6 @@ authorization { users: [ { user: "core", password: "secret" } ] }`);
     servers.all[0]!.reconfigure('deny: "td.>"', 'deny: "other.>"');
     await until(async () => (await broker.append(bytesOf(1), 'a.1.0', 0)).outcome === 'stored');
     await broker.close();
-    await servers.remove();
   });
 
   test.skipIf(Bun.which('openssl') === null)(
@@ -253,7 +261,7 @@ authorization { users: [ { user: "core", password: "secret" } ] }`);
       const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
       const kind = ['-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2'];
       Bun.spawnSync(['openssl', 'req', ...kind, '-keyout', key, '-out', cert, ...names]);
-      const servers = await NatsServers.one(`tls { cert_file: "${cert}", key_file: "${key}" }`);
+      const servers = await start(`tls { cert_file: "${cert}", key_file: "${key}" }`);
       const broker = await opened(
         settingsOf(servers, 'safe', { tls: { ca: readFileSync(cert, 'utf8') } }),
       );
@@ -261,7 +269,6 @@ authorization { users: [ { user: "core", password: "secret" } ] }`);
       await broker.close();
       const stranger = await faultOf(settingsOf(servers, 'safe', { tls: {}, openMs: 0 }));
       expect(stranger.code).toBe('broker-insecure');
-      await servers.remove();
       rmSync(directory, { recursive: true });
     },
   );
