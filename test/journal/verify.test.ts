@@ -371,13 +371,14 @@ describe('damage', () => {
     );
   });
 
-  test.each([
+  const FOLLOWS = [
     ['quantity', `UPDATE record SET quantity = quantity + 1 WHERE ${first(7)}`],
     ['side', `UPDATE record SET side = 1 - side WHERE ${first(7)}`],
     ['id', `UPDATE record SET ref = ref + 65536 WHERE ${first(7)}`],
     ['state', `UPDATE record SET ref = ref + 1 WHERE ${last(6)}`],
     ['top', `UPDATE record SET bid_quantity = bid_quantity + 1 WHERE ${last(4)}`],
-  ])('in what follows from commands: %s', async (_, sql) => {
+  ] as const;
+  test.each(deep(FOLLOWS, 2))('in what follows from commands: %s', async (_, sql) => {
     const copy = changed(venue, sql);
     expect(await verify(copy)).toMatch(/records? \d+/);
     // With valid checksums, only executing the commands again finds it.
