@@ -80,7 +80,7 @@ test('a session that has just connected does not count as one that stopped answe
   expect(broadcaster.sessions.size).toBe(1);
 });
 
-test('each session is told when to reconnect, each at a different time', () => {
+test('each session is given a time to reconnect, each at a different time', () => {
   const { broadcaster, enter } = world();
   const readers = Array.from({ length: 50 }, () => enter().reader);
   broadcaster.goAway(new Prng(7));
