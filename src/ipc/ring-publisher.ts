@@ -11,6 +11,7 @@ import type {
 } from '../base/contracts/publisher';
 import { StartFault } from '../base/start-fault';
 import { createRingFile, type RingFile } from './ring-file';
+import { DOUBLE } from './ring-layout';
 import { RingWriter } from './ring-writer';
 
 export interface RingSettings {
@@ -49,7 +50,12 @@ export class RingPublisher implements Publisher {
     return lastSeq;
   }
 
-  accept(batch: EventRun): 'taken' {
+  accept(batch: EventRun & { readonly epoch?: number }): 'taken' {
+    const { doubles } = this.file.words;
+    // In a cluster another leader may continue the numbering.
+    if (batch.epoch !== undefined && batch.epoch !== doubles[DOUBLE.epoch]) {
+      doubles[DOUBLE.epoch] = batch.epoch;
+    }
     this.writer.accept(batch);
     return 'taken';
   }

@@ -61,7 +61,6 @@ export class RingReader {
   /** Records that were overwritten before they were read: at the last `lapped`, and in total. */
   missed = 0;
   missedTotal = 0;
-  readonly epoch: number;
   private readonly words: RingWords;
   private readonly slots: number;
   private readonly slotsAt: number;
@@ -88,7 +87,6 @@ export class RingReader {
     this.slots = shape.slots;
     this.slotsAt = ringBytes(shape).slotsOffset / 8;
     this.clock = options.clock ?? new SystemClock();
-    this.epoch = words.doubles[DOUBLE.epoch]!;
     this.record = new RingRecord(this.symbols);
     this.probe = new RingState(words, this.symbols);
     this.seen = words.doubles[DOUBLE.published]!;
@@ -96,6 +94,11 @@ export class RingReader {
     this.cursor = options.from === 'oldest' ? Math.min(oldest, this.seen) : this.seen;
     this.check = (this.cursor + 1) | 0;
     this.readDefinitions();
+  }
+
+  /** Epoch of the newest sequence numbers; in a cluster another one may follow in the same ring. */
+  get epoch(): number {
+    return this.words.doubles[DOUBLE.epoch]!;
   }
 
   /** Number of the record to read next. */

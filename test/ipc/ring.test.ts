@@ -13,8 +13,10 @@ import type { BatchEvent } from '../../protocol/records';
 import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
+import { StartFault } from '../../src/base/start-fault';
 import { ringItems, type RingItem, type RingMessage } from '../../src/ipc/ring-follow';
 import { DOUBLE, ENTRY_BYTES, HEADER_BYTES } from '../../src/ipc/ring-layout';
+import { RingPublisher } from '../../src/ipc/ring-publisher';
 import type { RingReader } from '../../src/ipc/ring-reader';
 import { generateMarket, runMarket } from '../bench/generated-market';
 import { messageOf } from '../support/arbitraries';
@@ -73,6 +75,21 @@ describe('records', () => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  test('[G16] another leader continues in the same ring: its epoch is there before its first record', () => {
+    const path = rings.fresh();
+    const settings = { path, slots: 64, entries: 8 };
+    const ring = RingPublisher.open(settings, 1, new ManualClock());
+    if (ring instanceof StartFault) throw new Error(ring.message);
+    const start = { epoch: 1, lastSeq: 1, newest: [definition('ACME', 1)], deleted: [] };
+    ring.open({ ...start, statistics: {} });
+    const reader = openRing(path);
+    ring.accept({ ...batchOf([checkableTick('ACME', 2)]), epoch: 1 });
+    expect([reader.poll(), reader.epoch]).toEqual(['record', 1]);
+    ring.accept({ ...batchOf([checkableTick('ACME', 3)]), epoch: 9 });
+    expect([reader.poll(), reader.epoch, reader.lastSeq]).toEqual(['record', 9, 3]);
+    ring.close();
   });
 
   test('a reader gets all events of a market in order, with the ends of batches', async () => {
