@@ -29,6 +29,9 @@ const SPECIAL: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'limits.instrumentsMax': fc.integer({ min: 10, max: 1_000_000 }),
   'ipc.ring.group': fc.constantFrom('', 'market', '1000'),
   'ipc.iceoryx2.service': fc.constantFrom('tapedeck', 'A/b.c-1'),
+  'journal.durability': fc.constantFrom('async', 'commit', 'fsync'), // replicated goes with a cluster
+  'cluster.name': fc.stringMatching(/^[A-Za-z0-9_-]{1,32}$/),
+  'cluster.servers': fc.constant(['nats://127.0.0.1:4222', 'tls://broker.example:4222']),
   'instruments.symbol': fc.stringMatching(/^[A-Z]{1,12}$/),
   'instruments.market': fc.constant('feed'),
   'instruments.latenessMs': fc.integer({ min: 60_000, max: 86_400_000 }),
@@ -77,8 +80,9 @@ function givenTable(schema: TSchema, path: string): fc.Arbitrary<unknown> {
 
 /** Settings that must be given together with one of these. */
 function together(path: string, names: readonly string[]): string[] {
-  const isTls = path === 'server' && names.some((name) => name.startsWith('tls'));
-  return isTls ? ['tlsCertificate', 'tlsKey'] : [];
+  const isTls = names.some((name) => name === 'tlsCertificate' || name === 'tlsKey');
+  const isNamed = path === 'cluster' && names.includes('name');
+  return [...(isTls ? ['tlsCertificate', 'tlsKey'] : []), ...(isNamed ? ['servers'] : [])];
 }
 
 function loaded(text: string): Loaded {
