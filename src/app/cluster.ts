@@ -120,6 +120,10 @@ export class ClusterMembership implements Membership {
     this.timer = clock.turns.every('cluster', LOOK_EVERY_MS, () => this.look());
   }
 
+  refuse(): void {
+    if (this.member?.state !== 'leading') this.member?.stop();
+  }
+
   async stop(): Promise<void> {
     const { member, clock } = this;
     const untilMs = clock.monotonicMs() + STOP_MS;

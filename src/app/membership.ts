@@ -18,6 +18,8 @@ export interface Membership {
   readonly hooks: Pick<ReplicaHooks, 'following' | 'onRoom'>;
   /** Called once, when the server is built. */
   begin(member: ClusterMember): void;
+  /** Called when the server begins to stop: a follower takes nothing more, a leader goes on. */
+  refuse(): void;
   /** Called when the server has stopped. */
   stop(): Promise<void>;
 }

@@ -30,6 +30,7 @@ function startMember(directory: string): { server: Server; member: ClusterMember
     membership: {
       hooks: { following: { keepUpTo: Infinity } },
       begin: (given) => (member = given),
+      refuse: () => {},
       stop: () => Promise.resolve(),
     },
   });

@@ -124,6 +124,20 @@ describe.skipIf(!hasNats)('servers of a cluster', () => {
     for (const server of [leader, edge]) await server.remove();
   });
 
+  test('a follower that is ended in order ends: it does not take what it leaves for a hole', async () => {
+    const cluster = new Cluster();
+    const leader = await cluster.start('leader');
+    await until(async () => (await readyAt(leader)) > 20);
+    for (let i = 0; i < 3; i++) {
+      const edge = await cluster.start('edge');
+      await until(async () => (await readyAt(edge)) > 20);
+      const { code, stderr } = await edge.stop();
+      expect([code, stderr]).toEqual([0, '']);
+      await edge.remove();
+    }
+    await leader.remove();
+  });
+
   test('a journal of another history is refused, and named', async () => {
     const cluster = new Cluster();
     const leader = await cluster.start('leader');

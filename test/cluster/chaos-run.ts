@@ -1,0 +1,365 @@
+/**
+ * Chaos run: a cluster of real processes under load. Each round one event, drawn by seed, then time until all goes on;
+ * in the end everything is stopped in order and compared.
+ */
+
+import { join } from 'node:path';
+
+import { Prng } from '../../src/base/prng';
+import type { NatsServer } from '../support/nats';
+import { Scratch, tapedeck } from '../support/tapedeck-process';
+import { until } from '../support/until';
+import {
+  checkPublished,
+  compareJournals,
+  readFacts,
+  ReaderCheck,
+  readLines,
+  Wrongs,
+  type JournalFacts,
+  type ReaderFigures,
+  type ReaderLine,
+} from './chaos-checks';
+import { ChaosCluster, MEMBER_NAMES, type MemberName } from './chaos-members';
+import { ChaosPublisher } from './chaos-publisher';
+
+export type ChaosTarget = MemberName | 'stream-leader' | 'broker-follower';
+const TARGETS: readonly ChaosTarget[] = [...MEMBER_NAMES, 'stream-leader', 'broker-follower'];
+
+interface Blow {
+  readonly target: ChaosTarget;
+  readonly how: 'kill' | 'stop';
+  /** Until it comes back. */
+  readonly ms: number;
+}
+
+export interface ChaosRound {
+  readonly blows: readonly Blow[];
+  readonly atMs: number;
+  /** The core that led, if it was hit. */
+  readonly hasHitLeader: boolean;
+  readonly hasHitStreamLeader: boolean;
+  /** To the first acknowledgement of what was sent after the event. */
+  ackMs: number;
+  settledMs: number;
+}
+
+export interface ChaosOptions {
+  readonly rounds: number;
+  readonly seed: number;
+  readonly readers: number;
+  readonly durability: 'replicated' | 'async';
+  /** What may be hit; default: everything. */
+  readonly targets?: readonly ChaosTarget[];
+  readonly log?: (text: string) => void;
+}
+
+export interface ChaosReport {
+  readonly rounds: readonly ChaosRound[];
+  readonly wrong: readonly string[];
+  readonly wrongs: number;
+  readonly acknowledged: number;
+  readonly acknowledgedLost: number;
+  readonly events: number;
+  readonly epochs: number;
+  readonly readers: ReaderFigures;
+  /** Of each round and reader: the longest time without an item, in ms, sorted. */
+  readonly silences: readonly number[];
+  readonly refused: Readonly<Record<string, number>>;
+  readonly failedStarts: number;
+  readonly begunAgain: Readonly<Record<string, number>>;
+}
+
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+  const run = new ChaosRun(options, await ChaosCluster.start(options.durability));
+  try {
+    return await run.run();
+  } finally {
+    await run.remove();
+  }
+}
+
+class ChaosRun {
+  private readonly options: ChaosOptions;
+  private readonly cluster: ChaosCluster;
+  private readonly random: Prng;
+  readonly scratch = new Scratch();
+  private readonly wrongs = new Wrongs();
+  private readonly publisher: ChaosPublisher;
+  private readonly rounds: ChaosRound[] = [];
+  private readonly readers: {
+    readonly path: string;
+    readonly child: Bun.Subprocess<'pipe', 'inherit', 'inherit'>;
+  }[] = [];
+
+  constructor(options: ChaosOptions, cluster: ChaosCluster) {
+    this.options = options;
+    this.cluster = cluster;
+    this.random = new Prng(options.seed);
+    const cores = [cluster.of('leader'), cluster.of('standby')];
+    this.publisher = new ChaosPublisher(cores.map(({ url }) => url));
+  }
+
+  async remove(): Promise<void> {
+    for (const { child } of this.readers) child.kill();
+    await this.publisher.end();
+    await this.cluster.remove();
+    this.scratch.remove();
+  }
+
+  async run(): Promise<ChaosReport> {
+    const { options, cluster, publisher } = this;
+    publisher.begin();
+    await until(() => publisher.acknowledged.length > 10, 'the publisher is acknowledged');
+    const edges = [cluster.of('edge1').url, cluster.of('edge2').url];
+    const cores = [cluster.of('leader').url, cluster.of('standby').url];
+    const few = Math.ceil(options.readers / 5);
+    this.startReaders(options.readers - few, edges);
+    this.startReaders(few, [...edges, ...cores]);
+    await this.settle();
+    for (let i = 0; i < options.rounds; i++) await this.round(i);
+    const end = await this.end();
+    return this.report(end);
+  }
+
+  private startReaders(count: number, urls: readonly string[]): void {
+    const path = this.scratch.fresh('.lines');
+    const seed = this.random.uint32();
+    const child = Bun.spawn(
+      [
+        process.execPath,
+        join(import.meta.dir, 'chaos-readers.ts'),
+        path,
+        String(count),
+        String(seed),
+        ...urls,
+      ],
+      { stdin: 'pipe', stdout: 'inherit', stderr: 'inherit' },
+    );
+    this.readers.push({ path, child });
+  }
+
+  // ── rounds ──────────────────────────────────────────────────────────────────────────────────
+
+  private async round(i: number): Promise<void> {
+    const { random, publisher } = this;
+    const blows = this.draw();
+    await Bun.sleep(random.int(300, 1_200));
+    const led = this.leadingCore;
+    const streamLeader = await this.cluster.broker(true);
+    const brokers = new Map<ChaosTarget, NatsServer | undefined>([
+      ['stream-leader', streamLeader],
+      ['broker-follower', await this.cluster.broker(false)],
+    ]);
+    const names = new Set(blows.map(({ target }) => target));
+    const round: ChaosRound = {
+      blows,
+      atMs: Date.now(),
+      hasHitLeader: led !== undefined && names.has(led),
+      hasHitStreamLeader: names.has('stream-leader'),
+      ackMs: 0,
+      settledMs: 0,
+    };
+    this.rounds.push(round);
+    const back = blows.map((blow) => this.strike(blow, brokers.get(blow.target)));
+    const first = await until(
+      () => publisher.acknowledged.find(({ sentMs }) => sentMs > round.atMs),
+      'a new event is acknowledged',
+    );
+    round.ackMs = first.ackMs - round.atMs;
+    await Promise.all(back);
+    await this.settle();
+    round.settledMs = Date.now() - round.atMs;
+    const text = blows.map(({ target, how, ms }) => `${how} ${target} ${ms} ms`).join(', ');
+    this.options.log?.(
+      `round ${i + 1}: ${text}${round.hasHitLeader ? ' (it led)' : ''}: acknowledged after ${round.ackMs} ms, settled after ${round.settledMs} ms`,
+    );
+  }
+
+  private draw(): Blow[] {
+    const { random } = this;
+    const targets = this.options.targets ?? TARGETS;
+    const blow = (target: ChaosTarget): Blow => {
+      const how = random.chance(0.6) ? 'kill' : 'stop';
+      return {
+        target,
+        how,
+        ms: how === 'kill' ? random.int(200, 2_500) : random.int(1_000, 5_000),
+      };
+    };
+    const first = targets[random.int(0, targets.length - 1)]!;
+    if (!random.chance(0.3) || targets.length === 1) return [blow(first)];
+    const isBroker = (target: ChaosTarget): boolean => /stream|broker/.test(target);
+    // Two brokers of three would stop all others too.
+    const others = targets.filter((t) => t !== first && !(isBroker(t) && isBroker(first)));
+    return [blow(first), blow(others[random.int(0, others.length - 1)]!)];
+  }
+
+  /** The core that answered the publisher last. */
+  private get leadingCore(): MemberName | undefined {
+    const { leadsAt } = this.publisher;
+    return MEMBER_NAMES.find((name) => this.cluster.of(name).url === leadsAt);
+  }
+
+  private async strike({ target, how, ms }: Blow, broker: NatsServer | undefined): Promise<void> {
+    if (target === 'stream-leader' || target === 'broker-follower') {
+      if (broker === undefined) return;
+      if (how === 'kill') await broker.kill();
+      else broker.signal('SIGSTOP');
+      await Bun.sleep(ms);
+      if (how === 'kill') broker.start();
+      else broker.signal('SIGCONT');
+      return;
+    }
+    const member = this.cluster.of(target);
+    if (how === 'kill') {
+      await member.end('SIGKILL');
+      await Bun.sleep(ms);
+      await member.start();
+    } else {
+      member.pause();
+      await Bun.sleep(ms);
+      member.goOn();
+    }
+  }
+
+  /** Everything is there again, and has what is acknowledged now. */
+  private async settle(): Promise<void> {
+    const { cluster, publisher } = this;
+    await until(
+      async () => (await Promise.all(cluster.brokers.all.map((b) => b.isReady()))).every(Boolean),
+      'the brokers are ready',
+    );
+    const { length } = publisher.acknowledged;
+    await until(() => publisher.acknowledged.length > length + 20, 'more is acknowledged');
+    const all = [...cluster.members.values()];
+    const newest = Math.max(...(await Promise.all(all.map((m) => m.seq()))));
+    for (const member of all) {
+      await until(async () => {
+        if (member.hasDied)
+          throw new Error(
+            `${member.name} has ended by itself: ${await member.end('SIGKILL')} ${member.logs.at(-1)}`,
+          );
+        return (await member.seq()) >= newest;
+      }, `${member.name} has event ${newest}`);
+    }
+  }
+
+  // ── the end ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Stops all in order. @returns the last event */
+  private async end(): Promise<JournalFacts[]> {
+    const { cluster, publisher, wrongs } = this;
+    await publisher.end();
+    const led = this.leadingCore;
+    const [last, first] =
+      led === 'standby' ? (['standby', 'leader'] as const) : (['leader', 'standby'] as const);
+    const stop = async (name: MemberName): Promise<void> => {
+      const code = await cluster.of(name).end('SIGTERM');
+      if (code !== 0)
+        wrongs.add(`${name} ended with ${code}: ${cluster.of(name).logs.at(-1)?.slice(-500)}`);
+    };
+    await stop(first);
+    await stop(last);
+    const facts = [readFacts(last, cluster.of(last).data)];
+    const { lastSeq } = facts[0]!;
+    for (const edge of ['edge1', 'edge2'] as const) {
+      await until(
+        async () => (await cluster.of(edge).seq()) >= lastSeq,
+        `${edge} has event ${lastSeq}`,
+      );
+    }
+    await Bun.sleep(1_000); // what is in flight to readers arrives
+    for (const { child } of this.readers) {
+      await child.stdin.end();
+      await child.exited;
+    }
+    await stop('edge1');
+    await stop('edge2');
+    for (const name of MEMBER_NAMES) {
+      if (name !== last) facts.push(readFacts(name, cluster.of(name).data));
+      const { code, stdout, stderr } = await tapedeck(['verify', '--data', cluster.of(name).data]);
+      if (code !== 0) wrongs.add(`verify of ${name}: ${code} ${stdout} ${stderr}`);
+    }
+    return facts;
+  }
+
+  private report(facts: readonly JournalFacts[]): ChaosReport {
+    const { wrongs, publisher, options, cluster } = this;
+    const isAsync = options.durability === 'async';
+    const [journal] = facts;
+    compareJournals(facts, wrongs);
+    for (const wrong of publisher.wrong) wrongs.add(wrong);
+    const acknowledgedLost = checkPublished(journal!, publisher.acknowledged, wrongs, isAsync);
+    const all: ReaderFigures = {
+      items: 0,
+      gaps: 0,
+      resets: {},
+      withdrawn: 0,
+      reconnects: 0,
+      epochs: 0,
+    };
+    const silences: number[] = [];
+    for (const [process, { path }] of this.readers.entries()) {
+      const { lines, isWhole } = readLines(path);
+      if (!isWhole) wrongs.add(`the readers' process ${process} has not ended in order`);
+      for (const [reader, own] of Map.groupBy(lines, (line) => line.reader)) {
+        const check = new ReaderCheck(`reader ${process}.${reader}`, journal!, wrongs);
+        for (const line of own) check.take(line);
+        check.end(journal!.lastSeq);
+        addUp(all, check.figures);
+        silences.push(...this.silencesOf(own));
+      }
+    }
+    const logs = [...cluster.members.values()];
+    for (const { name, logs: texts } of logs) {
+      for (const line of texts.join('').split('\n')) {
+        if (/"level":(40|50|"warn"|"error")/.test(line)) options.log?.(`${name}: ${line}`);
+      }
+    }
+    const begunAgain: Record<string, number> = {};
+    for (const { logs: texts } of logs) {
+      for (const [, reason] of texts
+        .join('')
+        .matchAll(/"reason":"(deposed|forked|hole|refused)"/g)) {
+        begunAgain[reason!] = (begunAgain[reason!] ?? 0) + 1;
+      }
+    }
+    return {
+      rounds: this.rounds,
+      wrong: wrongs.found,
+      wrongs: wrongs.count,
+      acknowledged: publisher.acknowledged.length,
+      acknowledgedLost,
+      events: journal!.lastSeq,
+      epochs: journal!.epochs.length,
+      readers: all,
+      silences: silences.toSorted((a, b) => a - b),
+      refused: publisher.refused,
+      failedStarts: logs.reduce((sum, { failedStarts }) => sum + failedStarts.length, 0),
+      begunAgain,
+    };
+  }
+
+  private silencesOf(own: readonly ReaderLine[]): number[] {
+    const times = own.filter(({ what }) => what === 'item').map(({ ms }) => ms);
+    return this.rounds.map(({ atMs, settledMs }) => {
+      let before = times.findLast((ms) => ms <= atMs) ?? atMs;
+      let longest = 0;
+      for (const ms of times) {
+        if (ms <= atMs || before > atMs + settledMs) continue;
+        longest = Math.max(longest, ms - before);
+        before = ms;
+      }
+      return longest;
+    });
+  }
+}
+
+function addUp(all: ReaderFigures, one: ReaderFigures): void {
+  for (const name of ['items', 'gaps', 'withdrawn', 'reconnects', 'epochs'] as const)
+    all[name] += one[name];
+  for (const [reason, count] of Object.entries(one.resets)) {
+    all.resets[reason] = (all.resets[reason] ?? 0) + count;
+  }
+}
