@@ -185,6 +185,12 @@ export class ClusterMembership implements Membership {
       directory: config.journal.directory,
       everyMs: config.cluster.checkpointEveryMs,
       cycles: () => replica.figures.checkpoints().cycles,
+      logged: (position) => {
+        if (position.seq <= loggedSeq) return 'yes';
+        // The log has what was behind that as events of this epoch.
+        if (position.epoch !== epoch) return 'never';
+        return position.seq <= this.feed!.acknowledgedSeq ? 'yes' : 'not-yet';
+      },
     });
     server.lead(epoch, { replication: this.feed });
     log.info({ epoch, seq: replica.lastSeq, loggedSeq }, 'this server leads the cluster');

@@ -46,10 +46,11 @@ const SILENT_MS = 3_000;
 const REFILLED_EVENTS = 2_000;
 
 export class LogFeed implements Replication {
+  /** The log has the events up to this one. */
+  acknowledgedSeq: number;
   private readonly parts: LogFeedParts;
   private readonly waiting = new Deque<Waiting>();
   private isBehind: boolean;
-  private acknowledgedSeq: number;
   private isAwaited = false;
 
   /** @param loggedSeq the log has the events up to this one */

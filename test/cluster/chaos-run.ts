@@ -29,6 +29,8 @@ const TARGETS: readonly ChaosTarget[] = [...MEMBER_NAMES, 'stream-leader', 'brok
 interface Blow {
   readonly target: ChaosTarget;
   readonly how: 'kill' | 'stop';
+  /** Behind the first of the round. */
+  readonly delayMs: number;
   /** Until it comes back. */
   readonly ms: number;
 }
@@ -36,10 +38,11 @@ interface Blow {
 export interface ChaosRound {
   readonly blows: readonly Blow[];
   readonly atMs: number;
-  /** The core that led, if it was hit. */
+  /** Whether it hit the core that led, and the other one as well. */
   readonly hasHitLeader: boolean;
+  readonly hasHitCores: boolean;
   readonly hasHitStreamLeader: boolean;
-  /** To the first acknowledgement of what was sent after the event. */
+  /** From the hit of the leader, or from the first hit, to the first acknowledgement of what was sent after it. */
   ackMs: number;
   settledMs: number;
 }
@@ -51,6 +54,8 @@ export interface ChaosOptions {
   readonly durability: 'replicated' | 'async';
   /** What may be hit; default: everything. */
   readonly targets?: readonly ChaosTarget[];
+  /** The share of rounds with two targets; default 0.3. */
+  readonly pairs?: number;
   readonly log?: (text: string) => void;
 }
 
@@ -155,6 +160,7 @@ class ChaosRun {
     const round: ChaosRound = {
       blows,
       atMs: Date.now(),
+      hasHitCores: names.has('leader') && names.has('standby'),
       hasHitLeader: led !== undefined && names.has(led),
       hasHitStreamLeader: names.has('stream-leader'),
       ackMs: 0,
@@ -162,15 +168,22 @@ class ChaosRun {
     };
     this.rounds.push(round);
     const back = blows.map((blow) => this.strike(blow, brokers.get(blow.target)));
+    await Promise.all(blows.map(({ delayMs }) => Bun.sleep(delayMs)));
+    const hitMs = round.atMs + (blows.find(({ target }) => target === led)?.delayMs ?? 0);
     const first = await until(
-      () => publisher.acknowledged.find(({ sentMs }) => sentMs > round.atMs),
+      () => publisher.acknowledged.find(({ sentMs }) => sentMs > hitMs + 1),
       'a new event is acknowledged',
     );
-    round.ackMs = first.ackMs - round.atMs;
+    round.ackMs = first.ackMs - hitMs;
     await Promise.all(back);
     await this.settle();
     round.settledMs = Date.now() - round.atMs;
-    const text = blows.map(({ target, how, ms }) => `${how} ${target} ${ms} ms`).join(', ');
+    const text = blows
+      .map(
+        ({ target, how, ms, delayMs }) =>
+          `${how} ${target} ${ms} ms${delayMs > 0 ? ` after ${delayMs}` : ''}`,
+      )
+      .join(', ');
     this.options.log?.(
       `round ${i + 1}: ${text}${round.hasHitLeader ? ' (it led)' : ''}: acknowledged after ${round.ackMs} ms, settled after ${round.settledMs} ms`,
     );
@@ -179,20 +192,20 @@ class ChaosRun {
   private draw(): Blow[] {
     const { random } = this;
     const targets = this.options.targets ?? TARGETS;
-    const blow = (target: ChaosTarget): Blow => {
+    const blow = (target: ChaosTarget, delayMs: number): Blow => {
       const how = random.chance(0.6) ? 'kill' : 'stop';
-      return {
-        target,
-        how,
-        ms: how === 'kill' ? random.int(200, 2_500) : random.int(1_000, 5_000),
-      };
+      // A leader that stays away for longer than brokers elect comes back to a log that goes on without it.
+      const killMs = random.int(200, random.chance(0.25) ? 12_000 : 2_500);
+      const ms = how === 'kill' ? killMs : random.int(1_000, 5_000);
+      return { target, how, delayMs, ms };
     };
     const first = targets[random.int(0, targets.length - 1)]!;
-    if (!random.chance(0.3) || targets.length === 1) return [blow(first)];
+    if (!random.chance(this.options.pairs ?? 0.3) || targets.length === 1) return [blow(first, 0)];
     const isBroker = (target: ChaosTarget): boolean => /stream|broker/.test(target);
     // Two brokers of three would stop all others too.
     const others = targets.filter((t) => t !== first && !(isBroker(t) && isBroker(first)));
-    return [blow(first), blow(others[random.int(0, others.length - 1)]!)];
+    const second = others[random.int(0, others.length - 1)]!;
+    return [blow(first, 0), blow(second, random.chance(0.5) ? 0 : random.int(100, 2_500))];
   }
 
   /** The core that answered the publisher last. */
@@ -201,7 +214,11 @@ class ChaosRun {
     return MEMBER_NAMES.find((name) => this.cluster.of(name).url === leadsAt);
   }
 
-  private async strike({ target, how, ms }: Blow, broker: NatsServer | undefined): Promise<void> {
+  private async strike(
+    { target, how, ms, delayMs }: Blow,
+    broker: NatsServer | undefined,
+  ): Promise<void> {
+    await Bun.sleep(delayMs);
     if (target === 'stream-leader' || target === 'broker-follower') {
       if (broker === undefined) return;
       if (how === 'kill') await broker.kill();

@@ -1,5 +1,6 @@
 /**
- * `bun test/cluster/chaos.ts --rounds N --seed S [--readers N] [--durability replicated|async] [--target T]…`: kills and
+ * `bun test/cluster/chaos.ts --rounds N --seed S [--readers N] [--durability replicated|async] [--pairs SHARE]
+ * [--target T]…`: kills and
  * stops members of a real cluster and its brokers, and checks what became of everything. Needs `bun run nats:install`.
  */
 
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     readers: { type: 'string', default: '20' },
     durability: { type: 'string', default: 'replicated' },
+    pairs: { type: 'string', default: '0.3' },
     target: { type: 'string', multiple: true },
   },
 });
@@ -22,6 +24,7 @@ const { rounds, silences, ...report } = await runChaos({
   rounds: Number(values.rounds),
   seed: Number(values.seed),
   readers: Number(values.readers),
+  pairs: Number(values.pairs),
   durability: values.durability as 'replicated' | 'async',
   ...(values.target !== undefined && { targets: values.target as ChaosTarget[] }),
   log: console.log,
@@ -34,7 +37,8 @@ const spread = (all: readonly number[]) => ({
 });
 const takeovers = (isStreamLeader: boolean): number[] =>
   rounds
-    .filter((round) => round.hasHitLeader && round.hasHitStreamLeader === isStreamLeader)
+    .filter((round) => round.hasHitLeader && !round.hasHitCores)
+    .filter((round) => round.hasHitStreamLeader === isStreamLeader)
     .map(({ ackMs }) => ackMs)
     .toSorted((a, b) => a - b);
 console.log(
