@@ -240,7 +240,7 @@ const KINDS: readonly Round[] = [
 /** By hand, as many as are asked for. */
 const asked = Number(process.env['TAPEDECK_NATS_ROUNDS'] ?? 0);
 const ROUNDS =
-  asked > 0 ? Array.from({ length: asked }, (_, i) => KINDS[i % KINDS.length]!) : deep(KINDS, 3);
+  asked > 0 ? Array.from({ length: asked }, (_, i) => KINDS[i % KINDS.length]!) : deep(KINDS, 2);
 
 describe.skipIf(!hasNats)('servers that die', () => {
   let servers: NatsServers;
@@ -308,7 +308,7 @@ describe.skipIf(!hasNats)('servers that die', () => {
 
   test('a leader that was stopped while another took over appends nothing when it goes on', async () => {
     const shard = 'stopped';
-    const rounds = deep(8, 2);
+    const rounds = deep(8, 1);
     const start = async (name: string): Promise<Child> => {
       const child = await Child.start(servers, shard, name);
       children.push(child);

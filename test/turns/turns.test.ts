@@ -31,7 +31,10 @@ const LONG = new Set([
   'cancel five thousand in a frame',
   'cancelOrdersOfOwner of 5,000 orders',
   'connection nothing, for longer than a heartbeat',
+  'ingest trades of which the last is wrong',
+  'ingest trades up to 16 MB',
   'order ten thousand in a frame',
+  'subscribe ten thousand in a frame',
 ]);
 
 const ALL = [...MESSAGE_CASES, ...REST_CASES];
