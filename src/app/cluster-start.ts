@@ -11,8 +11,8 @@ import { StartFault } from '../base/start-fault';
 import type { LogBroker } from '../cluster/broker';
 import { ClusterFault } from '../cluster/cluster-fault';
 import type { LogPosition } from '../cluster/frame-chain';
-import { locate } from '../cluster/locate';
 import { startAt } from '../cluster/log-writer';
+import { placeOf } from '../cluster/placing';
 import { NatsBroker } from '../cluster/nats-broker';
 import { NATS_DEFAULTS, type NatsSettings } from '../cluster/nats-settings';
 import type { Config } from '../config/config';
@@ -70,19 +70,22 @@ function natsSettings({ cluster, server }: Config): NatsSettings | StartFault {
   };
 }
 
-/** How the journal of a member is to be opened. @param isLost what the journal has led nowhere: begin without it */
+/**
+ * How the journal of a member is to be opened.
+ * @param beginAt the journal led nowhere: begin without it, with a checkpoint that leads on from here
+ */
 export async function prepareJournal(
   broker: LogBroker,
   config: Config,
   clock: Clock,
   log: Log,
-  isLost: boolean,
+  beginAt: LogPosition | null,
 ): Promise<Following | StartFault> {
   const { directory } = config.journal;
-  if (isLost) setAside(directory, clock, log);
+  if (beginAt !== null) setAside(directory, clock, log);
   const own = journalEnd(directory);
   if (own !== null) return placed(broker, config, own);
-  return (await begun(broker, config, clock, log)) ?? { keepUpTo: Infinity };
+  return (await begun(broker, config, clock, log, beginAt)) ?? { keepUpTo: Infinity };
 }
 
 /** Where a journal stands to the log. */
@@ -92,21 +95,15 @@ async function placed(
   own: LogPosition,
 ): Promise<Following | StartFault> {
   for (;;) {
-    const [located, last] = [await locate(broker, own), await broker.last()];
-    if (located.outcome !== 'ok' || last.outcome !== 'ok') {
+    const placed = await placeOf(broker, own);
+    if (placed.outcome === 'damaged') {
+      return new StartFault('cluster-unusable', placed.fault.message, 'Repair the batch log.');
+    }
+    if (placed.outcome !== 'ok') {
       await Bun.sleep(AGAIN_MS);
       continue;
     }
-    const { epoch, seq } = located.value.position;
-    const end = startAt(last.value);
-    if (end !== null && 'code' in end) {
-      return new StartFault('cluster-unusable', end.message, 'Repair the batch log.');
-    }
-    const isEmpty = end === null || end.sequence === 0;
-    if (isEmpty || (epoch === own.epoch && seq === own.seq)) return { keepUpTo: Infinity };
-    // What only this server has may still come to the log, as long as nobody has led since.
-    if (end.epoch === own.epoch) return { keepUpTo: Infinity };
-    if (epoch === own.epoch) return { keepUpTo: seq };
+    if (placed.value !== null) return { keepUpTo: placed.value };
     return new StartFault(
       'cluster-other-journal',
       `the journal in ${journal.directory} ends at ${own.seq} of epoch ${own.epoch}, which the log of the cluster ${cluster.name} does not have`,
@@ -115,28 +112,34 @@ async function placed(
   }
 }
 
-/** A member without a journal begins with a checkpoint, or with the log, if that has everything. */
+/**
+ * A member without a journal begins with a checkpoint, or with the log, if that has everything.
+ * @param from an older checkpoint would lead into the hole that this member has met
+ */
 async function begun(
   broker: LogBroker,
   { journal: { directory }, cluster }: Config,
   clock: Clock,
   log: Log,
+  from: LogPosition | null,
 ): Promise<StartFault | undefined> {
   const sinceMs = clock.monotonicMs();
   let isSaid = false;
   for (;;) {
     const list = await broker.checkpoints.list();
-    for (const { name, seq, bytes } of list.outcome === 'ok' ? list.value : []) {
+    for (const { name, epoch, seq, bytes } of list.outcome === 'ok' ? list.value : []) {
+      if (from !== null && (epoch < from.epoch || seq < from.seq)) continue;
       const content = await broker.checkpoints.get(name);
       if (content.outcome !== 'ok' || content.value === null) continue;
       installCheckpoint(directory, content.value);
       log.info({ seq, bytes }, 'the journal begins with a checkpoint of the cluster');
       return undefined;
     }
-    if (list.outcome === 'ok' && (await hasAll(broker, cluster.role))) return undefined;
+    const isWhole = list.outcome === 'ok' && from === null && (await hasAll(broker, cluster.role));
+    if (isWhole) return undefined;
     if (!isSaid && clock.monotonicMs() - sinceMs > PATIENCE_MS) {
       isSaid = true;
-      log.warn({}, 'this member waits for the first checkpoint of its leader');
+      log.warn({}, 'this member waits for a checkpoint of its leader');
     }
     await Bun.sleep(AGAIN_MS);
   }

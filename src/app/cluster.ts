@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock';
 import { secretBytes } from '../base/secrets';
 import { StartFault } from '../base/start-fault';
 import type { LogBroker } from '../cluster/broker';
+import type { LogPosition } from '../cluster/frame-chain';
 import { Member, type Lost, type MemberFigures } from '../cluster/member';
 import type { Config } from '../config/config';
 import { EventCursor } from '../journal/export/event-cursor';
@@ -51,18 +52,18 @@ export class ClusterMembership implements Membership {
   /**
    * Connects, and finds out how the journal is to be opened.
    * @param begins called once, when the server has to end and begin again
-   * @param isLost whether the journal led nowhere before
+   * @param beginAt the journal led nowhere: begin with a checkpoint that leads on from here
    */
   static async join(
     config: Config,
     clock: Clock,
     log: Log,
     begins: (why: Lost) => void,
-    isLost = false,
+    beginAt: LogPosition | null = null,
   ): Promise<ClusterMembership | StartFault> {
     const broker = await openBroker(config, clock);
     if (broker instanceof StartFault) return broker;
-    const following = await prepareJournal(broker, config, clock, log, isLost);
+    const following = await prepareJournal(broker, config, clock, log, beginAt);
     if (!(following instanceof StartFault)) {
       return new ClusterMembership(config, clock, log, broker, following, begins);
     }

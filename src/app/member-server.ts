@@ -5,6 +5,7 @@
 
 import type { Clock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
+import type { LogPosition } from '../cluster/frame-chain';
 import type { Lost } from '../cluster/member';
 import type { Config } from '../config/config';
 import type { Log } from '../log/contract';
@@ -38,7 +39,7 @@ export class MemberServer implements Server {
       if (member === undefined) early = why;
       else member.beginAgain(why);
     };
-    const first = await started(config, clock, log, options, begins, false);
+    const first = await started(config, clock, log, options, begins, null);
     if (first instanceof StartFault) return first;
     member = new MemberServer(config, clock, log, options, first);
     if (early !== undefined) member.beginAgain(early);
@@ -82,14 +83,13 @@ export class MemberServer implements Server {
     this.ending = this.restart(why);
   }
 
-  private async restart({ reason, keepUpTo }: Lost): Promise<void> {
+  private async restart({ reason, beginAt }: Lost): Promise<void> {
     // Nobody is to be served what the cluster does not have.
     await this.current.stop(`cluster: ${reason}`, 0);
-    const isLost = reason === 'hole' || (reason === 'forked' && keepUpTo === null);
     const { config, clock, log, options } = this;
     while (!this.isStopping) {
       const begins = (next: Lost): void => this.beginAgain(next);
-      const next = await started(config, clock, log, options, begins, isLost);
+      const next = await started(config, clock, log, options, begins, beginAt);
       if (!(next instanceof StartFault)) {
         this.current = next;
         return;
@@ -107,9 +107,9 @@ async function started(
   log: Log,
   options: ServerOptions,
   begins: (why: Lost) => void,
-  isLost: boolean,
+  beginAt: LogPosition | null,
 ): Promise<Server | StartFault> {
-  const membership = await ClusterMembership.join(config, clock, log, begins, isLost);
+  const membership = await ClusterMembership.join(config, clock, log, begins, beginAt);
   if (membership instanceof StartFault) return membership;
   const server = startServer(config, clock, log, { ...options, membership });
   if (server instanceof StartFault) await membership.stop();

@@ -36,6 +36,11 @@ export interface Lost {
   readonly reason: 'deposed' | 'forked' | 'hole' | 'refused';
   readonly message: string;
   readonly keepUpTo: number | null;
+  /**
+   * Its journal leads nowhere: it can go on from a checkpoint of this epoch or a later one, at this number or behind it.
+   * Null: its journal is good.
+   */
+  readonly beginAt: LogPosition | null;
 }
 
 export interface MemberHandlers {
@@ -159,7 +164,7 @@ export class Member {
   }
 
   private take(batch: WireBatch): void {
-    const { seq } = this.handlers.position();
+    const { epoch, seq } = this.handlers.position();
     if (batch.lastSeq <= seq) return;
     if (batch.firstSeq === seq + 1) return this.handlers.batch(batch);
     // A leader that reads its batches from its journal may join and divide them.
@@ -167,14 +172,20 @@ export class Member {
       const events = batch.events.slice(seq + 1 - batch.firstSeq);
       return this.handlers.batch({ ...batch, firstSeq: seq + 1, events });
     }
-    this.lose({ reason: 'hole', message: `${batch.firstSeq} follows ${seq}`, keepUpTo: null });
+    const message = `${batch.firstSeq} follows ${seq}`;
+    this.lose({
+      reason: 'hole',
+      message,
+      keepUpTo: null,
+      beginAt: { epoch, seq: batch.firstSeq - 1 },
+    });
   }
 
   private takeEpoch(epoch: number, seq: number): void {
     const own = this.handlers.position();
     if (own.seq > seq) {
       const message = `the events from ${seq + 1} to ${own.seq} are not in the log, and epoch ${epoch} goes on without them`;
-      return this.lose({ reason: 'forked', message, keepUpTo: seq });
+      return this.lose({ reason: 'forked', message, keepUpTo: seq, beginAt: null });
     }
     this.seen = null;
     this.handlers.epoch(epoch);
@@ -186,7 +197,8 @@ export class Member {
     if (reason === 'forked' && next.epoch === own.epoch) return;
     const isFork = reason === 'forked';
     const message = `${after.seq} of epoch ${after.epoch} is followed by ${next.seq + 1} of epoch ${next.epoch}: ${reason}`;
-    this.lose({ reason: isFork ? 'forked' : 'hole', message, keepUpTo: null });
+    const lost = isFork ? 'forked' : 'hole';
+    this.lose({ reason: lost, message, keepUpTo: null, beginAt: next });
   }
 
   // ── taking over ─────────────────────────────────────────────────────────────────────────────
@@ -250,7 +262,7 @@ export class Member {
     const start = startAt(end);
     this.seen = null;
     if (start !== null && 'code' in start) {
-      this.lose({ reason: 'refused', message: start.message, keepUpTo: null });
+      this.lose({ reason: 'refused', message: start.message, keepUpTo: null, beginAt: null });
       return undefined;
     }
     // A log that has no frames (any more) goes on with what this server has.
@@ -263,11 +275,11 @@ export class Member {
   private writerStopped(why: WriterEnd): void {
     if (why.reason === 'closed') return this.end('stopped');
     if (why.reason === 'refused') {
-      return this.lose({ reason: 'refused', message: why.message, keepUpTo: null });
+      return this.lose({ reason: 'refused', message: why.message, keepUpTo: null, beginAt: null });
     }
     if (this.state === 'taking-over') return this.follow();
     const message = `another leader has appended frame ${why.last}`;
-    this.lose({ reason: 'deposed', message, keepUpTo: null });
+    this.lose({ reason: 'deposed', message, keepUpTo: null, beginAt: null });
   }
 
   private lose(why: Lost): void {

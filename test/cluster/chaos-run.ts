@@ -23,11 +23,18 @@ import {
 import { ChaosCluster, MEMBER_NAMES, type MemberName } from './chaos-members';
 import { ChaosPublisher } from './chaos-publisher';
 
-export type ChaosTarget = MemberName | 'stream-leader' | 'broker-follower';
-const TARGETS: readonly ChaosTarget[] = [...MEMBER_NAMES, 'stream-leader', 'broker-follower'];
+type Target = MemberName | 'stream-leader' | 'broker-follower';
+/** `leading`: the core that leads at the time. */
+export type ChaosTarget = Target | 'leading';
+const TARGETS: readonly ChaosTarget[] = [
+  'leading',
+  ...MEMBER_NAMES,
+  'stream-leader',
+  'broker-follower',
+];
 
 interface Blow {
-  readonly target: ChaosTarget;
+  readonly target: Target;
   readonly how: 'kill' | 'stop';
   /** Behind the first of the round. */
   readonly delayMs: number;
@@ -148,11 +155,11 @@ class ChaosRun {
 
   private async round(i: number): Promise<void> {
     const { random, publisher } = this;
-    const blows = this.draw();
     await Bun.sleep(random.int(300, 1_200));
     const led = this.leadingCore;
+    const blows = this.draw(led);
     const streamLeader = await this.cluster.broker(true);
-    const brokers = new Map<ChaosTarget, NatsServer | undefined>([
+    const brokers = new Map<Target, NatsServer | undefined>([
       ['stream-leader', streamLeader],
       ['broker-follower', await this.cluster.broker(false)],
     ]);
@@ -189,10 +196,12 @@ class ChaosRun {
     );
   }
 
-  private draw(): Blow[] {
+  private draw(led: MemberName | undefined): Blow[] {
     const { random } = this;
-    const targets = this.options.targets ?? TARGETS;
-    const blow = (target: ChaosTarget, delayMs: number): Blow => {
+    const targets = (this.options.targets ?? TARGETS).map((target) =>
+      target === 'leading' ? (led ?? 'leader') : target,
+    );
+    const blow = (target: Target, delayMs: number): Blow => {
       const how = random.chance(0.6) ? 'kill' : 'stop';
       // A leader that stays away for longer than brokers elect comes back to a log that goes on without it.
       const killMs = random.int(200, random.chance(0.25) ? 12_000 : 2_500);
@@ -201,7 +210,7 @@ class ChaosRun {
     };
     const first = targets[random.int(0, targets.length - 1)]!;
     if (!random.chance(this.options.pairs ?? 0.3) || targets.length === 1) return [blow(first, 0)];
-    const isBroker = (target: ChaosTarget): boolean => /stream|broker/.test(target);
+    const isBroker = (target: Target): boolean => /stream|broker/.test(target);
     // Two brokers of three would stop all others too.
     const others = targets.filter((t) => t !== first && !(isBroker(t) && isBroker(first)));
     const second = others[random.int(0, others.length - 1)]!;

@@ -4,10 +4,14 @@
  */
 
 import type { WireBatch } from '../../protocol/batch';
+import { decodeLogFrame, endOf } from '../../protocol/log-frame';
+import type { Clock } from '../../src/base/clock';
 import { Prng } from '../../src/base/prng';
 import type { LogPosition } from '../../src/cluster/frame-chain';
 import { Member, type Lost } from '../../src/cluster/member';
+import { Nanos } from '../../protocol/time';
 import { contentsOf, tradesBatch } from '../support/log-batches';
+import { placeOf } from '../../src/cluster/placing';
 import { VirtualLog, type VirtualBroker } from '../support/virtual-broker';
 import { VirtualTime } from '../support/virtual-time';
 import { drawFaults } from './log-world';
@@ -25,6 +29,32 @@ interface Event {
   readonly content: number;
 }
 
+/** An epoch, and the number behind which it began. */
+interface Epoch {
+  readonly epoch: number;
+  readonly from: number;
+}
+
+/** What a checkpoint of this world holds: the whole journal up to its position. */
+interface Checkpoint {
+  readonly journal: readonly Event[];
+  readonly epochs: readonly Epoch[];
+}
+
+/** The content of a number that a leader gave, and lost before its journal or the log had it. */
+const LOST = -1;
+
+/** A clock of another machine: it shows another time and has run for longer. Durations are the same. */
+function clockElsewhere(clock: Clock, random: Prng): Clock {
+  const apartMs = random.int(-600_000, 600_000);
+  const sinceMs = random.int(0, 1_000_000);
+  return {
+    turns: clock.turns,
+    now: () => Nanos.fromMillis(clock.now().millis + apartMs),
+    monotonicMs: () => clock.monotonicMs() + sinceMs,
+  };
+}
+
 export interface MemberCounts {
   acknowledged: number;
   takeovers: number;
@@ -35,6 +65,16 @@ export interface MemberCounts {
   lost: Record<Lost['reason'], number>;
   refilled: number;
   setAside: number;
+  /** Takeovers that another candidate was faster with. */
+  contested: number;
+  trims: number;
+  /** Numbers that a leader gave and lost, and declared in the log. */
+  neverLogged: number;
+  checkpoints: number;
+  /** Journals given up for a checkpoint. */
+  fromCheckpoint: number;
+  /** Holes that a member met again, behind the checkpoint that it had begun with. */
+  vain: number;
 }
 
 export function noMemberCounts(): MemberCounts {
@@ -48,6 +88,12 @@ export function noMemberCounts(): MemberCounts {
     lost: { deposed: 0, forked: 0, hole: 0, refused: 0 },
     refilled: 0,
     setAside: 0,
+    contested: 0,
+    trims: 0,
+    neverLogged: 0,
+    checkpoints: 0,
+    fromCheckpoint: 0,
+    vain: 0,
   };
 }
 
@@ -57,7 +103,16 @@ class Server {
   /** By seq - 1. */
   readonly journal: Event[] = [];
   /** The epochs of the journal, each with the number behind which it began. */
-  private epochs: { readonly epoch: number; readonly from: number }[] = [];
+  private epochs: Epoch[] = [];
+  private readonly clock: Clock;
+  /** While it leads: the log has the events up to this one. */
+  private loggedSeq = 0;
+  /** Its journal led nowhere: it begins with a checkpoint. */
+  private beginAt: LogPosition | null = null;
+  /** Where the log went on behind the hole that it met last. */
+  private metAt = '';
+  private loadedSeq = 0;
+  private isTakingOver = false;
   isStalled = false;
   member: Member | null = null;
   private broker: VirtualBroker | null = null;
@@ -69,6 +124,7 @@ class Server {
     this.world = world;
     this.name = name;
     this.mayLead = mayLead;
+    this.clock = clockElsewhere(world.time.clock, world.random);
   }
 
   get epoch(): number {
@@ -80,15 +136,57 @@ class Server {
   }
 
   start(): void {
-    const { world, name } = this;
-    const broker = world.log.connect();
+    const broker = this.world.log.connect();
     this.broker = broker;
     this.isStalled = false;
+    void this.prepare(broker).then(() => {
+      if (this.broker === broker) this.follow(broker);
+    });
+  }
+
+  /** As a server does before it starts: it asks where its journal stands, or begins with a checkpoint. */
+  private async prepare(broker: VirtualBroker): Promise<void> {
+    const { world } = this;
+    if (this.beginAt !== null) return this.load(broker, this.beginAt);
+    for (;;) {
+      const placed = await placeOf(broker, this.position);
+      if (this.broker !== broker) return;
+      if (placed.outcome === 'ok') {
+        hold(placed.value !== null, `the journal of ${this.name} is of another cluster`);
+        world.counts.setAside += Math.max(0, this.journal.length - placed.value);
+        return this.cutOff(placed.value);
+      }
+      await world.pause(50);
+    }
+  }
+
+  private async load(broker: VirtualBroker, from: LogPosition): Promise<void> {
+    const { world } = this;
+    while (this.broker === broker) {
+      const list = await broker.checkpoints.list();
+      for (const { name, epoch, seq } of list.outcome === 'ok' ? list.value : []) {
+        if (epoch < from.epoch || seq < from.seq) continue;
+        const got = await broker.checkpoints.get(name);
+        if (got.outcome !== 'ok' || got.value === null || this.broker !== broker) continue;
+        const { journal, epochs } = JSON.parse(new TextDecoder().decode(got.value)) as Checkpoint;
+        this.journal.splice(0, Infinity, ...journal);
+        this.epochs = [...epochs];
+        this.beginAt = null;
+        this.loadedSeq = journal.length; // a checkpoint is committed as a whole
+        world.counts.fromCheckpoint += 1;
+        return;
+      }
+      await world.pause(50);
+    }
+  }
+
+  private follow(broker: VirtualBroker): void {
+    const { world, name } = this;
     const isCurrent = (): void => hold(this.broker === broker, 'a member went on after its end');
     this.member = new Member(
       {
         broker,
-        clock: world.time.clock,
+        clock: this.clock,
         log: SILENT,
         shard: SHARD,
         writer: `${name}${++this.starts}`,
@@ -97,7 +195,7 @@ class Server {
         silenceMs: 500,
         epochAbove: (epoch) => epoch + world.random.int(1, 5),
         queueBytesMax: 20_000,
-        queueBatchesMax: 50,
+        queueBatchesMax: 12,
         heldBytesMax: 8_000,
       },
       {
@@ -115,6 +213,7 @@ class Server {
         leading: (epoch, loggedSeq) => {
           isCurrent();
           world.opened(this, epoch);
+          this.loggedSeq = loggedSeq;
           world.counts.refilled += this.journal.length - loggedSeq;
           for (let seq = loggedSeq; seq < this.journal.length; seq++) {
             this.journal[seq] = { epoch, content: this.journal[seq]!.content };
@@ -124,13 +223,19 @@ class Server {
         },
         acknowledged: (seq) => {
           isCurrent();
+          this.loggedSeq = seq;
           world.acknowledged(this, seq);
         },
         lost: (why) => {
           isCurrent();
           world.counts.lost[why.reason] += 1;
+          if (why.beginAt !== null) {
+            const { epoch, seq } = why.beginAt;
+            if (`${epoch} ${seq}` === this.metAt) world.counts.vain += 1;
+            this.metAt = `${epoch} ${seq}`;
+          }
           // As a server would: it ends, sets aside what was not replicated, and starts again.
-          world.time.after(5, () => this.restart(why.keepUpTo));
+          world.time.after(5, () => this.restart(why));
         },
       },
     );
@@ -142,15 +247,38 @@ class Server {
     this.member = null;
     void this.broker?.close();
     this.broker = null;
+    // If the only journal that goes on behind lost numbers were lost as well, nobody could.
+    const lost = this.journal.findLastIndex((e) => e.content === LOST) + 1;
+    this.cutOff(Math.max(keep, lost, this.loadedSeq));
+  }
+
+  private cutOff(keep: number): void {
+    this.loadedSeq = Math.min(this.loadedSeq, keep);
+    if (keep >= this.journal.length) return;
     this.journal.length = keep;
     this.epochs = this.epochs.filter(({ from }) => from <= keep);
   }
 
-  private restart(keepUpTo: number | null): void {
+  private restart({ beginAt }: Lost): void {
     if (this.member?.state !== 'lost') return;
-    if (keepUpTo !== null) this.world.counts.setAside += this.journal.length - keepUpTo;
-    this.kill(keepUpTo ?? this.journal.length);
+    this.kill();
+    this.beginAt = beginAt;
     this.start();
+  }
+
+  /** A leader stores a checkpoint of what the log has. */
+  checkpoint(): void {
+    const { journal, epochs, world } = this;
+    const upTo = this.loggedSeq;
+    if (this.member?.state !== 'leading' || this.isStalled || upTo === 0) return;
+    const epoch = epochs.findLast(({ from }) => from < upTo)!.epoch;
+    const kept: Checkpoint = {
+      journal: journal.slice(0, upTo),
+      epochs: epochs.filter(({ from }) => from < upTo),
+    };
+    const content = new TextEncoder().encode(JSON.stringify(kept));
+    world.counts.checkpoints += 1;
+    void this.broker!.checkpoints.put({ epoch, seq: upTo }, content);
   }
 
   cut(): void {
@@ -164,23 +292,39 @@ class Server {
   look(): void {
     if (this.isStalled) return;
     this.member?.look();
+    const isTakingOver = this.member?.state === 'taking-over';
+    if (this.isTakingOver && this.member?.state === 'following') this.world.counts.contested += 1;
+    this.isTakingOver = isTakingOver;
     if (this.member?.state === 'leading') this.refill();
   }
 
   /** A leader numbers some events. */
   make(): void {
     if (this.member?.state !== 'leading' || this.isStalled) return;
-    for (let i = this.world.random.int(1, 4); i > 0; i--) {
-      this.journal.push({ epoch: this.epoch, content: this.world.random.uint32() });
+    const { member, journal, world } = this;
+    for (let i = world.random.int(1, 4); i > 0; i--) {
+      journal.push({ epoch: this.epoch, content: world.random.uint32() });
+    }
+    // The disk was too slow for a leader that does not wait for it, and the log is behind.
+    const behind = journal.length - member.loggedFrom;
+    if (!member.hasRoom && behind > 4 && world.random.chance(0.2)) {
+      const count = world.random.int(1, 3);
+      for (let seq = member.loggedFrom + 2; seq < member.loggedFrom + 2 + count; seq++) {
+        journal[seq - 1] = { epoch: this.epoch, content: LOST };
+      }
+      world.counts.neverLogged += 1;
     }
     this.refill();
   }
 
   private refill(): void {
     const { member, journal, epoch } = this;
-    while (member!.hasRoom && member!.loggedFrom < journal.length) {
-      const from = member!.loggedFrom + 1;
-      const count = Math.min(this.world.random.int(1, 6), journal.length - from + 1);
+    while (member!.hasRoom) {
+      const from = journal.findIndex((e, i) => i >= member!.loggedFrom && e.content !== LOST) + 1;
+      if (from === 0) return;
+      const most = this.world.random.int(1, 6);
+      let count = 1;
+      while (count < most && (journal[from - 1 + count]?.content ?? LOST) !== LOST) count += 1;
       const batch = tradesBatch(epoch, from, count, (seq) => journal[seq - 1]!.content);
       if (member!.accept(batch) !== 'taken') return;
     }
@@ -258,8 +402,12 @@ export class MemberWorld {
     this.contents.set(name, content);
   }
 
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.time.after(ms, resolve));
+  }
+
   private step(): void {
-    const { random, time, counts } = this;
+    const { random, time, counts, servers } = this;
     const server = this.servers[random.int(0, this.servers.length - 1)]!;
     const draw = random.unit();
     if (draw < 0.6) for (const one of this.servers) one.make();
@@ -276,12 +424,27 @@ export class MemberWorld {
     } else if (draw < 0.9) {
       counts.cuts += 1;
       server.cut();
-    } else if (draw < 0.97) server.heal();
-    else {
+    } else if (draw < 0.94) server.heal();
+    else if (draw < 0.96) for (const one of servers) one.checkpoint();
+    else if (draw < 0.975 && this.log.checkpoints.length > 0) {
+      counts.trims += 1;
+      this.trim();
+    } else {
       counts.elections += 1;
       this.log.elect(random.int(500, 8_000));
     }
     time.run(random.int(0, random.chance(0.2) ? 2_000 : 200));
+  }
+
+  /** Drops old frames, as far as the newest checkpoint leads on: a log has to hold more than that. */
+  private trim(): void {
+    const { log, random } = this;
+    const { seq } = log.checkpoints[0]!.position;
+    const needed = log.stored.findIndex(({ bytes }) => {
+      const frame = decodeLogFrame(bytes);
+      return !('code' in frame) && endOf(frame) >= seq;
+    });
+    log.trim(random.int(0, needed < 0 ? log.stored.length - 1 : needed));
   }
 
   /** All come back and read up. */
@@ -296,6 +459,7 @@ export class MemberWorld {
     for (let i = 0; i < 40; i++) {
       time.run(1_000);
       for (const server of servers) server.make();
+      if (i % 10 === 9) for (const server of servers) server.checkpoint();
     }
     time.run(15_000);
     const leaders = servers.filter(({ member }) => member?.state === 'leading');

@@ -68,7 +68,7 @@ async function follow(url: string) {
 async function trader(url: string) {
   const client = await TapedeckClient.connect(url, { key: TRADE_KEY });
   const executed: unknown[] = [];
-  client.on('execution', ({ type: _, ...execution }) => executed.push(execution));
+  client.on('execution', (execution) => executed.push(execution));
   return { client, executed };
 }
 
