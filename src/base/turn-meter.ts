@@ -82,8 +82,26 @@ export class TurnMeter {
     try {
       return act();
     } finally {
-      // This runs after all promises that are settled by then, and those that they settle.
-      queueMicrotask(() => process.nextTick(() => this.end(kind)));
+      this.endLater(kind);
+    }
+  }
+
+  private endLater(kind: TurnKind): void {
+    // This runs after all promises that are settled by then, and those that they settle.
+    queueMicrotask(() => process.nextTick(() => this.end(kind)));
+  }
+
+  /** Runs a turn that may answer with a promise: only then does it end as in `whole`, which costs more than ending it. */
+  answer<T>(kind: TurnKind, act: () => T, detail: Detail = ''): T {
+    if (!this.begin(detail)) return act();
+    let isLater = false;
+    try {
+      const result = act();
+      isLater = result instanceof Promise;
+      return result;
+    } finally {
+      if (isLater) this.endLater(kind);
+      else this.end(kind);
     }
   }
 

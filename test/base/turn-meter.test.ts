@@ -69,6 +69,25 @@ describe('a turn', () => {
     expect(seen).toEqual([['read', 20, '']]);
   });
 
+  test('ends with an answer, or after the promises of one that comes later', async () => {
+    const { meter, seen, pass } = metered();
+    expect(meter.answer('request', () => (pass(2), 7))).toBe(7);
+    expect(seen).toEqual([['request', 2, '']]);
+    const failed = (): never => {
+      pass(1);
+      throw new Error('why');
+    };
+    expect(() => meter.answer('request', failed)).toThrow('why');
+    const later = async (): Promise<number> => {
+      await Promise.resolve();
+      pass(4);
+      return 9;
+    };
+    expect(await meter.answer('request', later)).toBe(9);
+    await loop();
+    expect(seen.map(([, ms]) => ms)).toEqual([2, 1, 4]);
+  });
+
   test('is reported only when it is longer than the given bound', () => {
     const { meter, seen, pass } = metered();
     meter.aboveMs = 5;

@@ -157,7 +157,7 @@ function guard(
     const misnamed = options.hosts.refusal(request);
     if (misnamed !== undefined) return () => seal(counts.countFault(errorResponse(misnamed)));
     const detail = (): string => `${request.method} ${new URL(request.url).pathname}`;
-    const timed = (given: Request): unknown => turns.whole('request', () => handle(given), detail);
+    const timed = (given: Request): unknown => turns.answer('request', () => handle(given), detail);
     // Sealed are answers that no route makes (to a preflight), and those over TLS.
     if (!options.isTls && request.method !== 'OPTIONS') return timed;
     return async (given: Request) => {
