@@ -1,5 +1,6 @@
 /** Benches: all benches by name. */
 
+import { clusterBench } from './cluster';
 import { encodeBench } from './encode';
 import { fanoutBench } from './fanout';
 import { floodBench } from './flood';
@@ -37,4 +38,5 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   'fanout': fanoutBench,
   'sessions': sessionsBench,
   'flood': floodBench,
+  'cluster': clusterBench,
 };

@@ -1,7 +1,7 @@
 /**
  * The server of the push cases: a real one, on a directory and with a durability; with `off` its journal is
  * discarded. Anybody may publish to it and trade; if it is given keys, only their holders may. Further settings may
- * be given, as JSON. The receive time that it writes into messages is when the frame of the source was handed over,
+ * be given, as JSON, among them those of a cluster. The receive time that it writes into messages is when the frame of the source was handed over,
  * before decoding.
  */
 
@@ -12,7 +12,8 @@ import { SystemClock } from '../../src/base/clock';
 import { StartFault } from '../../src/base/start-fault';
 import { StreamConnection } from '../../src/gateway/ws/stream';
 import { createThreadWriter } from '../../src/journal/write/thread-writer';
-import { startServer } from '../../src/app/server';
+import { MemberServer } from '../../src/app/member-server';
+import { startServer, type ServerOptions } from '../../src/app/server';
 import { writeTestKeys, type TestKey } from '../support/tapedeck-process';
 import { createDiscardingWriter } from './discarding-writer';
 import { settings } from './generated-market';
@@ -41,19 +42,19 @@ StreamConnection.prototype.message = function (ws, data): void {
   clock.arrival = undefined;
 };
 const log = { info: () => {}, warn: console.error, error: console.error };
-const server = startServer(
-  settings({
-    server: { port: 0 },
-    journal: { directory, durability: isOff ? 'async' : durability },
-    ...(JSON.parse(changes) as Record<string, unknown>),
-  }),
-  clock,
-  log,
-  {
-    anonymousRoles: keyring.length > 0 ? [] : ['publish', 'trade'],
-    createWriter: isOff ? createDiscardingWriter : createThreadWriter,
-  },
-);
+const config = settings({
+  server: { port: 0 },
+  journal: { directory, durability: isOff ? 'async' : durability },
+  ...(JSON.parse(changes) as Record<string, unknown>),
+});
+const options: ServerOptions = {
+  anonymousRoles: keyring.length > 0 ? [] : ['publish', 'trade'],
+  createWriter: isOff ? createDiscardingWriter : createThreadWriter,
+};
+const server =
+  config.cluster.name === ''
+    ? startServer(config, clock, log, options)
+    : await MemberServer.start(config, clock, log, options);
 if (server instanceof StartFault) throw new Error(server.message);
 await server.started;
 console.log(server.url);

@@ -13,11 +13,6 @@ const ORDERS_PER_SECOND = 40;
 const RUN_MS_MAX = 3_600_000;
 const STREAM = `TD_${CLUSTER}`;
 
-export interface Problem {
-  readonly member: string;
-  readonly text: string;
-}
-
 /** A server of the cluster. It is killed and started again on the same data and the same port. */
 export class ChaosMember {
   readonly name: MemberName;
