@@ -88,7 +88,9 @@ export class LogFeed implements Replication {
       const wire = { epoch, firstSeq, lastSeq, time, events, executions };
       if (member.accept(wire) !== 'taken') this.isBehind = true;
     }
-    if (isReplicated) this.waiting.push({ seq: batch.lastSeq, done });
+    // The log may have what was read again out of memory before the journal has it.
+    const isWaiting = isReplicated && batch.lastSeq > this.acknowledgedSeq;
+    if (isWaiting) this.waiting.push({ seq: batch.lastSeq, done });
     else done();
   }
 
