@@ -70,22 +70,27 @@ function natsSettings({ cluster, server }: Config): NatsSettings | StartFault {
   };
 }
 
-/**
- * How the journal of a member is to be opened.
- * @param beginAt the journal led nowhere: begin without it, with a checkpoint that leads on from here
- */
+export interface Preparing {
+  /** The journal led nowhere: begin without it, with a checkpoint that leads on from here. */
+  readonly beginAt?: LogPosition | null;
+  /** Whether nobody waits for it any more. */
+  readonly isOver?: () => boolean;
+}
+
+/** How the journal of a member is to be opened; null: it was given up. */
 export async function prepareJournal(
   broker: LogBroker,
   config: Config,
   clock: Clock,
   log: Log,
-  beginAt: LogPosition | null,
-): Promise<Following | StartFault> {
+  { beginAt = null, isOver = () => false }: Preparing,
+): Promise<Following | StartFault | null> {
   const { directory } = config.journal;
   if (beginAt !== null) setAside(directory, clock, log);
   const own = journalEnd(directory);
-  if (own !== null) return placed(broker, config, own);
-  return (await begun(broker, config, clock, log, beginAt)) ?? { keepUpTo: Infinity };
+  if (own !== null) return placed(broker, config, own, isOver);
+  const hasBegun = await begun(broker, config, clock, log, { beginAt, isOver });
+  return hasBegun ? { keepUpTo: Infinity } : null;
 }
 
 /** Where a journal stands to the log. */
@@ -93,8 +98,9 @@ async function placed(
   broker: LogBroker,
   { cluster, journal }: Config,
   own: LogPosition,
-): Promise<Following | StartFault> {
-  for (;;) {
+  isOver: () => boolean,
+): Promise<Following | StartFault | null> {
+  while (!isOver()) {
     const placed = await placeOf(broker, own);
     if (placed.outcome === 'damaged') {
       return new StartFault('cluster-unusable', placed.fault.message, 'Repair the batch log.');
@@ -110,39 +116,43 @@ async function placed(
       'Give the data directory of a member of this cluster, or an empty one.',
     );
   }
+  return null;
 }
 
 /**
  * A member without a journal begins with a checkpoint, or with the log, if that has everything.
- * @param from an older checkpoint would lead into the hole that this member has met
+ * An older checkpoint than `beginAt` would lead into the hole that this member has met.
+ * @returns whether it can; false: it was given up
  */
 async function begun(
   broker: LogBroker,
   { journal: { directory }, cluster }: Config,
   clock: Clock,
   log: Log,
-  from: LogPosition | null,
-): Promise<StartFault | undefined> {
+  { beginAt, isOver }: Required<Preparing>,
+): Promise<boolean> {
   const sinceMs = clock.monotonicMs();
   let isSaid = false;
-  for (;;) {
+  while (!isOver()) {
     const list = await broker.checkpoints.list();
     for (const { name, epoch, seq, bytes } of list.outcome === 'ok' ? list.value : []) {
-      if (from !== null && (epoch < from.epoch || seq < from.seq)) continue;
+      if (beginAt !== null && (epoch < beginAt.epoch || seq < beginAt.seq)) continue;
       const content = await broker.checkpoints.get(name);
       if (content.outcome !== 'ok' || content.value === null) continue;
       installCheckpoint(directory, content.value);
       log.info({ seq, bytes }, 'the journal begins with a checkpoint of the cluster');
-      return undefined;
+      return true;
     }
-    const isWhole = list.outcome === 'ok' && from === null && (await hasAll(broker, cluster.role));
-    if (isWhole) return undefined;
+    const isWhole =
+      list.outcome === 'ok' && beginAt === null && (await hasAll(broker, cluster.role));
+    if (isWhole) return true;
     if (!isSaid && clock.monotonicMs() - sinceMs > PATIENCE_MS) {
       isSaid = true;
       log.warn({}, 'this member waits for a checkpoint of its leader');
     }
     await Bun.sleep(AGAIN_MS);
   }
+  return false;
 }
 
 /** Whether the log begins with the first event, or has none and this member may begin it. */

@@ -7,7 +7,6 @@ import type { Clock } from '../base/clock';
 import { secretBytes } from '../base/secrets';
 import { StartFault } from '../base/start-fault';
 import type { LogBroker } from '../cluster/broker';
-import type { LogPosition } from '../cluster/frame-chain';
 import { Member, type Lost, type MemberFigures } from '../cluster/member';
 import type { Config } from '../config/config';
 import { EventCursor } from '../journal/export/event-cursor';
@@ -15,7 +14,7 @@ import type { Following } from '../journal/recover/opening';
 import type { Log } from '../log/contract';
 import { FeedInstrument } from '../market/feed-instrument';
 import { CheckpointUpload } from './checkpoint-upload';
-import { openBroker, prepareJournal } from './cluster-start';
+import { openBroker, prepareJournal, type Preparing } from './cluster-start';
 import { LogFeed } from './log-feed';
 import type { ClusterMember, Membership } from './membership';
 import type { ReplicaHooks } from './replica';
@@ -35,6 +34,11 @@ export interface ClusterFigures extends MemberFigures {
   readonly checkpoints: number;
 }
 
+export interface Joining extends Preparing {
+  /** Called once, when the server has to end and begin again. */
+  readonly begins: (why: Lost) => void;
+}
+
 export class ClusterMembership implements Membership {
   readonly hooks: Pick<ReplicaHooks, 'following' | 'onRoom'>;
   private readonly config: Config;
@@ -49,22 +53,17 @@ export class ClusterMembership implements Membership {
   private upload: CheckpointUpload | undefined;
   private timer: ReturnType<typeof setInterval> | undefined;
 
-  /**
-   * Connects, and finds out how the journal is to be opened.
-   * @param begins called once, when the server has to end and begin again
-   * @param beginAt the journal led nowhere: begin with a checkpoint that leads on from here
-   */
+  /** Connects, and finds out how the journal is to be opened. @returns null: it was given up */
   static async join(
     config: Config,
     clock: Clock,
     log: Log,
-    begins: (why: Lost) => void,
-    beginAt: LogPosition | null = null,
-  ): Promise<ClusterMembership | StartFault> {
+    { begins, ...how }: Joining,
+  ): Promise<ClusterMembership | StartFault | null> {
     const broker = await openBroker(config, clock);
     if (broker instanceof StartFault) return broker;
-    const following = await prepareJournal(broker, config, clock, log, beginAt);
-    if (!(following instanceof StartFault)) {
+    const following = await prepareJournal(broker, config, clock, log, how);
+    if (following !== null && !(following instanceof StartFault)) {
       return new ClusterMembership(config, clock, log, broker, following, begins);
     }
     await broker.close();

@@ -5,11 +5,10 @@
 
 import type { Clock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
-import type { LogPosition } from '../cluster/frame-chain';
 import type { Lost } from '../cluster/member';
 import type { Config } from '../config/config';
 import type { Log } from '../log/contract';
-import { ClusterMembership } from './cluster';
+import { ClusterMembership, type Joining } from './cluster';
 import type { Server } from './running';
 import { startServer, type ServerOptions } from './server';
 
@@ -24,6 +23,8 @@ export class MemberServer implements Server {
   private readonly options: ServerOptions;
   private current: Server;
   private isStopping = false;
+  /** Whether `current` has ended, and another one is not there yet. */
+  private isDown = false;
   /** The end of a server that begins again. */
   private ending: Promise<unknown> = Promise.resolve();
 
@@ -39,7 +40,8 @@ export class MemberServer implements Server {
       if (member === undefined) early = why;
       else member.beginAgain(why);
     };
-    const first = await started(config, clock, log, options, begins, null);
+    const first = await started(config, clock, log, options, { begins });
+    if (first === null) throw new Error('nobody has ended the first start');
     if (first instanceof StartFault) return first;
     member = new MemberServer(config, clock, log, options, first);
     if (early !== undefined) member.beginAgain(early);
@@ -75,7 +77,7 @@ export class MemberServer implements Server {
   async stop(reason?: string): Promise<Error | undefined> {
     this.isStopping = true;
     await this.ending;
-    return this.current.stop(reason);
+    return this.isDown ? undefined : this.current.stop(reason);
   }
 
   private beginAgain(why: Lost): void {
@@ -86,12 +88,16 @@ export class MemberServer implements Server {
   private async restart({ reason, beginAt }: Lost): Promise<void> {
     // Nobody is to be served what the cluster does not have.
     await this.current.stop(`cluster: ${reason}`, 0);
+    this.isDown = true;
     const { config, clock, log, options } = this;
     while (!this.isStopping) {
       const begins = (next: Lost): void => this.beginAgain(next);
-      const next = await started(config, clock, log, options, begins, beginAt);
+      const isOver = (): boolean => this.isStopping;
+      const next = await started(config, clock, log, options, { begins, beginAt, isOver });
+      if (next === null) return;
       if (!(next instanceof StartFault)) {
         this.current = next;
+        this.isDown = false;
         return;
       }
       const { code, message, hint } = next;
@@ -106,11 +112,10 @@ async function started(
   clock: Clock,
   log: Log,
   options: ServerOptions,
-  begins: (why: Lost) => void,
-  beginAt: LogPosition | null,
-): Promise<Server | StartFault> {
-  const membership = await ClusterMembership.join(config, clock, log, begins, beginAt);
-  if (membership instanceof StartFault) return membership;
+  joining: Joining,
+): Promise<Server | StartFault | null> {
+  const membership = await ClusterMembership.join(config, clock, log, joining);
+  if (membership instanceof StartFault || membership === null) return membership;
   const server = startServer(config, clock, log, { ...options, membership });
   if (server instanceof StartFault) await membership.stop();
   return server;

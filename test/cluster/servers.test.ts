@@ -2,6 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+
 import type { Item } from '../../src/client/items';
 import { TapedeckClient } from '../../src/client/client';
 import { hasNats, NatsServers } from '../support/nats';
@@ -46,6 +49,13 @@ class Cluster {
 async function readyAt(server: ServerProcess): Promise<number> {
   const status = (await (await fetch(`${server.url}/v1/instruments`)).json()) as { seq: number };
   return status.seq;
+}
+
+async function isGone(server: ServerProcess): Promise<boolean> {
+  return fetch(`${server.url}/v1/instruments`).then(
+    () => false,
+    () => true,
+  );
 }
 
 /** Follows trades on a server; what it gets and what it was told of. */
@@ -184,6 +194,25 @@ describe.skipIf(!hasNats)('servers of a cluster', () => {
     await edge.stop();
     expect(await verified(edge)).toMatchObject({ seqLast, stateHash });
     for (const server of [leader, edge]) await server.remove();
+  });
+
+  test('a member that waits for a checkpoint to begin again ends when it is told to', async () => {
+    const cluster = new Cluster();
+    const leader = await cluster.start('leader');
+    const edge = await cluster.start('edge');
+    await until(async () => (await readyAt(edge)) > 20);
+    await edge.stop('SIGKILL');
+    const seq = await readyAt(leader);
+    await until(async () => (await readyAt(leader)) > seq + 20);
+    // The log no longer has what the edge lacks, and there is no checkpoint yet.
+    const connection = await connect({ servers: nats.urls });
+    await (await jetstreamManager(connection)).streams.purge(`TD_${cluster.name}`);
+    await connection.close();
+    const again = await cluster.start('edge', edge.data);
+    await until(() => isGone(again));
+    const { code, stderr } = await again.stop();
+    expect([code, stderr.includes('a hole in the batch log')]).toEqual([0, true]);
+    for (const server of [again, edge, leader]) await server.remove();
   });
 
   test('a journal of another history is refused, and named', async () => {
