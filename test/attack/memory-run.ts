@@ -89,7 +89,9 @@ export class MemoryRun {
     const most: Record<string, number> = {};
     let grownBytes = 0;
     for (let i = 0; i < options.clients; i++) KINDS[kind](this.connect(), options);
-    for (let looks = 0; looks < 20; looks++) {
+    // On a busy machine the clients take a while to have asked.
+    const hasBegun = (): boolean => kind !== 'answers' || (most['answers'] ?? 0) > 0;
+    for (let looks = 0; looks < 20 || (looks < 200 && !hasBegun()); looks++) {
       await Bun.sleep(100);
       grownBytes = Math.max(grownBytes, target.memoryBytes - before);
       for (const name of COUNTED) {

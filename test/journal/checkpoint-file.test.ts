@@ -56,7 +56,6 @@ describe('a checkpoint file', () => {
       both.restartReplica(directory);
       const { replica } = both;
       expect([replica.epoch, replica.lastSeq]).toEqual([position.epoch, position.seq]);
-      expect(position.seq).toBeGreaterThan(100);
       both.deliver();
       expect([seed + i, stateHash(replica.instruments)]).toEqual([
         seed + i,
