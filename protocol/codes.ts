@@ -66,6 +66,7 @@ export const ERRORS = {
   'book-incomplete': { status: 503, hint: 'Wait for the next snapshot of the source.' },
   'history-failed': { status: 503, hint: 'Ask again.' },
   'no-leader': { status: 503, hint: 'Send it again; a new leader takes over within seconds.' },
+  'unknown-outcome': { status: 504, hint: 'Look up what became of it before you send it again.' },
   'shutting-down': { status: 503, hint: 'Reconnect.' },
   'internal': { status: 500, hint: 'This is a defect of the server; please report it.' },
 } as const satisfies Record<string, { status: number; hint: string }>;

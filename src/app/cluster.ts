@@ -6,8 +6,8 @@
 import type { Clock } from '../base/clock';
 import { secretBytes } from '../base/secrets';
 import { StartFault } from '../base/start-fault';
-import type { LogBroker } from '../cluster/broker';
 import { Member, type Lost, type MemberFigures } from '../cluster/member';
+import type { NatsBroker } from '../cluster/nats-broker';
 import type { Config } from '../config/config';
 import { EventCursor } from '../journal/export/event-cursor';
 import type { Following } from '../journal/recover/opening';
@@ -15,9 +15,11 @@ import type { Log } from '../log/contract';
 import { FeedInstrument } from '../market/feed-instrument';
 import { CheckpointUpload } from './checkpoint-upload';
 import { openBroker, prepareJournal, type Preparing } from './cluster-start';
+import { RemoteLeader } from './leader-remote';
+import { writeServer } from './leader-writes';
 import { LogFeed } from './log-feed';
 import type { ClusterMember, Membership } from './membership';
-import type { ReplicaHooks } from './replica';
+import type { Replica, ReplicaHooks } from './replica';
 
 const LOOK_EVERY_MS = 10;
 /** How long a leader that stops waits for the log. */
@@ -44,13 +46,16 @@ export class ClusterMembership implements Membership {
   private readonly config: Config;
   private readonly clock: Clock;
   private readonly log: Log;
-  private readonly broker: LogBroker;
+  private readonly broker: NatsBroker;
   private readonly begins: (why: Lost) => void;
   private server: ClusterMember | undefined;
   private member: Member | undefined;
   private feed: LogFeed | undefined;
   private cursor: EventCursor | undefined;
   private upload: CheckpointUpload | undefined;
+  private remote: RemoteLeader | undefined;
+  /** Ends the answers to other members. */
+  private serving: () => void = () => {};
   private timer: ReturnType<typeof setInterval> | undefined;
 
   /** Connects, and finds out how the journal is to be opened. @returns null: it was given up */
@@ -74,7 +79,7 @@ export class ClusterMembership implements Membership {
     config: Config,
     clock: Clock,
     log: Log,
-    broker: LogBroker,
+    broker: NatsBroker,
     following: Following,
     begins: (why: Lost) => void,
   ) {
@@ -91,12 +96,15 @@ export class ClusterMembership implements Membership {
     const { cluster } = config;
     const { replica } = server;
     this.server = server;
+    const writer = Buffer.from(secretBytes(8)).toString('hex');
+    this.remote = remoteLeader(broker, clock, replica, cluster.leaderWaitMs, writer);
+    replica.leader = this.remote;
     const options = {
       broker,
       clock,
       log,
       shard: cluster.name,
-      writer: Buffer.from(secretBytes(8)).toString('hex'),
+      writer,
       mayLead: cluster.role !== 'edge',
       mayBegin: cluster.role === 'leader',
       silenceMs: cluster.silenceMs,
@@ -108,7 +116,10 @@ export class ClusterMembership implements Membership {
     this.member = new Member(options, {
       position: () => ({ epoch: replica.epoch, seq: replica.lastSeq }),
       batch: (batch) => replica.take(batch),
-      epoch: (epoch) => replica.beginEpoch(epoch),
+      epoch: (epoch) => {
+        replica.beginEpoch(epoch);
+        this.remote?.epochBegan();
+      },
       caughtUp: () => log.info({ seq: replica.lastSeq }, 'this member has read up the batch log'),
       leading: (epoch, loggedSeq) => this.lead(epoch, loggedSeq),
       acknowledged: (seq) => this.feed?.acknowledged(seq),
@@ -121,7 +132,9 @@ export class ClusterMembership implements Membership {
   }
 
   refuse(): void {
-    if (this.member?.state !== 'leading') this.member?.stop();
+    if (this.member?.state === 'leading') return;
+    this.member?.stop();
+    this.remote?.end();
   }
 
   async stop(): Promise<void> {
@@ -150,6 +163,8 @@ export class ClusterMembership implements Membership {
 
   private rest(): void {
     clearInterval(this.timer);
+    this.serving();
+    this.remote?.end();
     this.upload?.stop();
     this.cursor?.close();
     this.cursor = undefined;
@@ -192,7 +207,9 @@ export class ClusterMembership implements Membership {
         return position.seq <= this.feed!.acknowledgedSeq ? 'yes' : 'not-yet';
       },
     });
-    server.lead(epoch, { replication: this.feed });
+    const recorder = server.lead(epoch, { replication: this.feed });
+    this.serving = broker.writes.serve(epoch, writeServer(recorder));
+    this.remote!.lead(recorder);
     log.info({ epoch, seq: replica.lastSeq, loggedSeq }, 'this server leads the cluster');
   }
 }
@@ -201,4 +218,25 @@ export class ClusterMembership implements Membership {
 function epochAbove(epoch: number): number {
   const draw = secretBytes(6).readUIntBE(0, 6);
   return epoch === 0 ? 1 + (draw % EPOCH_FIRST) : epoch + 1 + (draw % EPOCH_STEP);
+}
+
+function remoteLeader(
+  { writes: transport }: NatsBroker,
+  clock: Clock,
+  replica: Replica,
+  leaderWaitMs: number,
+  writer: string,
+): RemoteLeader {
+  return new RemoteLeader({
+    transport,
+    epoch: () => replica.epoch,
+    has: (epoch, seq) => replica.has(epoch, seq),
+    leaderWaitMs,
+    writer,
+    nowMs: () => clock.monotonicMs(),
+    later: (ms, act) => {
+      const timer = clock.turns.later('cluster', ms, act);
+      return () => clearTimeout(timer);
+    },
+  });
 }

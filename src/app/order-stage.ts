@@ -16,8 +16,15 @@ import type { OrderRouter } from '../market/order-router';
 import type { MarketOutput } from '../market/output';
 import type { LocalMarket } from './local-market';
 
-/** Client order ids that the server assigns begin with this. */
-const OWN_NAMES = '~';
+/** Client order ids that a server assigns begin with this. */
+export const OWN_NAMES = '~';
+
+/** Why a client order id that a client gives is refused. */
+export function ownNameFault(clientOrderId: string): Fault | undefined {
+  if (!clientOrderId.startsWith(OWN_NAMES)) return undefined;
+  const expected = `a name that does not begin with ${OWN_NAMES}, as those of the server do`;
+  return fieldFault('clientOrderId', clientOrderId, expected);
+}
 
 export class LocalOrders implements OrderStage {
   private readonly local: LocalMarket;
@@ -36,13 +43,15 @@ export class LocalOrders implements OrderStage {
 
   submit(owner: string, fields: OrderFields): Promise<OrderOutcome | Fault> {
     const { clientOrderId } = fields;
-    if (clientOrderId.startsWith(OWN_NAMES)) {
-      const expected = `a name that does not begin with ${OWN_NAMES}, as those of the server do`;
-      return Promise.resolve(fieldFault('clientOrderId', clientOrderId, expected));
-    }
+    const wrong = ownNameFault(clientOrderId);
+    if (wrong !== undefined) return Promise.resolve(wrong);
     const name = clientOrderId || `${OWN_NAMES}${this.local.sequencer.epoch}-${++this.names}`;
-    const named = { ...fields, clientOrderId: name };
-    return this.inTurn(owner, (out) => this.router.submit(owner, named, out));
+    return this.submitNamed(owner, { ...fields, clientOrderId: name });
+  }
+
+  /** Submits an order whose client order id may be one that a server has assigned. */
+  submitNamed(owner: string, fields: OrderFields): Promise<OrderOutcome | Fault> {
+    return this.inTurn(owner, (out) => this.router.submit(owner, fields, out));
   }
 
   cancel(owner: string, target: OrderTarget): Promise<OrderOutcome | Fault> {

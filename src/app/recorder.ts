@@ -14,7 +14,7 @@ import type {
   InstrumentAdministration,
   SourceEntry,
 } from '../base/contracts/core';
-import type { OrderStage } from '../base/contracts/order-entry';
+
 import type { PastEpoch } from '../base/contracts/past';
 import type { Durations } from '../base/durations';
 import type { Replication } from '../base/contracts/replication';
@@ -75,7 +75,7 @@ export class Recorder implements Core<MarketInstrument>, LocalMarket {
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   readonly warnings: readonly JournalWarning[];
   readonly entry: SourceEntry;
-  readonly orders: OrderStage;
+  readonly orders: LocalOrders;
   readonly administration: InstrumentAdministration;
   readonly past: CorePast;
   readonly figures: CoreFigures;

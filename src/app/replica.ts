@@ -80,7 +80,10 @@ export class Replica implements Core<MarketInstrument> {
   private followedSeq: number;
   /** Callbacks that wait for a sequence number. */
   private readonly waiting = new Map<() => void, number>();
+  /** Those that also want to know when the number does not come, since another leader continues before it. */
+  private readonly doubtful = new Map<() => void, number>();
   private isStopping = false;
+  private isClosed = false;
   /** Once this process leads. */
   private recorder: Recorder | undefined;
 
@@ -173,7 +176,22 @@ export class Replica implements Core<MarketInstrument> {
   private publish(batch: Batch): void {
     this.follower(batch);
     this.followedSeq = batch.lastSeq;
-    this.release(batch.lastSeq);
+    release(this.waiting, (seq) => seq <= batch.lastSeq);
+    release(this.doubtful, (seq) => seq <= batch.lastSeq);
+  }
+
+  /**
+   * Whether the follower has everything up to a number of an epoch. Resolves once that is certain: with false if
+   * another leader continued without it, or this replica ends before.
+   */
+  async has(epoch: number, seq: number): Promise<boolean> {
+    const end = (): number =>
+      epoch === this.epoch ? Infinity : (this.epochs.get(epoch)?.kept ?? -1);
+    if (seq > end()) return false;
+    if (seq > this.followedSeq && !this.isClosed) {
+      await new Promise<void>((resolve) => this.doubtful.set(resolve, seq));
+    }
+    return seq <= this.followedSeq && seq <= end();
   }
 
   /** Another leader continues after the newest batch. */
@@ -209,26 +227,21 @@ export class Replica implements Core<MarketInstrument> {
   close(): void {
     if (this.recorder === undefined) this.restored.journal.close();
     else this.recorder.close();
-    this.release(Infinity);
+    this.isClosed = true;
+    release(this.waiting, () => true);
+    release(this.doubtful, () => true);
   }
 
   private endEpoch(): void {
     const { epoch, seq } = this;
     if (epoch !== 0) this.epochs.set(epoch, { kept: seq, pushed: seq });
+    release(this.doubtful, (awaited) => awaited > seq);
   }
 
   /** Calls back once the follower has everything up to a sequence number. */
   private reached(seq: number, act: () => void): void {
     if (seq <= this.followedSeq) act();
     else this.waiting.set(act, seq);
-  }
-
-  private release(upTo: number): void {
-    for (const [act, seq] of this.waiting) {
-      if (seq > upTo) continue;
-      this.waiting.delete(act);
-      act();
-    }
   }
 
   private refusal(): Fault | undefined {
@@ -261,5 +274,14 @@ export class Replica implements Core<MarketInstrument> {
       renumber: (symbol) => this.leader.administration.renumber(symbol),
       delete: (symbol) => this.leader.administration.delete(symbol),
     };
+  }
+}
+
+/** Calls and removes the callbacks whose numbers are meant. */
+function release(waiting: Map<() => void, number>, isMeant: (seq: number) => boolean): void {
+  for (const [act, seq] of waiting) {
+    if (!isMeant(seq)) continue;
+    waiting.delete(act);
+    act();
   }
 }

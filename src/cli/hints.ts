@@ -22,6 +22,8 @@ const OWN: Partial<Record<ErrorCode, string>> = {
   'journal-failing': 'Try again later; the log of the server gives the error of its disk.',
   'book-incomplete': 'Wait for the next snapshot of the source.',
   'history-failed': 'Run the command again.',
+  'no-leader': 'Run the command again; a new leader takes over within seconds.',
+  'unknown-outcome': 'Look up what became of it before you run the command again.',
   'shutting-down': 'Run the command again when the server is back.',
   'frame-too-large':
     'Send less at once; limits.frameBytesMax and bodyBytesMax of the server say how much.',

@@ -31,6 +31,7 @@ import { HEADER_BYTES_MAX, openStream } from './nats-open';
 import { readRange, storedFrame, unsubscribe } from './nats-read';
 import { settingsFault, type NatsSettings } from './nats-settings';
 import { followSubjectOf, streamName, subjectOf } from './nats-stream';
+import { NatsWrites, type WriteTransport } from './writes';
 
 /** Larger messages make a broker slow for everybody; a larger batch is sent in parts. */
 const MESSAGE_BYTES_MAX = 1024 * 1024;
@@ -57,6 +58,8 @@ interface PubAck {
 export class NatsBroker implements LogBroker {
   readonly frameBytesMax: number;
   readonly checkpoints: CheckpointStore;
+  /** Requests to the leader, over the same connection. */
+  readonly writes: WriteTransport;
   private readonly link: NatsLink;
   private readonly jsm: JetStreamManager;
   private readonly stream: string;
@@ -76,6 +79,7 @@ export class NatsBroker implements LogBroker {
     this.followSubject = followSubjectOf(settings.shard);
     this.frameBytesMax = Math.min(this.link.payloadBytesMax, MESSAGE_BYTES_MAX) - HEADER_BYTES_MAX;
     this.checkpoints = new NatsCheckpoints(this.link, settings);
+    this.writes = new NatsWrites(this.link, settings.shard);
   }
 
   /** Connects, checks broker and stream, creates the stream where it may. */

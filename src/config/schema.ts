@@ -303,6 +303,7 @@ export const ConfigSchema = section({
       'The broker keeps so many bytes of checkpoints',
     ),
     silenceMs: count(500, 300, 60_000, 'After so long without its leader another takes over'),
+    leaderWaitMs: count(2_000, 100, 60_000, 'Commands wait so long for a leader'),
     queueBytesMax: count(67_108_864, 1_048_576, 4_294_967_296, 'The most that may wait for NATS'),
     checkpointEveryMs: count(60_000, 1_000, 86_400_000, 'Between checkpoints for new members'),
   }),

@@ -98,6 +98,9 @@ const WORDS: Readonly<Record<string, Say>> = {
   'overloaded': () => 'The server is busy. Try again in a moment.',
   'journal-failing': () =>
     'The server cannot store orders now, so it accepts none. Try again later.',
+  'no-leader': () => 'No server takes orders now; another takes over within seconds. Try again.',
+  'unknown-outcome': () =>
+    'Whether the order was accepted is not known. Check your open orders before you try again.',
   'shutting-down': () => 'The server is stopping. Try again when it is back.',
   'unauthorized': () => 'The key is not accepted. Enter another one.',
   'forbidden': (_, { symbol }) => `The key may not trade ${symbol}. Use one that may.`,

@@ -43,6 +43,7 @@ const RETRIED: ReadonlySet<string> = new Set([
   'limit-reached',
   'overloaded',
   'journal-failing',
+  'no-leader',
   'shutting-down',
 ]);
 

@@ -181,6 +181,8 @@ export const ListedInstrument = message('instrument', 'Listed', { state });
 
 /** Codes of any route that takes a symbol. */
 export const SYMBOL_ERRORS = ['unknown-symbol', 'invalid-field'] as const;
+/** Codes of any route that changes something; a member of a cluster may have to ask its leader. */
+export const WRITE_ERRORS = ['journal-failing', 'no-leader', 'unknown-outcome'] as const;
 /** Codes of any route that may read the journal. */
 export const PAST_ERRORS = [
   ...SYMBOL_ERRORS,

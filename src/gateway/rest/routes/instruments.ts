@@ -9,7 +9,14 @@ import type { Principal } from '../../auth/principal';
 import { jsonMembers, tapeBody, type Pieces } from '../body';
 import { symbol } from '../parameters';
 import { routesOf, type RouteGroup } from '../route';
-import { count, exampleDefinition, exampleOfMessage, Instrument, SYMBOL_ERRORS } from '../schemas';
+import {
+  count,
+  exampleDefinition,
+  exampleOfMessage,
+  Instrument,
+  SYMBOL_ERRORS,
+  WRITE_ERRORS,
+} from '../schemas';
 
 /** What an operator does to instruments. */
 export interface Definer extends InstrumentAdministration {
@@ -73,8 +80,8 @@ export const INSTRUMENTS: RouteGroup<InstrumentServices> = {
         'definition-conflict',
         'too-many-instruments',
         'wrong-market',
-        'journal-failing',
         'shutting-down',
+        ...WRITE_ERRORS,
       ],
       handle: async ({ body }, { definer }) => {
         const name = await definer.define(body);
@@ -90,7 +97,7 @@ export const INSTRUMENTS: RouteGroup<InstrumentServices> = {
       cost: 'memory',
       params: { symbol },
       answer: { schema: Renumbered, example: { symbol: 'FEED', seq: 1340023 } },
-      errors: ['unknown-symbol', 'wrong-market', 'journal-failing', 'shutting-down'],
+      errors: ['unknown-symbol', 'wrong-market', 'shutting-down', ...WRITE_ERRORS],
       handle: async ({ params }, { definer }) =>
         changed(params.symbol, await definer.renumber(params.symbol)),
     }),
@@ -108,8 +115,8 @@ export const INSTRUMENTS: RouteGroup<InstrumentServices> = {
         'wrong-market',
         'symbol-in-use',
         'limit-reached',
-        'journal-failing',
         'shutting-down',
+        ...WRITE_ERRORS,
       ],
       handle: async ({ params }, { definer }) =>
         changed(params.symbol, await definer.delete(params.symbol)),
@@ -164,6 +171,7 @@ export const INGEST: RouteGroup<IngestServices> = {
         'too-many-instruments',
         'wrong-market',
         'journal-failing',
+        'no-leader',
       ],
       handle: async ({ who, query, body }, services) => {
         const result = await services.ingest(who, body, query.continues);

@@ -16,6 +16,7 @@ import {
   nullable,
   SYMBOL_ERRORS,
   time,
+  WRITE_ERRORS,
 } from '../schemas';
 
 export interface OrderServices {
@@ -120,8 +121,8 @@ const ORDER_ERRORS = [
   'book-full',
   'resting-overflow',
   'auction-under-way',
-  'journal-failing',
   'shutting-down',
+  ...WRITE_ERRORS,
 ] as const;
 
 const { route } = routesOf<OrderServices>();
@@ -202,7 +203,7 @@ export const ORDERS: RouteGroup<OrderServices> = {
       isTimed: true,
       params: { id },
       answer: { schema: Order, example: { ...exampleOrder, status: 'cancelled', open: '0' } },
-      errors: ['unknown-order', 'auction-under-way', 'journal-failing'],
+      errors: ['unknown-order', 'auction-under-way', ...WRITE_ERRORS],
       handle: ({ who, params }, { orders }) => orders.cancel(who.name, params.id),
     }),
     route({
@@ -228,7 +229,7 @@ export const ORDERS: RouteGroup<OrderServices> = {
         'same-state',
         'auction-under-way',
         'wrong-market',
-        'journal-failing',
+        ...WRITE_ERRORS,
       ],
       handle: ({ who, params, body }, { orders }) =>
         orders.setState(who.name, params.symbol, body.state),
@@ -255,7 +256,7 @@ export const ORDERS: RouteGroup<OrderServices> = {
         ),
         example: { owner: 'market-maker', cancelled: 12, left: 0, seq: 1340036 },
       },
-      errors: ['journal-failing', 'shutting-down'],
+      errors: ['shutting-down', ...WRITE_ERRORS],
       handle: ({ who, params }, { orders }) => orders.cancelAll(who.name, params.owner),
     }),
   ],
