@@ -33,7 +33,10 @@ export function createIngest(
     const unable = mayNot(who, 'publish'); // the key may have ended while the body came
     if (unable !== undefined) return unable;
     const result = await sources.submitRequest(who.name, events, continues);
-    if ('fault' in result) return lines.within(result.index, result.fault);
+    if ('fault' in result) {
+      const { index, fault } = result;
+      return index < 0 ? fault : lines.within(index, fault); // below 0: no single line is at fault
+    }
     const { seq, intake } = result;
     return { seq, events: events.length, skipped: lines.skipped, ...intake };
   };
