@@ -180,6 +180,8 @@ async function bundled(entry: HTMLBundle): Promise<Built[]> {
     entrypoints: [entry.index],
     target: 'browser',
     minify: true,
+    // Else Bun takes the variants of packages that are meant for their own development.
+    define: { 'process.env.NODE_ENV': '"production"' },
   });
   return Promise.all(
     outputs.map(async (output) => ({
