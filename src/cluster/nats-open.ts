@@ -122,9 +122,14 @@ async function checked(
     try {
       const jsm = await jetstreamManager(nc, { timeout: settings.requestMs });
       const info = await foundOrCreated(jsm, settings);
-      if (info instanceof ClusterFault) return info;
-      const foreign = await contentFault(jsm, info, settings);
-      return foreign ?? { nc, jsm };
+      // The first leader of a cluster may start a little later than the others.
+      const mayCome = info instanceof ClusterFault && info.code === 'stream-absent' && !isOver();
+      if (info instanceof ClusterFault) {
+        if (!mayCome) return info;
+      } else {
+        const foreign = await contentFault(jsm, info, settings);
+        return foreign ?? { nc, jsm };
+      }
     } catch (e) {
       const fault = apiFault(e, settings);
       if (fault !== undefined && (!canPass(e) || isOver())) return fault;

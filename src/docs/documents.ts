@@ -9,6 +9,7 @@ import gettingStarted from './getting-started.md' with { type: 'text' };
 import howTo from './how-to.md' with { type: 'text' };
 import clients from './clients.md' with { type: 'text' };
 import concepts from './concepts.md' with { type: 'text' };
+import cluster from './cluster.md' with { type: 'text' };
 import operations from './operations.md' with { type: 'text' };
 import backup from '../journal/BACKUP.md' with { type: 'text' };
 import matching from '../market/venue/README.md' with { type: 'text' };
@@ -32,6 +33,7 @@ export const DOCUMENTS: readonly DocumentFile[] = [
   { file: 'src/docs/how-to.md', path: '/docs/guide/how-to', text: howTo },
   { file: 'src/docs/clients.md', path: '/docs/guide/clients', text: clients },
   { file: 'src/docs/concepts.md', path: '/docs/guide/concepts', text: concepts },
+  { file: 'src/docs/cluster.md', path: '/docs/guide/cluster', text: cluster },
   { file: 'src/docs/operations.md', path: '/docs/guide/operations', text: operations },
   { file: 'src/journal/BACKUP.md', path: '/docs/guide/backup', text: backup },
   { file: 'src/market/venue/README.md', path: '/docs/guide/matching', text: matching },

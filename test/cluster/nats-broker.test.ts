@@ -131,7 +131,7 @@ describe.skipIf(!hasNats)('one server', () => {
   });
 
   test('an edge creates no stream, and says that there is none', async () => {
-    const fault = await faultOf(settingsOf(servers, 'absent', { mayCreate: false }));
+    const fault = await faultOf(settingsOf(servers, 'absent', { mayCreate: false, openMs: 300 }));
     expect([fault.code, fault.message]).toEqual([
       'stream-absent',
       'the broker has no stream TD_absent',
