@@ -1,25 +1,28 @@
 /** Some rounds of chaos.ts: members and brokers of a real cluster killed and stopped, by seed. */
 
-import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, setDefaultTimeout } from 'bun:test';
 
 import { hasNats } from '../support/nats';
 import { readSeed } from '../support/seed';
-import { deep } from '../support/tier';
+import { testDeep } from '../support/tier';
 import { runChaos } from './chaos-run';
 
 setDefaultTimeout(280_000);
 
 const READERS = 20;
-const ROUNDS = deep(5, 1);
+const ROUNDS = 5;
 
 describe.skipIf(!hasNats)('a cluster whose members and brokers are killed and stopped', () => {
-  for (const durability of deep(['replicated', 'async'] as const, 1)) {
-    test(`with ${durability}: nothing acknowledged is lost or doubled, journals are equal, readers know of every gap`, async () => {
-      const seed = readSeed();
-      const repeat = `bun test/cluster/chaos.ts --rounds ${ROUNDS} --seed ${seed} --durability ${durability}`;
-      const report = await runChaos({ rounds: ROUNDS, seed, readers: READERS, durability });
-      expect([repeat, report.wrong]).toEqual([repeat, []]);
-      expect(report.readers.items).toBeGreaterThan(0);
-    });
+  for (const durability of ['replicated', 'async'] as const) {
+    testDeep(
+      `with ${durability}: nothing acknowledged is lost or doubled, journals are equal, readers know of every gap`,
+      async () => {
+        const seed = readSeed();
+        const repeat = `bun test/cluster/chaos.ts --rounds ${ROUNDS} --seed ${seed} --durability ${durability}`;
+        const report = await runChaos({ rounds: ROUNDS, seed, readers: READERS, durability });
+        expect([repeat, report.wrong]).toEqual([repeat, []]);
+        expect(report.readers.items).toBeGreaterThan(0);
+      },
+    );
   }
 });

@@ -11,6 +11,7 @@ import type { Item } from '../../src/client/items';
 import { TapedeckClient } from '../../src/client/client';
 import { hasNats, NatsServers } from '../support/nats';
 import { Scratch, ServerProcess, tapedeck, TRADE_KEY } from '../support/tapedeck-process';
+import { testDeep } from '../support/tier';
 import { until } from '../support/until';
 
 setDefaultTimeout(120_000);
@@ -155,41 +156,44 @@ describe.skipIf(!hasNats)('servers of a cluster', () => {
     await leader.remove();
   });
 
-  test('after some seconds without a broker the log catches up out of the journal: commands, and executions at an edge', async () => {
-    const cluster = new Cluster();
-    const small = `${CONFIG}queueBytesMax = 1048576\n[cache]\nmemtableEventsMax = 1000\n[journal]\ndurability = "async"\n`;
-    const leader = await cluster.start('leader', undefined, { config: small, rate: 3_000 });
-    await until(async () => (await readyAt(leader)) > 1_000);
-    const edge = await cluster.start('edge');
-    await until(async () => (await readyAt(edge)) > 1_000);
-    const [owner, elsewhere] = [await trader(leader.url), await trader(edge.url)];
+  testDeep(
+    'after some seconds without a broker the log catches up out of the journal: commands, and executions at an edge',
+    async () => {
+      const cluster = new Cluster();
+      const small = `${CONFIG}queueBytesMax = 1048576\n[cache]\nmemtableEventsMax = 1000\n[journal]\ndurability = "async"\n`;
+      const leader = await cluster.start('leader', undefined, { config: small, rate: 3_000 });
+      await until(async () => (await readyAt(leader)) > 1_000);
+      const edge = await cluster.start('edge');
+      await until(async () => (await readyAt(edge)) > 1_000);
+      const [owner, elsewhere] = [await trader(leader.url), await trader(edge.url)];
 
-    const [broker] = nats.all;
-    await broker!.kill();
-    const before = await readyAt(edge);
-    // More than the queue and the memory hold.
-    for (let i = 0; i < 20; i++) {
-      const { length } = owner.executed;
-      await owner.client.order({ symbol: 'ACME', side: 'buy', kind: 'market', quantity: '1' });
-      await until(() => owner.executed.length > length);
+      const [broker] = nats.all;
+      await broker!.kill();
+      const before = await readyAt(edge);
+      // More than the queue and the memory hold.
+      for (let i = 0; i < 20; i++) {
+        const { length } = owner.executed;
+        await owner.client.order({ symbol: 'ACME', side: 'buy', kind: 'market', quantity: '1' });
+        await until(() => owner.executed.length > length);
+        const seq = await readyAt(leader);
+        await until(async () => (await readyAt(leader)) > seq + 2_000);
+      }
+      expect(await readyAt(edge)).toBeLessThan(before + 5_000);
+      await nats.start();
+
       const seq = await readyAt(leader);
-      await until(async () => (await readyAt(leader)) > seq + 2_000);
-    }
-    expect(await readyAt(edge)).toBeLessThan(before + 5_000);
-    await nats.start();
-
-    const seq = await readyAt(leader);
-    await until(async () => (await readyAt(edge)) > seq);
-    await until(() => elsewhere.executed.length === owner.executed.length);
-    expect(elsewhere.executed).toEqual(owner.executed);
-    for (const { client } of [owner, elsewhere]) client.close();
-    await leader.stop();
-    const { seqLast, stateHash } = await verified(leader);
-    await until(async () => (await readyAt(edge)) === seqLast);
-    await edge.stop();
-    expect(await verified(edge)).toMatchObject({ seqLast, stateHash });
-    for (const server of [leader, edge]) await server.remove();
-  });
+      await until(async () => (await readyAt(edge)) > seq);
+      await until(() => elsewhere.executed.length === owner.executed.length);
+      expect(elsewhere.executed).toEqual(owner.executed);
+      for (const { client } of [owner, elsewhere]) client.close();
+      await leader.stop();
+      const { seqLast, stateHash } = await verified(leader);
+      await until(async () => (await readyAt(edge)) === seqLast);
+      await edge.stop();
+      expect(await verified(edge)).toMatchObject({ seqLast, stateHash });
+      for (const server of [leader, edge]) await server.remove();
+    },
+  );
 
   test('a member that waits for a checkpoint to begin again ends when it is told to', async () => {
     const cluster = new Cluster();

@@ -2,7 +2,7 @@
  * Runs the tests of a tier. It says in the end which files took longest, and what the quick tier left to
  * the deep one.
  *
- *     bun test/support/run.ts          # quick: all files, three at a time
+ *     bun test/support/run.ts          # quick: all files, four at a time
  *     bun test/support/run.ts --deep   # the full form of the files that have one, one at a time
  */
 
@@ -16,8 +16,8 @@ import { buildExecutable, EXECUTABLE_VARIABLE } from './program';
 
 const ROOT = join(import.meta.dir, '../..');
 const USES_TIER = /from '(?:\.\.\/|\.\/)*(?:support\/)?tier'/;
-/** One more than the cores of a small machine, since many tests wait. */
-const WORKERS = 3;
+/** Twice the cores of a small machine, since many tests wait. */
+const WORKERS = 4;
 /** Run when all others are done: the longest turn is measured, and beside it are files that mostly wait. */
 const CALM = ['test/attack/memory.test.ts', 'test/attack/slow.test.ts', 'test/turns/turns.test.ts'];
 const CALM_WORKERS = 2;
