@@ -110,22 +110,30 @@ describe('a disk that goes back in time', () => {
 describe('seeds of faults that were found', () => {
   test.each([
     [
+      1465732397,
+      'a replay that waited for its first event after a seek gave up its slot, and waited again and again',
+      { hasFaultyDisk: true },
+    ],
+    [
       3,
       'the journal failed while the window was closed, and a resume ended as if it were complete',
+      {},
     ],
     [
       17,
       'an instrument was defined while a resume waited for its turn, and its `*` did not cover it',
+      {},
     ],
-    [1728, 'a seek of a replay that had ended left its playback open'],
+    [1728, 'a seek of a replay that had ended left its playback open', {}],
     [
       1910184101,
       'a stopping server sent messages that wait for an interval ahead of a long answer',
+      {},
     ],
   ])(
     '%i: %s',
-    async (seed) => {
-      expect((await run(seed)).messages).toBeGreaterThan(0);
+    async (seed, _what, faults) => {
+      expect((await run(seed, faults)).messages).toBeGreaterThan(0);
     },
     60_000,
   );

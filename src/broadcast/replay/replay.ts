@@ -231,7 +231,8 @@ export class Replay implements FrameSource {
 
   /** Gives up its slot and keeps only its position: what was read and not taken is read again. */
   private park(playback: Playback): void {
-    if (this.originMs !== null)
+    // One that has sent no more than its opening begins again, with the same times.
+    if (this.originMs !== null && this.border !== null)
       this.originMs = playback.hasFrame ? this.originMs + playback.atMs : null;
     this.idleSinceMs = null;
     this.playback = null;
