@@ -109,8 +109,8 @@ class Server {
   private loggedSeq = 0;
   /** Its journal led nowhere: it begins with a checkpoint. */
   private beginAt: LogPosition | null = null;
-  /** Where the log went on behind the hole that it met last. */
-  private metAt = '';
+  /** Where the log went on behind the hole that made it begin with a checkpoint last. */
+  private begunAt = '';
   private loadedSeq = 0;
   private isTakingOver = false;
   isStalled = false;
@@ -172,6 +172,7 @@ class Server {
         this.journal.splice(0, Infinity, ...journal);
         this.epochs = [...epochs];
         this.beginAt = null;
+        this.begunAt = `${from.epoch} ${from.seq}`;
         this.loadedSeq = journal.length; // a checkpoint is committed as a whole
         world.counts.fromCheckpoint += 1;
         return;
@@ -231,8 +232,7 @@ class Server {
           world.counts.lost[why.reason] += 1;
           if (why.beginAt !== null) {
             const { epoch, seq } = why.beginAt;
-            if (`${epoch} ${seq}` === this.metAt) world.counts.vain += 1;
-            this.metAt = `${epoch} ${seq}`;
+            if (`${epoch} ${seq}` === this.begunAt) world.counts.vain += 1;
           }
           // As a server would: it ends, sets aside what was not replicated, and starts again.
           world.time.after(5, () => this.restart(why));
