@@ -208,7 +208,8 @@ export class ClusterMembership implements Membership {
       },
     });
     const recorder = server.lead(epoch, { replication: this.feed });
-    this.serving = broker.writes.serve(epoch, writeServer(recorder));
+    const isProven = (): Promise<boolean> => this.member!.proven(replica.lastSeq);
+    this.serving = broker.writes.serve(epoch, writeServer(recorder, isProven));
     this.remote!.lead(recorder);
     log.info({ epoch, seq: replica.lastSeq, loggedSeq }, 'this server leads the cluster');
   }

@@ -20,7 +20,7 @@ import {
   type WriteRequest,
 } from '../cluster/write-messages';
 import type { Asked, WriteTransport } from '../cluster/writes';
-import { carryOut } from './leader-writes';
+import { PASSING, carryOut } from './leader-writes';
 import { NO_LEADER } from './no-leader';
 import { OWN_NAMES, ownNameFault } from './order-stage';
 import type { Recorder } from './recorder';
@@ -33,16 +33,6 @@ const OUTCOME_MS = 10_000;
 /** How long this member waits for what the leader has answered. */
 const ARRIVAL_MS = 10_000;
 
-/** Refusals that say nothing about an earlier try of the same command. */
-const PASSING: ReadonlySet<ErrorCode> = new Set([
-  'overloaded',
-  'journal-failing',
-  'no-leader',
-  'shutting-down',
-  'limit-reached',
-  'not-supported',
-  'internal',
-]);
 /** A leader that says this does nothing more; another follows. */
 const LEAVING: ReadonlySet<ErrorCode> = new Set(['no-leader', 'shutting-down']);
 

@@ -1,9 +1,10 @@
 /** Leader writes: the leader's end of what other members ask; the recorder of this process carries it out. */
 
-import { fault, type Fault } from '../../protocol/codes';
+import { fault, type ErrorCode, type Fault } from '../../protocol/codes';
 import {
   decodeRequest,
   encodeAnswer,
+  refusalOf,
   refused,
   type WriteAnswer,
   type WriteRequest,
@@ -12,9 +13,28 @@ import type { Recorder } from './recorder';
 
 /** The most requests of other members that may wait for their answers. */
 const WAITING_MAX = 10_000;
+const REPLACED = 'another leader has taken over from this one';
 
-/** Answers the requests of other members. The handler never rejects. */
-export function writeServer(recorder: Recorder): (bytes: Uint8Array) => Promise<Uint8Array> {
+/** Refusals that say nothing of the state of the market, nor of an earlier try of the same command. */
+export const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'overloaded',
+  'journal-failing',
+  'no-leader',
+  'shutting-down',
+  'limit-reached',
+  'not-supported',
+  'internal',
+]);
+
+/**
+ * Answers the requests of other members. The handler never rejects.
+ * @param isProven resolves when the log has shown that what this leader knows now holds for the cluster: true, or that
+ *   another leader has taken over
+ */
+export function writeServer(
+  recorder: Recorder,
+  isProven: () => Promise<boolean>,
+): (bytes: Uint8Array) => Promise<Uint8Array> {
   let waiting = 0;
   return async (bytes) => {
     if (waiting >= WAITING_MAX) {
@@ -25,9 +45,27 @@ export function writeServer(recorder: Recorder): (bytes: Uint8Array) => Promise<
     if ('code' in request) return encodeAnswer(refused(request));
     waiting += 1;
     const answer = await carryOut(request, recorder);
+    const holds = !tellsState(answer) || (await isProven());
     waiting -= 1;
-    return encodeAnswer(answer);
+    return encodeAnswer(holds ? answer : refused(fault('no-leader', REPLACED)));
   };
+}
+
+/**
+ * Whether an answer tells what this leader knows, and names no event that the asking member waits for. A leader that
+ * was replaced may know what no longer is.
+ */
+function tellsState({ kind, is }: WriteAnswer): boolean {
+  switch (kind) {
+    case 'refused':
+      return !PASSING.has(refusalOf(is).code);
+    case 'cancelled':
+      return is.seq === null;
+    case 'defined':
+      return true; // also of a definition that changes nothing
+    default:
+      return false;
+  }
 }
 
 /** Resolves when the journal has the command, or with why it was refused. */

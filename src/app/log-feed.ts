@@ -74,7 +74,7 @@ export class LogFeed implements Replication {
   refusal(): Fault | undefined {
     const { isReplicated, member } = this.parts;
     if (!isReplicated || this.waiting.length === 0) return undefined;
-    const ms = member.figures().writer?.inFlightMs ?? 0;
+    const ms = member.inFlightMs;
     if (ms < SILENT_MS) return undefined;
     return fault('journal-failing', `the batch log has taken nothing for ${Math.round(ms)} ms`);
   }

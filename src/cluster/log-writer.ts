@@ -97,6 +97,8 @@ export interface WriterFigures {
 }
 
 interface InFlight {
+  /** How many appends of this epoch came before it. */
+  readonly appends: number;
   readonly frame: LogFrame;
   readonly content: FrameContent | null;
   readonly bytes: Uint8Array;
@@ -104,6 +106,13 @@ interface InFlight {
   readonly sinceMs: number;
   /** When it goes again; Infinity while an answer is waited for. */
   againMs: number;
+}
+
+/** One who waits for a frame that is sent after so many appends, and for an event. */
+interface Proof {
+  readonly seq: number;
+  readonly appends: number;
+  readonly done: (isProven: boolean) => void;
 }
 
 /** Where a writer that takes over begins; null: the log holds no frame any more, or a fault says what the last one is. */
@@ -129,6 +138,7 @@ export class LogWriter {
   private acceptedSeq: number;
   /** Appends of this epoch, for their ids. */
   private appends = 0;
+  private proofs: Proof[] = [];
   private appendedMs: number;
   private isInTrouble = false;
   private readonly counts = {
@@ -178,6 +188,22 @@ export class LogWriter {
     return 'taken';
   }
 
+  /**
+   * Whether what the leader knew at the call holds for the cluster: true once the log has its events up to `seq` and a
+   * frame that was appended after the call, so that no other leader had taken over by then; false when it has stopped.
+   * While nothing happens, `look` appends a heartbeat for it.
+   */
+  proven(seq: number): Promise<boolean> {
+    if (this.state === 'stopped') return Promise.resolve(false);
+    const { appends } = this;
+    return new Promise((done) => this.proofs.push({ seq, appends, done }));
+  }
+
+  /** How long the frame in flight has been there, in ms; 0: there is none. */
+  get inFlightMs(): number {
+    return this.inFlight === null ? 0 : this.nowMs - this.inFlight.sinceMs;
+  }
+
   /** Whether it would take a batch. */
   get hasRoom(): boolean {
     return this.state !== 'stopped' && !this.isClosing && !this.queue.isFull;
@@ -191,7 +217,7 @@ export class LogWriter {
       if (this.nowMs < inFlight.againMs) return;
       this.counts.resends += 1;
       this.send(inFlight);
-    } else if (this.nowMs - this.appendedMs >= HEARTBEAT_MS) this.append('heartbeat', null);
+    } else if (this.isHeartbeatDue) this.append('heartbeat', null);
   }
 
   /** Accepts nothing more, and stops when all is stored. */
@@ -214,11 +240,16 @@ export class LogWriter {
       queuedBatches: queue.batches,
       queuedBytes: queue.bytes,
       queuedMs: nowMs - oldestMs,
-      inFlightMs: inFlight === null ? 0 : nowMs - inFlight.sinceMs,
+      inFlightMs: this.inFlightMs,
       acks: this.acks,
       acknowledgedSeq: this.storedSeq,
       sequence: this.sequence,
     };
+  }
+
+  private get isHeartbeatDue(): boolean {
+    if (this.nowMs - this.appendedMs >= HEARTBEAT_MS) return true;
+    return this.proofs.some(({ seq }) => seq <= this.storedSeq);
   }
 
   private get nowMs(): number {
@@ -248,10 +279,12 @@ export class LogWriter {
       parts: content?.parts ?? 1,
       batches: content?.batches ?? [],
     };
-    const id = `${shard}.${epoch}.${writer}.${this.appends++}`;
+    const { nowMs, appends } = this;
+    const id = `${shard}.${epoch}.${writer}.${appends}`;
+    this.appends += 1;
     const bytes = encodeLogFrame(frame);
-    this.appendedMs = this.nowMs;
-    this.inFlight = { frame, content, bytes, id, sinceMs: this.nowMs, againMs: Infinity };
+    this.appendedMs = nowMs;
+    this.inFlight = { appends, frame, content, bytes, id, sinceMs: nowMs, againMs: Infinity };
     this.send(this.inFlight);
   }
 
@@ -303,7 +336,16 @@ export class LogWriter {
       this.handlers.opened();
     }
     if (content !== null) this.release(content);
+    if (this.proofs.length > 0) this.prove(inFlight.appends);
     this.pump();
+  }
+
+  /** @param appends of the frame that has been stored */
+  private prove(appends: number): void {
+    const isProven = (one: Proof): boolean => one.appends <= appends && one.seq <= this.storedSeq;
+    const proven = this.proofs.filter(isProven);
+    this.proofs = this.proofs.filter((one) => !isProven(one));
+    for (const { done } of proven) done(true);
   }
 
   private release(content: FrameContent): void {
@@ -327,6 +369,8 @@ export class LogWriter {
     this.state = 'stopped';
     this.inFlight = null;
     this.queue.clear();
+    for (const { done } of this.proofs) done(false);
+    this.proofs = [];
     this.handlers.stopped(end);
   }
 }

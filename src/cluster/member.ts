@@ -121,6 +121,16 @@ export class Member {
     return this.writer?.position ?? 0;
   }
 
+  /** See `LogWriter`. */
+  get inFlightMs(): number {
+    return this.writer?.inFlightMs ?? 0;
+  }
+
+  /** Whether what this leader knows at the call, with its events up to a number, holds for the cluster. */
+  proven(seq: number): Promise<boolean> {
+    return this.writer?.proven(seq) ?? Promise.resolve(false);
+  }
+
   look(): void {
     this.reader?.look();
     this.writer?.look();

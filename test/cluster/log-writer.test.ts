@@ -156,6 +156,41 @@ describe('the log writer', () => {
     expect(writer.figures().queuedBatches).toBeLessThan(20);
   });
 
+  test('proves that it leads by a frame that it appends afterwards', async () => {
+    const { time, writer, frames, of } = bound(new Setup());
+    const answers: unknown[] = [];
+    const ask = (seq: number): void => {
+      void writer.proven(seq).then((isProven) => answers.push([seq, isProven]));
+    };
+    const answered = async (): Promise<unknown[]> => {
+      await Promise.resolve();
+      return answers.splice(0);
+    };
+    ask(0);
+    time.run(30); // the frame of the epoch was sent before: a heartbeat follows at once
+    expect(await answered()).toEqual([[0, true]]);
+    expect(frames().map(({ kind }) => kind)).toEqual(['epoch', 'heartbeat']);
+    writer.accept(tradesBatch(EPOCH, 1, 1));
+    ask(1); // the frame in flight has the event, and was sent before
+    ask(2); // nobody has numbered it yet
+    time.run(2);
+    expect(await answered()).toEqual([]);
+    time.run(200);
+    expect(await answered()).toEqual([[1, true]]);
+    expect(frames('heartbeat')).toHaveLength(2);
+    writer.accept(tradesBatch(EPOCH, 2, 1));
+    time.run(50);
+    expect(await answered()).toEqual([[2, true]]);
+    of.broker.cut();
+    ask(2);
+    time.run(1_000);
+    expect(await answered()).toEqual([]);
+    writer.abandon();
+    expect(await answered()).toEqual([[2, false]]);
+    ask(2);
+    expect(await answered()).toEqual([[2, false]]);
+  });
+
   test('beats when it is idle, and only then', () => {
     const { time, writer, frames } = bound(new Setup());
     time.run(10);

@@ -14,7 +14,7 @@ import { writeServer } from '../../src/app/leader-writes';
 import type { Recorder } from '../../src/app/recorder';
 import { openReplica, type Replica } from '../../src/app/replica';
 import { Prng } from '../../src/base/prng';
-import type { OrderOutcome } from '../../src/base/contracts/order-entry';
+import type { OrderOutcome, OwnerCancelled } from '../../src/base/contracts/order-entry';
 import { StartFault } from '../../src/base/start-fault';
 import type { Asked, WriteTransport } from '../../src/cluster/writes';
 import { order, venue } from '../orders/market-run';
@@ -33,6 +33,7 @@ const ANSWER_MS = 5_000;
 const RUN_MS = 15_000;
 /** Longer than any command is under way. */
 const SETTLE_MS = 40_000;
+const OWNERS = ['ada', 'bob'] as const;
 const EXPECTED = new Set(['no-leader', 'unknown-outcome', 'unknown-order', 'shutting-down']);
 
 type Entry = { readonly epoch: number } | { readonly bytes: Uint8Array };
@@ -51,6 +52,16 @@ interface Cancel {
   readonly orderId: number;
   readonly result: OrderOutcome | Fault;
   readonly byLeader: boolean;
+  /** Whether the log had it open when the answer came. */
+  readonly isOpen: boolean;
+}
+
+interface CancelAll {
+  readonly owner: string;
+  readonly result: OwnerCancelled | Fault;
+  readonly byLeader: boolean;
+  /** Whether the log had no open order of the owner, at some time between question and answer. */
+  readonly wasEmpty: boolean;
 }
 
 /** A server of the cluster. */
@@ -126,6 +137,7 @@ class World {
   readonly log: Entry[] = [];
   readonly orders: Order[] = [];
   readonly cancels: Cancel[] = [];
+  readonly cancelAlls: CancelAll[] = [];
   readonly all: Node[] = [];
   readonly transport: WriteTransport;
   isCalm = false;
@@ -134,11 +146,16 @@ class World {
   private leader: Node | undefined;
   private standby: Node;
   private readonly edge: Node;
+  /** Has the state that the log has. */
+  private readonly truth: Node;
+  /** By owner: when the log had no open order of it, last. */
+  private readonly emptyMs = new Map<string, number>();
   private epoch = 0;
 
   constructor(seed: number) {
     this.random = new Prng(seed);
     this.transport = { ask: (...of) => this.ask(...of), serve: () => () => {} };
+    this.truth = this.node();
     this.edge = this.node();
     this.standby = this.node();
     this.takeOver();
@@ -164,7 +181,41 @@ class World {
   /** What the leader hands out goes into the log, unless another one has taken over. */
   append(from: Node, bytes: Uint8Array): void {
     this.time.after(10, () => {
-      if (this.leader === from && from.isAlive) this.log.push({ bytes });
+      if (this.leader === from && from.isAlive) this.record({ bytes });
+    });
+  }
+
+  private record(entry: Entry): void {
+    this.log.push(entry);
+    const { replica } = this.truth;
+    if ('epoch' in entry) return replica.beginEpoch(entry.epoch);
+    const batch = decodeBatch(entry.bytes);
+    if ('code' in batch) throw new Error(batch.message);
+    // Command by command: between two of them an owner may have had nothing open.
+    for (let from = 0, to = 1; from < batch.events.length; from = to, to += 1) {
+      while (to < batch.events.length && batch.events[to]!.type !== 'command') to += 1;
+      const events = batch.events.slice(from, to);
+      const [firstSeq, lastSeq] = [events[0]!.seq, events.at(-1)!.seq];
+      replica.take({ ...batch, firstSeq, lastSeq, events, executions: [] });
+      for (const owner of OWNERS) this.lookAt(owner);
+    }
+  }
+
+  private lookAt(owner: string): void {
+    const isEmpty = this.truth.replica.orders.openOf(owner, 0, 1).length === 0;
+    if (isEmpty) this.emptyMs.set(owner, this.time.nowMs);
+  }
+
+  /** As the log does it: it stores a frame of its leader only, behind what that leader has numbered. */
+  private isProven(by: Node): Promise<boolean> {
+    const { lastSeq } = by.replica;
+    return new Promise((resolve) => {
+      const look = (): void => {
+        const isLeader = this.leader === by && by.isAlive;
+        if (isLeader && this.truth.replica.lastSeq < lastSeq) return this.time.after(5, look);
+        resolve(isLeader);
+      };
+      this.time.after(5, look);
     });
   }
 
@@ -226,10 +277,10 @@ class World {
     node.deliver(Infinity);
     this.epoch += 1;
     this.leader = node;
-    this.log.push({ epoch: this.epoch });
+    this.record({ epoch: this.epoch });
     const recorder = node.lead(this.epoch);
     recorder.sequencer.act((out) => recorder.market.announceRecovered(out));
-    this.servers.set(this.epoch, writeServer(recorder));
+    this.servers.set(this.epoch, writeServer(recorder, () => this.isProven(node)));
     this.standby = this.node();
   }
 
@@ -260,6 +311,7 @@ class World {
 
   private command(node: Node): void {
     const { random, orders } = this;
+    if (random.chance(0.05)) return this.cancelAll(node, OWNERS[random.int(0, 1)]!);
     const open = orders.flatMap(({ outcomes }) =>
       outcomes.flatMap(({ result }) => ('code' in result ? [] : [result.orderId])),
     );
@@ -294,9 +346,21 @@ class World {
 
   private cancel(node: Node, orderId: number): void {
     const by = node.replica.orders.find(orderId)?.owner ?? 'ada';
+    const isSame = (one: { orderId: number }): boolean => one.orderId === orderId;
     const target = { symbol: 'ACME', orderId, clientOrderId: null };
     void node.replica.orders.cancel(by, target).then((result) => {
-      this.cancels.push({ orderId, result, byLeader: node.recorder !== undefined });
+      const isOpen = this.truth.replica.orders.openOf(by, 0, Infinity).some(isSame);
+      this.cancels.push({ orderId, result, isOpen, byLeader: node.recorder !== undefined });
+    });
+  }
+
+  private cancelAll(node: Node, owner: string): void {
+    this.lookAt(owner);
+    const askedMs = this.time.nowMs;
+    void node.replica.orders.cancelAll(owner).then((result) => {
+      const wasEmpty = (this.emptyMs.get(owner) ?? -1) >= askedMs;
+      const byLeader = node.recorder !== undefined;
+      this.cancelAlls.push({ owner, result, wasEmpty, byLeader });
     });
   }
 }
@@ -336,16 +400,34 @@ test('no order is carried out twice, and none is lost that a following member ha
         expect([seed, submits.has(`${owner} ${clientOrderId}`)]).toEqual([seed, false]);
       }
     }
-    for (const { orderId, result, byLeader } of world.cancels) {
+    for (const { orderId, result, byLeader, isOpen } of world.cancels) {
       if ('code' in result) {
         expect([seed, EXPECTED.has(result.code), result]).toMatchObject([seed, true, {}]);
+        const isKnown = result.code === 'unknown-order' && !byLeader;
+        if (isKnown) expect([seed, orderId, isOpen]).toEqual([seed, orderId, false]);
       } else if (!byLeader) {
         const command = bySeq.get(result.seq);
         expect([seed, command]).toMatchObject([seed, { action: 'cancel', orderId }]);
       }
     }
+    for (const { owner, result, byLeader, wasEmpty } of world.cancelAlls) {
+      // An owner without any order yet is unknown.
+      const isNothing = 'code' in result ? result.code === 'invalid-field' : result.seq === null;
+      if (isNothing) {
+        if (byLeader) continue;
+        count('nothing to cancel');
+        expect([seed, owner, wasEmpty]).toEqual([seed, owner, true]);
+      } else if ('code' in result) {
+        expect([seed, EXPECTED.has(result.code), result]).toMatchObject([seed, true, {}]);
+      } else if (!byLeader) {
+        count('all cancelled');
+        const command = bySeq.get(result.seq!);
+        expect([seed, command]).toMatchObject([seed, { action: 'cancel', owner }]);
+      }
+    }
     await world.close();
   }
+  expect([...seen.keys()]).toContain('nothing to cancel');
   expect([...seen.keys()]).toContain('acknowledged');
   console.log(Object.fromEntries(seen));
 });
