@@ -280,7 +280,10 @@ class World {
     this.record({ epoch: this.epoch });
     const recorder = node.lead(this.epoch);
     recorder.sequencer.act((out) => recorder.market.announceRecovered(out));
-    this.servers.set(this.epoch, writeServer(recorder, () => this.isProven(node)));
+    this.servers.set(
+      this.epoch,
+      writeServer(recorder, () => this.isProven(node)),
+    );
     this.standby = this.node();
   }
 
