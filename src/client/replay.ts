@@ -1,6 +1,6 @@
 /**
- * Replay: the journal in the live format [R6], as an async iterable over a connection of its own; on a shared one replayed
- * and live messages could not be told apart.
+ * Replay: the journal in the live format [R6], as an async iterable over a connection of its own; on a shared one nobody
+ * could tell replayed messages from live ones.
  *
  * Nothing is dropped: with more than `WAITING_HIGH` messages waiting for the consumer the replay is paused, and continued
  * at `WAITING_LOW`. Messages in flight still arrive; beyond `WAITING_MAX` the server did not pause, and the iteration

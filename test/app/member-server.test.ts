@@ -1,4 +1,4 @@
-/** A server whose core is a replica: its readers see one numbering across leaders, and it leads when it is told to. */
+/** A server whose core is a replica: its readers see one numbering across leaders, and it can take the lead. */
 
 import { afterAll, expect, test } from 'bun:test';
 

@@ -240,7 +240,7 @@ async function checkStates(follower: Follower, server: ServerProcess): Promise<v
       topicOf(a as TopicMessage)! < topicOf(b as TopicMessage)! ? -1 : 1,
     );
   };
-  // A book that was sent whole has the end of the gap as its seq; `status` tells a reader that continues that it is
+  // A book that was sent whole has the end of the gap as its seq; for a reader that continues, `status` marks it as
   // from before the restart.
   const withoutSeq = (m: Item): object => ({ ...m, seq: 0, prevSeq: 0, mark: null });
   const [own, theirs] = [await stateOf(follower.client), await stateOf(fresh)];

@@ -23,7 +23,7 @@ class Written {
   private epoch = 0;
   private seq = 0;
 
-  /** Opens an epoch where the log is, or where it is told. */
+  /** Opens an epoch where the log is, or behind a position that the caller gives. */
   opens(epoch: number, seq = this.seq): this {
     const frame = { kind: 'epoch', epoch, prevEpoch: this.epoch, firstSeq: seq + 1 } as const;
     this.put({ ...frame, lastSeq: seq, prevLastSeq: seq });

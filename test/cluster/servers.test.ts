@@ -54,12 +54,22 @@ async function readyAt(server: ServerProcess): Promise<number> {
   return status.seq;
 }
 
-/** Follows trades on a server; what it gets and what it was told of. */
+/** Stops both, and compares what their journals have. */
+async function endAlike(leader: ServerProcess, edge: ServerProcess): Promise<void> {
+  await leader.stop();
+  const { seqLast, stateHash } = await verified(leader);
+  await until(async () => (await readyAt(edge)) === seqLast);
+  await edge.stop();
+  expect(await verified(edge)).toMatchObject({ seqLast, stateHash });
+  for (const server of [leader, edge]) await server.remove();
+}
+
+/** Follows trades on a server; what it gets, and the announcements that came in between. */
 async function follow(url: string) {
   const client = await TapedeckClient.connect(url);
-  const told: string[] = [];
+  const announced: string[] = [];
   for (const what of ['epoch', 'reset', 'gap', 'chain-break', 'disconnected'] as const) {
-    client.on(what, () => told.push(what));
+    client.on(what, () => announced.push(what));
   }
   const subscription = client.subscribe(['trade:*', 'book:*'], { queueMax: 1_000_000 });
   const items: Item[] = [];
@@ -67,7 +77,7 @@ async function follow(url: string) {
     for await (const item of subscription) items.push(item);
   })();
   await subscription.ready;
-  return { client, items, told };
+  return { client, items, announced };
 }
 
 /** A client with a key to trade, and the executions that it got: order, trade and amounts of each. */
@@ -101,17 +111,17 @@ describe.skipIf(!hasNats)('servers of a cluster', () => {
     await until(() => reader.items.length > 50);
 
     await leader.stop('SIGKILL');
-    await until(() => reader.told.includes('epoch'));
+    await until(() => reader.announced.includes('epoch'));
     const { length } = reader.items;
     await until(() => reader.items.length > length + 50);
-    expect(reader.told).toEqual(['epoch']);
+    expect(reader.announced).toEqual(['epoch']);
 
     const again = await cluster.start('leader', leader.data);
     await until(async () => (await readyAt(again)) >= (await readyAt(edge)) - 200);
     await standby.stop();
-    await until(() => reader.told.length === 2);
+    await until(() => reader.announced.length === 2);
     await until(() => reader.items.length > length + 200);
-    expect(reader.told).toEqual(['epoch', 'epoch']);
+    expect(reader.announced).toEqual(['epoch', 'epoch']);
     const seqs = reader.items.flatMap((i) => (i.type === 'trade' ? [i.seq] : []));
     expect(seqs).toEqual([...new Set(seqs)].toSorted((a, b) => a - b));
     reader.client.close();
@@ -134,12 +144,7 @@ describe.skipIf(!hasNats)('servers of a cluster', () => {
     await until(async () => (await readyAt(edge)) > 600);
     const refused = await fetch(`${edge.url}/v1/orders`, { method: 'POST', body: '{}' });
     expect(refused.status).toBeGreaterThanOrEqual(400);
-    await leader.stop();
-    const { seqLast, stateHash } = await verified(leader);
-    await until(async () => (await readyAt(edge)) === seqLast);
-    await edge.stop();
-    expect(await verified(edge)).toMatchObject({ seqLast, stateHash });
-    for (const server of [leader, edge]) await server.remove();
+    await endAlike(leader, edge);
   });
 
   test('a follower that is ended in order ends: it does not take what it leaves for a hole', async () => {
@@ -186,16 +191,11 @@ describe.skipIf(!hasNats)('servers of a cluster', () => {
       await until(() => elsewhere.executed.length === owner.executed.length);
       expect(elsewhere.executed).toEqual(owner.executed);
       for (const { client } of [owner, elsewhere]) client.close();
-      await leader.stop();
-      const { seqLast, stateHash } = await verified(leader);
-      await until(async () => (await readyAt(edge)) === seqLast);
-      await edge.stop();
-      expect(await verified(edge)).toMatchObject({ seqLast, stateHash });
-      for (const server of [leader, edge]) await server.remove();
+      await endAlike(leader, edge);
     },
   );
 
-  test('a member that waits for a checkpoint to begin again ends when it is told to', async () => {
+  test('a member that waits for a checkpoint to begin again can be stopped', async () => {
     const cluster = new Cluster();
     const leader = await cluster.start('leader');
     const edge = await cluster.start('edge');

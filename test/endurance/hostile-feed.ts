@@ -220,7 +220,7 @@ export class HostileFeed {
 
   // ── the book ────────────────────────────────────────────────────────────────────────────────
 
-  /** Numbers far from those of any numbering before, because close ones could not be told apart. */
+  /** Numbers far from those of any numbering before, because close ones could be of either. */
   private beginBook(): void {
     this.numbering += 1;
     this.bookSeq = this.random.int(1, 1_000) * 1_000_000 + this.numbering * 1_000;

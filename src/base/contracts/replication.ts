@@ -4,7 +4,7 @@ import type { Fault } from '../../../protocol/codes';
 import type { Batch } from './batch';
 
 export interface Replication {
-  /** Whether it can take more. The leader is told of room by `Sequencer.resume`. */
+  /** Whether it can take more. When there is room again, it calls `Sequencer.resume`. */
   readonly hasRoom: boolean;
   /** Why nothing new should be taken now; undefined if it can be. */
   refusal(): Fault | undefined;
