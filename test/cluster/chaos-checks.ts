@@ -168,6 +168,28 @@ export function readLines(path: string): {
   return { lines, isWhole };
 }
 
+/** How many readers do not yet have the newest message of each of their topics. */
+export function readersBehind(lines: readonly ReaderLine[], journal: JournalFacts): number {
+  const newest = newestOf(journal);
+  const behind = new Map<string, number>();
+  for (const { reader, what, topic, a } of lines) {
+    if (what !== 'item') continue;
+    const name = `${reader} ${topic}`;
+    if (a >= newest.get(topic)!) behind.delete(name);
+    else behind.set(name, reader);
+  }
+  return new Set(behind.values()).size;
+}
+
+/** The number of the newest message of each topic. */
+function newestOf({ messages }: JournalFacts): ReadonlyMap<string, number> {
+  const newest = new Map<string, number>();
+  for (const [seq, message] of messages) {
+    newest.set(message.slice(0, message.indexOf(' ')), seq);
+  }
+  return newest;
+}
+
 /** One topic of one reader. */
 interface Track {
   /** Items that no journal has (in the end), and are not declared yet. */
@@ -234,12 +256,9 @@ export class ReaderCheck {
     }
   }
 
-  /** @param upTo the reader was there to the end: it has to have everything up to this number */
-  end(upTo: number): void {
-    const newest = new Map<string, number>();
-    for (const [seq, message] of this.journal.messages) {
-      if (seq <= upTo) newest.set(message.slice(0, message.indexOf(' ')), seq);
-    }
+  /** The reader was there to the end: it has to have everything. */
+  end(): void {
+    const newest = newestOf(this.journal);
     for (const [topic, { orphans, last }] of this.tracks) {
       for (const { seq, line } of orphans) {
         this.wrongs.add(

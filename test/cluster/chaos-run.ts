@@ -14,6 +14,7 @@ import {
   compareJournals,
   readFacts,
   ReaderCheck,
+  readersBehind,
   readLines,
   Wrongs,
   type JournalFacts,
@@ -32,6 +33,9 @@ const TARGETS: readonly ChaosTarget[] = [
   'stream-leader',
   'broker-follower',
 ];
+
+/** A reader that is still behind then stands still, and is reported. */
+const READ_UP_MS = 40_000;
 
 interface Blow {
   readonly target: Target;
@@ -295,7 +299,7 @@ class ChaosRun {
         `${edge} has event ${lastSeq}`,
       );
     }
-    await Bun.sleep(1_000); // what is in flight to readers arrives
+    await this.untilReadersAreUp(facts[0]!);
     for (const { child } of this.readers) {
       await child.stdin.end();
       await child.exited;
@@ -308,6 +312,20 @@ class ChaosRun {
       if (code !== 0) wrongs.add(`verify of ${name}: ${code} ${stdout} ${stderr}`);
     }
     return facts;
+  }
+
+  /** Readers get what is in flight, and what they missed while they were between two servers. */
+  private async untilReadersAreUp(journal: JournalFacts): Promise<void> {
+    const begunMs = performance.now();
+    for (const { path } of this.readers) {
+      let behind: number;
+      do {
+        await Bun.sleep(200); // a look reads a whole file
+        behind = readersBehind(readLines(path).lines, journal);
+      } while (behind > 0 && performance.now() - begunMs < READ_UP_MS);
+      const ms = Math.round(performance.now() - begunMs);
+      this.options.log?.(`${behind} readers are behind ${ms} ms after the last event`);
+    }
   }
 
   private report(facts: readonly JournalFacts[]): ChaosReport {
@@ -332,7 +350,7 @@ class ChaosRun {
       for (const [reader, own] of Map.groupBy(lines, (line) => line.reader)) {
         const check = new ReaderCheck(`reader ${process}.${reader}`, journal!, wrongs);
         for (const line of own) check.take(line);
-        check.end(journal!.lastSeq);
+        check.end();
         addUp(all, check.figures);
         silences.push(...this.silencesOf(own));
       }
