@@ -4,16 +4,19 @@
  */
 
 import type { Clock } from '../base/clock';
+import type { ClusterStatus, MemberReport } from '../base/contracts/cluster';
 import { secretBytes } from '../base/secrets';
 import { StartFault } from '../base/start-fault';
-import { Member, type Lost, type MemberFigures } from '../cluster/member';
+import { Member, type Lost } from '../cluster/member';
 import type { NatsBroker } from '../cluster/nats-broker';
+import { Presence } from '../cluster/presence';
 import type { Config } from '../config/config';
 import { EventCursor } from '../journal/export/event-cursor';
 import type { Following } from '../journal/recover/opening';
 import type { Log } from '../log/contract';
 import { FeedInstrument } from '../market/feed-instrument';
 import { CheckpointUpload } from './checkpoint-upload';
+import { logFigures, reportOf } from './cluster-status';
 import { openBroker, prepareJournal, type Preparing } from './cluster-start';
 import { RemoteLeader } from './leader-remote';
 import { writeServer } from './leader-writes';
@@ -30,12 +33,6 @@ const HELD_BYTES_MAX = 64 * 1_024 * 1_024;
 const EPOCH_STEP = 2 ** 32;
 const EPOCH_FIRST = 2 ** 48;
 
-export interface ClusterFigures extends MemberFigures {
-  /** Events that the leader has numbered and the log does not have; 0 for others. */
-  readonly unlogged: number;
-  readonly checkpoints: number;
-}
-
 export interface Joining extends Preparing {
   /** Called once, when the server has to end and begin again. */
   readonly begins: (why: Lost) => void;
@@ -48,12 +45,15 @@ export class ClusterMembership implements Membership {
   private readonly log: Log;
   private readonly broker: NatsBroker;
   private readonly begins: (why: Lost) => void;
+  /** Names this process among all that ever write to the log. */
+  private readonly instance = Buffer.from(secretBytes(8)).toString('hex');
   private server: ClusterMember | undefined;
   private member: Member | undefined;
   private feed: LogFeed | undefined;
   private cursor: EventCursor | undefined;
   private upload: CheckpointUpload | undefined;
   private remote: RemoteLeader | undefined;
+  private presence: Presence | undefined;
   /** Ends the answers to other members. */
   private serving: () => void = () => {};
   private timer: ReturnType<typeof setInterval> | undefined;
@@ -92,11 +92,10 @@ export class ClusterMembership implements Membership {
   }
 
   begin(server: ClusterMember): void {
-    const { clock, config, log, broker } = this;
+    const { clock, config, log, broker, instance: writer } = this;
     const { cluster } = config;
     const { replica } = server;
     this.server = server;
-    const writer = Buffer.from(secretBytes(8)).toString('hex');
     this.remote = remoteLeader(broker, clock, replica, cluster.leaderWaitMs, writer);
     replica.leader = this.remote;
     const options = {
@@ -128,6 +127,7 @@ export class ClusterMembership implements Membership {
         this.begins(why);
       },
     });
+    this.presence = new Presence(broker.presence, clock, () => this.report());
     this.timer = clock.turns.every('cluster', LOOK_EVERY_MS, () => this.look());
   }
 
@@ -147,22 +147,31 @@ export class ClusterMembership implements Membership {
     await this.broker.close();
   }
 
-  figures(): ClusterFigures {
-    return {
-      ...this.member!.figures(),
+  status(): ClusterStatus {
+    const log = logFigures(this.member!.figures(), {
+      isConnected: this.broker.isConnected,
       unlogged: this.feed?.lag ?? 0,
       checkpoints: this.upload?.stored ?? 0,
-    };
+    });
+    const { name } = this.config.cluster;
+    return { name, self: this.report(), members: this.presence!.members(), log };
+  }
+
+  private report(): MemberReport {
+    const { epoch, lastSeq: seq } = this.server!.replica;
+    return reportOf(this.config, this.instance, this.member!.figures(), { epoch, seq });
   }
 
   private look(): void {
     this.member?.look();
     this.feed?.look();
     this.upload?.look();
+    this.presence?.look();
   }
 
   private rest(): void {
     clearInterval(this.timer);
+    this.presence?.stop();
     this.serving();
     this.remote?.end();
     this.upload?.stop();

@@ -3,6 +3,7 @@
 import { limitedOrders } from '../gateway/auth/limits';
 import { Documents } from '../gateway/docs/documents';
 import { Shares } from '../gateway/auth/shares';
+import type { ClusterStatus } from '../base/contracts/cluster';
 import type { Core } from '../base/contracts/core';
 import { readiness } from '../gateway/metrics/readiness';
 import { createApp } from '../gateway/rest/app';
@@ -28,11 +29,13 @@ export interface GatewayParts {
   readonly reading: Reading;
   readonly measured: Measured;
   readonly isStopping: () => boolean;
+  /** Undefined: the server is no member of a cluster. */
+  readonly cluster: (() => ClusterStatus) | undefined;
 }
 
 export function createGateway(ground: Ground, parts: GatewayParts) {
   const { config, limits, clock, access, log, repeated, account, slices, connections } = ground;
-  const { core, sources, broadcasting, reading, measured, isStopping } = parts;
+  const { core, sources, broadcasting, reading, measured, isStopping, cluster } = parts;
   const { queries } = reading;
   const shares = new Shares(limits, clock, (client) => core.entry.isCrowded(client));
   const orders = limitedOrders(core.orders, limits, clock);
@@ -65,12 +68,21 @@ export function createGateway(ground: Ground, parts: GatewayParts) {
       ground.slices,
     ),
     ingest: createIngest(core, sources, limits, slices),
-    readiness: () =>
-      readiness(core.figures.journal(), isStopping(), measured.freshness.stale(), core.warnings),
+    cluster: () => cluster?.() ?? null,
+    readiness: () => {
+      const { behindMsMax } = config.cluster;
+      return readiness({
+        journal: core.figures.journal(),
+        isStopping: isStopping(),
+        stale: measured.freshness.stale(),
+        cluster: cluster && { status: cluster(), behindMsMax },
+        found: core.warnings,
+      });
+    },
     isStopping,
     version: VERSION,
     counts: ground.counts.rest,
-    metrics: createMetrics({ ...measured, ground, core, shares }),
+    metrics: createMetrics({ ...measured, ground, core, shares, cluster }),
     clock,
     reportError: (error) => {
       const { name, stack } = error instanceof Error ? error : new Error(String(error));

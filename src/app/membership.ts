@@ -1,6 +1,7 @@
 /** Membership: what connects a server to the other members of its cluster. */
 
 import type { BatchEvent } from '../../protocol/records';
+import type { ClusterStatus } from '../base/contracts/cluster';
 import type { Recorder, RecorderHooks } from './recorder';
 import type { Replica, ReplicaHooks } from './replica';
 
@@ -18,6 +19,8 @@ export interface Membership {
   readonly hooks: Pick<ReplicaHooks, 'following' | 'onRoom'>;
   /** Called once, when the server is built. */
   begin(member: ClusterMember): void;
+  /** What is known of the cluster; from `begin` on. */
+  status(): ClusterStatus;
   /** Called when the server begins to stop: a follower takes nothing more, a leader goes on. */
   refuse(): void;
   /** Called when the server has stopped. */

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../base/clock';
 import type { Batch } from '../base/contracts/batch';
+import type { ClusterStatus } from '../base/contracts/cluster';
 import type { Core } from '../base/contracts/core';
 import { Durations } from '../base/durations';
 import type { TurnMeter } from '../base/turn-meter';
@@ -85,6 +86,7 @@ interface Observed extends Measured {
   readonly ground: Ground;
   readonly core: Core;
   readonly shares: Shares;
+  readonly cluster: (() => ClusterStatus) | undefined;
 }
 
 export function createMetrics(stages: Observed): Metrics {
@@ -126,6 +128,7 @@ export function createMetrics(stages: Observed): Metrics {
     disk: () => diskRoom(ground.config.journal.directory),
     instruments: () => core.instruments.size,
     lastSeq: () => core.lastSeq,
+    cluster: stages.cluster,
     published,
   });
 }

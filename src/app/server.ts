@@ -11,6 +11,7 @@
 
 import type { Clock } from '../base/clock';
 import type { Batch } from '../base/contracts/batch';
+import type { ClusterStatus } from '../base/contracts/cluster';
 import type { Core } from '../base/contracts/core';
 import type { IngestSource } from '../base/contracts/ingest';
 import { descriptorsMax } from '../base/descriptors';
@@ -105,7 +106,9 @@ export function startServer(
   };
   const state = { isStopping: false };
   const isStopping = (): boolean => state.isStopping;
-  const parts = { core, sources, broadcasting, reading, measured, isStopping };
+  const { membership } = options;
+  const cluster = membership && ((): ClusterStatus => membership.status());
+  const parts = { core, sources, broadcasting, reading, measured, isStopping, cluster };
   const listening = openPort(ground, parts, publishers);
   if (listening instanceof StartFault) return listening;
   for (const thread of [past.history, past.playback]) thread.prepare(); // before clients take their descriptors
@@ -118,7 +121,6 @@ export function startServer(
   const started = core.past.flush();
   void started.then(() => logStarted(log, config, listening.url, core));
   const running = { core, ingest, listening, publishers, broadcasting, past, freshness, timers };
-  const { membership } = options;
   if (core instanceof Replica) membership?.begin(memberOf(core, ground, memtable, hooks, lead));
   return new RunningServer(ground, { ...running, membership }, state, started);
 }

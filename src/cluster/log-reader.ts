@@ -62,6 +62,8 @@ export interface ReaderFigures {
   readonly position: LogPosition;
   /** Whether nothing is missing that it knows of. */
   readonly isLive: boolean;
+  /** How long it has known that frames are missing, or was not able to see whether any are; 0: it is live. */
+  readonly behindMs: number;
   readonly frames: number;
   readonly batches: number;
   /** Frames of deposed leaders, frames that it had, and frames whose bytes were wrong. */
@@ -88,6 +90,8 @@ export class LogReader {
   private readonly unfollow: () => void;
   private nextSequence = 1;
   private isLive = false;
+  /** When it was live last; before that, when it began. */
+  private liveMs: number;
   private hasCaughtUp = false;
   private isStopped = false;
   /** When the last frame came, and when it last saw that there is no more to read. */
@@ -113,7 +117,7 @@ export class LogReader {
     this.handlers = handlers;
     this.chain = new FrameChain(start === 'checkpoint' ? { epoch: 0, seq: 0 } : start);
     this.held = new HeldFrames(heldBytesMax);
-    this.heardMs = clock.monotonicMs();
+    this.heardMs = this.liveMs = clock.monotonicMs();
     this.unfollow = broker.follow({
       frame: (frame) => this.hear(frame),
       reconnected: () => this.wake(),
@@ -144,6 +148,7 @@ export class LogReader {
       ...this.counts,
       position: this.position,
       isLive: this.isLive,
+      behindMs: this.isLive ? 0 : this.nowMs - this.liveMs,
       heldFrames: this.held.size,
       heldBytes: this.held.bytes,
       silentMs: this.nowMs - this.heardMs,
@@ -181,6 +186,7 @@ export class LogReader {
       }
       await this.pause(Infinity);
       this.isLive = false;
+      this.liveMs = this.nowMs;
     }
   }
 

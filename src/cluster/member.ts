@@ -14,6 +14,7 @@
 
 import type { WireBatch } from '../../protocol/batch';
 import type { Clock } from '../base/clock';
+import type { MemberState } from '../base/contracts/cluster';
 import type { Log } from '../log/contract';
 import type { LogBroker, LogEnd } from './broker';
 import type { LogHole, LogPosition } from './frame-chain';
@@ -79,8 +80,6 @@ export interface MemberOptions {
   readonly queueBatchesMax: number;
   readonly heldBytesMax: number;
 }
-
-export type MemberState = 'following' | 'taking-over' | 'leading' | 'lost' | 'stopped';
 
 export interface MemberFigures {
   readonly state: MemberState;

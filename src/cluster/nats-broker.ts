@@ -25,12 +25,14 @@ import {
   type StoredFrame,
 } from './broker';
 import { ClusterFault } from './cluster-fault';
+import { natsPresence } from './nats-presence';
 import { NatsCheckpoints } from './nats-checkpoints';
 import { NatsLink } from './nats-link';
 import { HEADER_BYTES_MAX, openStream } from './nats-open';
 import { readRange, storedFrame, unsubscribe } from './nats-read';
 import { settingsFault, type NatsSettings } from './nats-settings';
 import { followSubjectOf, streamName, subjectOf } from './nats-stream';
+import type { PresenceTransport } from './presence';
 import { NatsWrites, type WriteTransport } from './writes';
 
 /** Larger messages make a broker slow for everybody; a larger batch is sent in parts. */
@@ -60,6 +62,7 @@ export class NatsBroker implements LogBroker {
   readonly checkpoints: CheckpointStore;
   /** Requests to the leader, over the same connection. */
   readonly writes: WriteTransport;
+  readonly presence: PresenceTransport;
   private readonly link: NatsLink;
   private readonly jsm: JetStreamManager;
   private readonly stream: string;
@@ -80,6 +83,7 @@ export class NatsBroker implements LogBroker {
     this.frameBytesMax = Math.min(this.link.payloadBytesMax, MESSAGE_BYTES_MAX) - HEADER_BYTES_MAX;
     this.checkpoints = new NatsCheckpoints(this.link, settings);
     this.writes = new NatsWrites(this.link, settings.shard);
+    this.presence = natsPresence(this.link, settings.shard);
   }
 
   /** Connects, checks broker and stream, creates the stream where it may. */
@@ -89,6 +93,10 @@ export class NatsBroker implements LogBroker {
     const opened = await openStream(settings, clock);
     if (opened instanceof ClusterFault) return opened;
     return new NatsBroker(opened.nc, opened.jsm, settings, clock);
+  }
+
+  get isConnected(): boolean {
+    return this.link.isConnected;
   }
 
   async append(bytes: Uint8Array, id: string, expectedLast: number): Promise<AppendResult> {

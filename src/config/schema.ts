@@ -282,6 +282,17 @@ export const ConfigSchema = section({
       (['leader', 'standby', 'edge'] as const).map((role) => Type.Literal(role)),
       { default: 'leader', description: 'edge never leads; only leader begins a new cluster' },
     ),
+    member: Type.String({
+      default: '',
+      pattern: '^[A-Za-z0-9_.:-]{0,64}$',
+      description: 'Name of this server among the members; empty: its host and port',
+    }),
+    url: Type.String({
+      default: '',
+      pattern: '^(https?://[^\\s/]+)?$',
+      maxLength: 256,
+      description: 'Where clients reach this server, for the other members; empty: not announced',
+    }),
     servers: Type.Array(Type.String({ pattern: '^(nats|tls)://[^\\s,/]+$' }), {
       default: [],
       description: 'Of NATS, such as nats://127.0.0.1:4222',
@@ -303,6 +314,12 @@ export const ConfigSchema = section({
       'The broker keeps so many bytes of checkpoints',
     ),
     silenceMs: count(500, 300, 60_000, 'After so long without its leader another takes over'),
+    behindMsMax: count(
+      2_000,
+      100,
+      86_400_000,
+      'A member that lacks events for longer is not ready: /readyz',
+    ),
     leaderWaitMs: count(2_000, 100, 60_000, 'Commands wait so long for a leader'),
     queueBytesMax: count(67_108_864, 1_048_576, 4_294_967_296, 'The most that may wait for NATS'),
     checkpointEveryMs: count(60_000, 1_000, 86_400_000, 'Between checkpoints for new members'),

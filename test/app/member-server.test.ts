@@ -12,6 +12,7 @@ import type { Item } from '../../src/client/items';
 import { check } from '../../src/config/config';
 import { feed, venue } from '../orders/market-run';
 import { trade } from '../support/market-events';
+import { clusterStatus } from '../support/cluster-status';
 import { ReplicaPair } from '../support/replica-pair';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { until } from '../support/until';
@@ -30,6 +31,7 @@ function startMember(directory: string): { server: Server; member: ClusterMember
     membership: {
       hooks: { following: { keepUpTo: Infinity } },
       begin: (given) => (member = given),
+      status: () => clusterStatus(),
       refuse: () => {},
       stop: () => Promise.resolve(),
     },

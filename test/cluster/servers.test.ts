@@ -147,6 +147,58 @@ describe.skipIf(!hasNats)('servers of a cluster', () => {
     await endAlike(leader, edge);
   });
 
+  testDeep('members know each other: who leads, who lags, who is away', async () => {
+    const cluster = new Cluster();
+    const leader = await cluster.start('leader', undefined, { config: `${CONFIG}member = "a"\n` });
+    await until(async () => (await readyAt(leader)) > 20);
+    const standby = await cluster.start('standby', undefined, {
+      config: `${CONFIG}member = "b"\nurl = "http://b.example:7070"\n`,
+    });
+    const edge = await cluster.start('edge');
+    const known = async (at: ServerProcess): Promise<string[]> => {
+      const { members } = (await (await at.get('/v1/cluster')).json()) as {
+        members: { name: string; state: string; isAway: boolean; isSelf: boolean }[];
+      };
+      return members.map(
+        ({ name, state, isAway, isSelf }) =>
+          `${isSelf ? 'self' : name}: ${isAway ? 'away' : state}`,
+      );
+    };
+    await until(async () => (await known(standby)).length === 3);
+    await until(async () => (await known(edge)).length === 3);
+    expect((await known(standby)).slice(0, 2)).toEqual(['a: leading', 'self: following']);
+    expect(await (await edge.get('/v1/cluster')).json()).toMatchObject({
+      name: cluster.name,
+      leader: 'a',
+      isConnected: true,
+      unlogged: 0,
+      members: [
+        { name: 'a', role: 'leader', state: 'leading', url: null },
+        { name: 'b', role: 'standby', state: 'following', url: 'http://b.example:7070' },
+        { role: 'edge', state: 'following', isSelf: true },
+      ],
+    });
+    const metrics = await (await standby.get('/metrics')).text();
+    expect(metrics).toContain('tapedeck_cluster_members{presence="here"} 3');
+    await leader.stop('SIGKILL');
+    await until(async () => (await known(edge))[0] === 'a: away');
+    expect((await known(edge))[1]).toBe('b: leading');
+    expect((await known(standby))[1]).toBe('self: leading');
+    await standby.stop();
+    await until(async () => (await known(edge)).length === 2);
+    await until(async () => (await (await edge.get('/readyz')).text()).includes('no-leader'));
+    const [broker] = nats.all;
+    await broker!.kill();
+    await until(async () => (await edge.get('/readyz')).status === 503);
+    expect(await (await edge.get('/readyz')).json()).toMatchObject({
+      reasons: [{ code: 'cluster-behind' }],
+      warnings: [{ code: 'cluster-disconnected' }],
+    });
+    await nats.start();
+    await until(async () => (await edge.get('/readyz')).status === 200);
+    for (const server of [leader, standby, edge]) await server.remove();
+  });
+
   test('a follower that is ended in order ends: it does not take what it leaves for a hole', async () => {
     const cluster = new Cluster();
     const leader = await cluster.start('leader');

@@ -9,6 +9,7 @@ import v8 from 'node:v8';
 import { Durations } from '../../src/base/durations';
 import type { JournalFigures } from '../../src/base/contracts/figures';
 import { Metrics, type MetricSources } from '../../src/gateway/metrics/metrics';
+import { clusterStatus } from '../support/cluster-status';
 import { parseMetrics } from '../support/metrics-text';
 import { book, instrument, tape, trade } from '../support/feed';
 import { StreamClient } from '../support/stream-client';
@@ -241,6 +242,52 @@ describe('metrics', () => {
     });
     sessions = 3;
     expect(own(parseMetrics(await metrics.text()))).toEqual({ ...first, tapedeck_sessions: 3 });
+  });
+
+  test('of a member of a cluster have its state and its end of the log', async () => {
+    const others = [{ name: 'core-a', state: 'leading' as const }, { isAway: true }];
+    const status = clusterStatus({}, { appends: durations(2, 3) }, others);
+    const samples = parseMetrics(await new Metrics(sources({ cluster: () => status })).text());
+    const own = [...samples].filter(([name]) => /^tapedeck_cluster_(?!.*_bucket)/.test(name));
+    expect(Object.fromEntries(own.map(([name, value]) => [name.slice(17), value]))).toEqual({
+      'state{state="following"}': 1,
+      'state{state="taking-over"}': 0,
+      'state{state="leading"}': 0,
+      'state{state="lost"}': 0,
+      'state{state="stopped"}': 0,
+      'members{presence="here"}': 2,
+      'members{presence="away"}': 1,
+      'up': 1,
+      'behind_seconds': 91,
+      'silent_seconds': 0.092,
+      'unlogged_events': 93,
+      'queued_bytes': 94,
+      'takeovers_total': 95,
+      'checkpoints_total': 96,
+      'frames_written_total': 97,
+      'frames_read_total': 98,
+      'resends_total': 99,
+      'failures_total': 100,
+      'repairs_total': 101,
+      'holes_total': 102,
+      'void_frames_total': 103,
+      'damaged_frames_total': 104,
+      'append_seconds_sum': 0.005,
+      'append_seconds_count': 2,
+    });
+  });
+
+  test('of a member of a cluster are those of the reference', async () => {
+    const reference = Bun.file(join(import.meta.dir, '../../src/docs/reference/observing.md'));
+    const [, table] = /<!-- cluster-metrics:begin -->([\s\S]*)<!-- cluster-metrics:end -->/.exec(
+      await reference.text(),
+    )!;
+    const rows = table!.matchAll(/^\| `(\S+)` +\|[^|]*\| (.*?) +\|$/gm);
+    const text = await new Metrics(sources({ cluster: () => clusterStatus() })).text();
+    const served = text.matchAll(/^# HELP tapedeck_(cluster_\S+) (.*)$/gm);
+    const named = (all: Iterable<RegExpMatchArray>): string[] =>
+      Array.from(all, ([, name, help]) => `${name} ${help}`).toSorted();
+    expect(named(rows)).toEqual(named(served));
   });
 
   test('omit the figures of a disk that reports none', async () => {

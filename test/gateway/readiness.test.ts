@@ -5,6 +5,7 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
 import { Freshness } from '../../src/app/freshness';
+import { clusterStatus } from '../support/cluster-status';
 import { finished } from '../support/finished';
 import { readiness, readyResponse, type StaleFeeds } from '../../src/gateway/metrics/readiness';
 import { instrument, tape, trade } from '../support/feed';
@@ -41,29 +42,68 @@ describe('readiness', () => {
       'records were given up and are not in the journal: from 5 to 9',
     ],
   ] as const)('%s "%s" is %s', async (state, reason, code, message) => {
-    const response = readyResponse(readiness({ state, reason }, false));
+    const response = readyResponse(readiness({ journal: { state, reason }, isStopping: false }));
     const body = { ready: false, reasons: [{ code, message }] };
     expect(await answered(response)).toEqual([503, body]);
   });
 
   test('ok is 200', async () => {
-    const response = readyResponse(readiness(OK, false));
+    const response = readyResponse(readiness({ journal: OK, isStopping: false }));
     expect(await answered(response)).toEqual([200, { ready: true }]);
   });
 
   test('a stale feed is a warning, or a reason where the settings say so', async () => {
-    const warned = readyResponse(readiness(OK, false, STALE));
+    const warned = readyResponse(readiness({ journal: OK, isStopping: false, stale: STALE }));
     expect(await answered(warned)).toEqual([200, { ready: true, warnings: [STALE_FEED] }]);
-    const refused = readyResponse(readiness(OK, false, { ...STALE, isUnready: true }));
+    const refused = readyResponse(
+      readiness({ journal: OK, isStopping: false, stale: { ...STALE, isUnready: true } }),
+    );
     expect(await answered(refused)).toEqual([503, { ready: false, reasons: [STALE_FEED] }]);
   });
 
   test('all reasons are listed, not only the first', async () => {
-    const response = readyResponse(readiness({ state: 'hole', reason: '' }, true, STALE));
+    const response = readyResponse(
+      readiness({ journal: { state: 'hole', reason: '' }, isStopping: true, stale: STALE }),
+    );
     const [status, body] = await answered(response);
     const codes = (body as { reasons: { code: string }[] }).reasons.map(({ code }) => code);
     expect([status, codes]).toEqual([503, ['shutting-down', 'journal-hole']]);
     expect(body).toMatchObject({ warnings: [STALE_FEED] });
+  });
+});
+
+describe('readiness of a member of a cluster', () => {
+  const of = (...status: Parameters<typeof clusterStatus>) => {
+    const cluster = { status: clusterStatus(...status), behindMsMax: 2_000 };
+    const { reasons, warnings } = readiness({ journal: OK, isStopping: false, cluster });
+    return [reasons.map(({ code }) => code), warnings.map(({ code }) => code)];
+  };
+
+  test('follows from how long it has lacked events', () => {
+    expect(of({ behindMs: 2_000 })).toEqual([[], []]);
+    expect(of({ behindMs: 2_001 })).toEqual([['cluster-behind'], []]);
+    const cluster = { status: clusterStatus({ behindMs: 7_250 }), behindMsMax: 2_000 };
+    expect(readiness({ journal: OK, isStopping: false, cluster }).reasons).toEqual([
+      {
+        code: 'cluster-behind',
+        message:
+          'this member lacks events of the batch log for 7.3 s; at most 2.0 s are allowed (cluster.behindMsMax)',
+      },
+    ]);
+  });
+
+  test('a log without a leader, and a leader without a log, are warnings', () => {
+    expect(of({}, { silentMs: 2_500 })).toEqual([[], ['cluster-no-leader']]);
+    expect(of({}, { isConnected: false })).toEqual([[], ['cluster-disconnected']]);
+    const late = { state: 'leading', behindMs: 5_000 } as const;
+    expect(of(late, { isConnected: false })).toEqual([
+      [],
+      ['cluster-disconnected', 'cluster-log-behind'],
+    ]);
+  });
+
+  test('a member that begins again is not ready', () => {
+    expect(of({ state: 'lost' })).toEqual([['cluster-lost'], []]);
   });
 });
 

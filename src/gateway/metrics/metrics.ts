@@ -7,6 +7,7 @@
  * or clients.
  */
 
+import { MEMBER_STATES, type ClusterStatus } from '../../base/contracts/cluster';
 import type { CheckpointFigures, JournalFigures } from '../../base/contracts/figures';
 import type { Durations } from '../../base/durations';
 import type { PublisherLag } from '../../base/contracts/publisher';
@@ -126,6 +127,8 @@ export interface MetricSources {
   readonly instruments: () => number;
   /** Newest sequence number. */
   readonly lastSeq: () => number;
+  /** Undefined: the server is no member of a cluster. */
+  readonly cluster?: (() => ClusterStatus) | undefined;
   /** Batches and events that were published since the start. */
   readonly published: { readonly batches: number; readonly events: number };
 }
@@ -137,6 +140,30 @@ const INTAKE = [
   ['ahead', 'Events of sources whose time was ahead of their receipt'],
   ['renumbered', 'How often the numbers of a source began again'],
   ['missed', 'Messages of sources that are known to be missing'],
+] as const;
+
+const CLUSTER_FIGURES = [
+  ['gauge', 'up', '1 while there is a connection to NATS', 'isConnected', 1],
+  [
+    'gauge',
+    'behind_seconds',
+    'How long this member has lacked events of the batch log; of a leader: how long its oldest event has waited for the log',
+    'behindMs',
+    1_000,
+  ],
+  ['gauge', 'silent_seconds', 'Time since the newest frame of the batch log', 'silentMs', 1_000],
+  ['gauge', 'unlogged_events', 'Events of this leader that the log does not have', 'unlogged', 1],
+  ['gauge', 'queued_bytes', 'Bytes of this leader that wait for the log', 'queuedBytes', 1],
+  ['counter', 'takeovers_total', 'How often this process has taken over', 'takeovers', 1],
+  ['counter', 'checkpoints_total', 'Checkpoints stored beside the log', 'checkpoints', 1],
+  ['counter', 'frames_written_total', 'Frames appended as a leader', 'framesWritten', 1],
+  ['counter', 'frames_read_total', 'Frames read as a follower', 'framesRead', 1],
+  ['counter', 'resends_total', 'Frames that were sent again without an answer', 'resends', 1],
+  ['counter', 'failures_total', 'Appends that the broker did not take', 'failures', 1],
+  ['counter', 'repairs_total', 'How often missing frames were read again', 'repairs', 1],
+  ['counter', 'holes_total', 'Ranges of the log that nobody had', 'holes', 1],
+  ['counter', 'void_frames_total', 'Frames of replaced leaders', 'voided', 1],
+  ['counter', 'damaged_frames_total', 'Frames with wrong bytes', 'damaged', 1],
 ] as const;
 
 type IntakeCount = (typeof INTAKE)[number][0];
@@ -160,6 +187,7 @@ export class Metrics {
     this.addTiers(sources);
     this.addJournal(sources);
     this.addPublishers(sources);
+    if (sources.cluster !== undefined) this.addCluster(sources.cluster);
   }
 
   async text(): Promise<string> {
@@ -473,6 +501,32 @@ export class Metrics {
     registry.gauge('journal_tail_records', 'Records that a start would read again', () => [
       [{}, checkpoints().tailRecords],
     ]);
+  }
+
+  private addCluster(cluster: () => ClusterStatus): void {
+    const { registry } = this;
+    const states: Read = () => {
+      const { self } = cluster();
+      return MEMBER_STATES.map((state) => [{ state }, self.state === state ? 1 : 0]);
+    };
+    registry.gauge('cluster_state', '1 for the state of this member', states, 'state');
+    const members: Read = () => {
+      const { members } = cluster();
+      const away = members.filter(({ isAway }) => isAway).length;
+      return [
+        [{ presence: 'here' }, members.length - away],
+        [{ presence: 'away' }, away],
+      ];
+    };
+    registry.gauge('cluster_members', 'Members that are known, with this one', members, 'presence');
+    for (const [kind, name, help, figure, scale] of CLUSTER_FIGURES) {
+      registry[kind](`cluster_${name}`, help, () => [[{}, Number(cluster().log[figure]) / scale]]);
+    }
+    const help = 'Of a leader: from sending a frame to the batch log to its answer';
+    registry.histogram('cluster_append_seconds', help, () => {
+      const { appends } = cluster().log;
+      return appends === null ? [] : [[{}, appends]];
+    });
   }
 
   private addPublishers({ publishers }: MetricSources): void {

@@ -6,6 +6,7 @@
  * servers of the same source are silent too.
  */
 
+import type { ClusterStatus } from '../../base/contracts/cluster';
 import type { JournalHealth } from '../../base/contracts/figures';
 import { SECURITY_HEADERS } from '../rest/responses';
 
@@ -39,13 +40,22 @@ const JOURNAL_FAULTS = {
   hole: ['journal-hole', 'records were given up and are not in the journal'],
 } as const;
 
-/** @param found what the start found in its journal */
-export function readiness(
-  journal: JournalHealth,
-  isStopping: boolean,
-  stale?: StaleFeeds,
-  found: readonly NotReady[] = [],
-): Readiness {
+/** What the readiness of a server follows from. */
+export interface Conditions {
+  readonly journal: JournalHealth;
+  readonly isStopping: boolean;
+  readonly stale?: StaleFeeds | undefined;
+  /** Where the server is a member of a cluster; `behindMsMax` is that of the settings. */
+  readonly cluster?: { readonly status: ClusterStatus; readonly behindMsMax: number } | undefined;
+  /** What the start found in its journal. */
+  readonly found?: readonly NotReady[];
+}
+
+/** Without a frame of the log for so long, heartbeats too, nobody leads. */
+const NO_LEADER_MS = 2_000;
+
+export function readiness(conditions: Conditions): Readiness {
+  const { journal, isStopping, stale, cluster, found = [] } = conditions;
   const reasons: NotReady[] = [];
   const warnings = [...found];
   if (isStopping) reasons.push({ code: 'shutting-down', message: 'the server is being stopped' });
@@ -61,7 +71,36 @@ export function readiness(
     const message = 'no event of these feed instruments has arrived for longer than feedStaleMs';
     (isUnready ? reasons : warnings).push({ code: 'feed-stale', message, count, feeds });
   }
+  if (cluster !== undefined) addCluster(cluster, reasons, warnings);
   return { reasons, warnings };
+}
+
+/** A member that lacks events serves what no longer holds; without a leader nothing happens that it could lack. */
+function addCluster(
+  { status: { self, log }, behindMsMax }: NonNullable<Conditions['cluster']>,
+  reasons: NotReady[],
+  warnings: NotReady[],
+): void {
+  const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
+  if (self.state === 'lost') {
+    reasons.push({ code: 'cluster-lost', message: 'this member begins again' });
+  }
+  if (!log.isConnected) {
+    warnings.push({ code: 'cluster-disconnected', message: 'there is no connection to NATS' });
+  }
+  if (self.behindMs > behindMsMax) {
+    const since = `for ${seconds(self.behindMs)} s; at most ${seconds(behindMsMax)} s are allowed (cluster.behindMsMax)`;
+    if (self.state === 'following') {
+      const message = `this member lacks events of the batch log ${since}`;
+      reasons.push({ code: 'cluster-behind', message });
+    } else {
+      const message = `the batch log has not taken what this leader has numbered ${since}`;
+      warnings.push({ code: 'cluster-log-behind', message });
+    }
+  } else if (self.state === 'following' && log.silentMs > NO_LEADER_MS) {
+    const message = `no leader has been heard for ${seconds(log.silentMs)} s`;
+    warnings.push({ code: 'cluster-no-leader', message });
+  }
 }
 
 /** 200 `{"ready":true}`, or 503 with the reasons; both with `warnings`, if there are any. */

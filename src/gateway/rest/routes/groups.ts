@@ -1,6 +1,7 @@
 /** Groups: all routes of a server. Another kind of server adds some of these groups, or more. */
 
 import type { RouteGroup } from '../route';
+import { CLUSTER, type ClusterServices } from './cluster';
 import { HISTORY, type HistoryServices } from './history';
 import { INGEST, INSTRUMENTS, type IngestServices, type InstrumentServices } from './instruments';
 import { MARKET, type MarketServices } from './market';
@@ -18,6 +19,7 @@ export type Services = MarketServices &
   IngestServices &
   SessionServices &
   ObservingServices &
+  ClusterServices &
   StreamServices &
   PageServices;
 
@@ -28,6 +30,7 @@ export const GROUPS: readonly RouteGroup<Services>[] = [
   INGEST,
   INSTRUMENTS,
   SESSIONS,
+  CLUSTER,
   OBSERVING,
   STREAM,
   PAGES,

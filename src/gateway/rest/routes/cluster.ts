@@ -1,0 +1,111 @@
+/** Cluster: which servers serve this market together, who leads, and who lags. */
+
+import { Type, type TSchema } from '@sinclair/typebox';
+
+import {
+  MEMBER_ROLES,
+  MEMBER_STATES,
+  type ClusterStatus,
+  type KnownMember,
+} from '../../../base/contracts/cluster';
+import { routesOf, type RouteGroup } from '../route';
+import { count, literals, nullable } from '../schemas';
+
+export interface ClusterServices {
+  /** Null: the server is no member of a cluster. */
+  cluster(): ClusterStatus | null;
+}
+
+const ClusterMember = Type.Object(
+  {
+    name: Type.String(),
+    role: literals(MEMBER_ROLES),
+    state: literals(MEMBER_STATES, { description: 'lost: it begins again' }),
+    url: nullable(Type.String({ description: 'Where clients reach it; null: it does not say' })),
+    version: Type.String(),
+    epoch: count('Of its newest event'),
+    seq: count('Its newest event, as it last announced'),
+    behindMs: count(
+      'For how long it has lacked events; of the leader: how long its oldest event has waited for the log',
+    ),
+    silentMs: count('Since it last announced itself'),
+    isAway: Type.Boolean({ description: 'It has announced nothing for several seconds' }),
+    isSelf: Type.Boolean({ description: 'The server that answers' }),
+  },
+  { $id: 'ClusterMember' },
+);
+const Cluster = Type.Object(
+  {
+    name: nullable(Type.String({ description: 'Null: the server belongs to no cluster' })),
+    leader: nullable(Type.String({ description: 'Name of the member that leads; null: none' })),
+    isConnected: Type.Boolean({ description: 'Whether this server has a connection to NATS' }),
+    unlogged: count('Events of this leader that the batch log does not have; else 0'),
+    members: Type.Array(ClusterMember, { description: 'By name, with this server' }),
+  },
+  { $id: 'Cluster' },
+) satisfies TSchema;
+
+const EPOCH = 7_211_873_342_817;
+
+const { route } = routesOf<ClusterServices>();
+
+export const CLUSTER: RouteGroup<ClusterServices> = {
+  name: 'cluster',
+  description: 'Servers that serve the market together',
+  routes: [
+    route({
+      id: 'getCluster',
+      method: 'GET',
+      path: '/v1/cluster',
+      summary: 'The members of the cluster, who leads, and who lags',
+      role: 'read',
+      cost: 'memory',
+      answer: {
+        schema: Cluster,
+        example: {
+          name: 'demo',
+          leader: 'core-a',
+          isConnected: true,
+          unlogged: 0,
+          members: [
+            exampleMember('core-a', 'leader', 'leading', false),
+            exampleMember('edge-1', 'edge', 'following', true),
+          ],
+        },
+      },
+      errors: [],
+      handle: (_, { cluster }) => JSON.stringify(answerOf(cluster())),
+    }),
+  ],
+};
+
+function exampleMember(name: string, role: string, state: string, isSelf: boolean): object {
+  return {
+    ...{ name, role, state, url: `https://${name}.example.com`, version: '0.9.0' },
+    ...{ epoch: EPOCH, seq: 48_120, behindMs: 0, silentMs: isSelf ? 0 : 412 },
+    ...{ isAway: false, isSelf },
+  };
+}
+
+function answerOf(status: ClusterStatus | null): object {
+  if (status === null) {
+    return { name: null, leader: null, isConnected: false, unlogged: 0, members: [] };
+  }
+  const { name, self, members, log } = status;
+  // A leader that was replaced may not know it yet; the newer epoch is the one that counts.
+  const leader = members
+    .filter(({ state, isAway }) => state === 'leading' && !isAway)
+    .toSorted((a, b) => b.epoch - a.epoch)[0];
+  return {
+    name,
+    leader: leader?.name ?? null,
+    isConnected: log.isConnected,
+    unlogged: log.unlogged,
+    members: members.map((member) => memberOf(member, member.instance === self.instance)),
+  };
+}
+
+function memberOf({ instance: _, ...member }: KnownMember, isSelf: boolean): object {
+  const { url, silentMs } = member;
+  return { ...member, url: url === '' ? null : url, silentMs: Math.round(silentMs), isSelf };
+}
