@@ -3,9 +3,20 @@
 import { hostname } from 'node:os';
 
 import type { ClusterLogFigures, MemberReport } from '../base/contracts/cluster';
+import type { ReaderFigures } from '../cluster/log-reader';
+import type { WriterFigures } from '../cluster/log-writer';
 import type { MemberFigures } from '../cluster/member';
 import type { Config } from '../config/config';
 import { VERSION } from '../version';
+
+const NOTHING_WRITTEN = {
+  queuedBytes: 0,
+  framesWritten: 0,
+  resends: 0,
+  failures: 0,
+  appends: null,
+} as const;
+const NOTHING_READ = { framesRead: 0, repairs: 0, holes: 0, voided: 0, damaged: 0 } as const;
 
 /** What the figures of the log need besides those of the member. */
 interface LogParts {
@@ -22,18 +33,19 @@ export function logFigures(
     ...parts,
     behindMs: behindMs({ reader, writer }),
     silentMs: reader?.silentMs ?? 0,
-    queuedBytes: writer?.queuedBytes ?? 0,
     takeovers,
-    framesWritten: writer?.frames ?? 0,
-    framesRead: reader?.frames ?? 0,
-    resends: writer?.resends ?? 0,
-    failures: (writer?.unavailables ?? 0) + (writer?.refusals ?? 0),
-    repairs: reader?.repairs ?? 0,
-    holes: reader?.holes ?? 0,
-    voided: reader?.voided ?? 0,
-    damaged: reader?.damaged ?? 0,
-    appends: writer?.acks ?? null,
+    ...(writer === null ? NOTHING_WRITTEN : written(writer)),
+    ...(reader === null ? NOTHING_READ : read(reader)),
   };
+}
+
+function written({ queuedBytes, frames, resends, unavailables, refusals, acks }: WriterFigures) {
+  const failures = unavailables + refusals;
+  return { queuedBytes, framesWritten: frames, resends, failures, appends: acks };
+}
+
+function read({ frames, repairs, holes, voided, damaged }: ReaderFigures) {
+  return { framesRead: frames, repairs, holes, voided, damaged };
 }
 
 /** @param instance names this process among all members, ever */

@@ -83,12 +83,11 @@ export class Presence {
   members(): KnownMember[] {
     const nowMs = this.clock.monotonicMs();
     const self = this.self();
-    const others = [...this.heard.values()].map(({ report, atMs }) => ({
-      ...report,
-      silentMs: nowMs - atMs,
-      isAway: nowMs - atMs >= AWAY_MS,
-    }));
-    const all = [{ ...self, silentMs: 0, isAway: false }, ...others];
+    const all: KnownMember[] = [{ ...self, silentMs: 0, isAway: false }];
+    for (const { report, atMs } of this.heard.values()) {
+      const silentMs = nowMs - atMs;
+      all.push({ ...report, silentMs, isAway: silentMs >= AWAY_MS });
+    }
     // A process that was started again has replaced the one before it.
     const isReplaced = (one: KnownMember): boolean =>
       one.isAway && all.some((other) => other.name === one.name && other.silentMs < one.silentMs);

@@ -110,9 +110,7 @@ describe('presence', () => {
     const of = new Setup();
     const { presence, report } = of.member('a');
     of.member('b').presence.look();
-    const text =
-      typeof wrong === 'string' ? wrong : JSON.stringify({ ...report, instance: 'z', ...wrong });
-    of.say(wrong instanceof Uint8Array ? wrong : new TextEncoder().encode(text));
+    of.say(wrong instanceof Uint8Array ? wrong : new TextEncoder().encode(textOf(wrong, report)));
     expect(presence.refused).toBe(1);
     expect(names(presence)).toEqual(['a following', 'b following']);
   });
@@ -130,6 +128,11 @@ describe('presence', () => {
     expect(members.some(({ name }) => name === 'm135')).toBe(false);
   });
 });
+
+/** The text itself, or that of a report in which something is wrong. */
+function textOf(wrong: string | object, report: MemberReport): string {
+  return typeof wrong === 'string' ? wrong : JSON.stringify({ ...report, instance: 'z', ...wrong });
+}
 
 /** So that a test can take its parts apart. */
 function bound(setup: Setup) {

@@ -13,7 +13,7 @@ import { count, literals, nullable } from '../schemas';
 
 export interface ClusterServices {
   /** Null: the server is no member of a cluster. */
-  cluster(): ClusterStatus | null;
+  readonly cluster: () => ClusterStatus | null;
 }
 
 const ClusterMember = Type.Object(
@@ -45,7 +45,28 @@ const Cluster = Type.Object(
   { $id: 'Cluster' },
 ) satisfies TSchema;
 
-const EPOCH = 7_211_873_342_817;
+const EXAMPLE_LEADER = {
+  name: 'core-a',
+  role: 'leader',
+  state: 'leading',
+  url: 'https://core-a.example.com',
+  version: '0.9.0',
+  epoch: 7_211_873_342_817,
+  seq: 48_120,
+  behindMs: 0,
+  silentMs: 412,
+  isAway: false,
+  isSelf: false,
+};
+const EXAMPLE_EDGE = {
+  ...EXAMPLE_LEADER,
+  name: 'edge-1',
+  role: 'edge',
+  state: 'following',
+  url: 'https://edge-1.example.com',
+  silentMs: 0,
+  isSelf: true,
+};
 
 const { route } = routesOf<ClusterServices>();
 
@@ -67,10 +88,7 @@ export const CLUSTER: RouteGroup<ClusterServices> = {
           leader: 'core-a',
           isConnected: true,
           unlogged: 0,
-          members: [
-            exampleMember('core-a', 'leader', 'leading', false),
-            exampleMember('edge-1', 'edge', 'following', true),
-          ],
+          members: [EXAMPLE_LEADER, EXAMPLE_EDGE],
         },
       },
       errors: [],
@@ -78,14 +96,6 @@ export const CLUSTER: RouteGroup<ClusterServices> = {
     }),
   ],
 };
-
-function exampleMember(name: string, role: string, state: string, isSelf: boolean): object {
-  return {
-    ...{ name, role, state, url: `https://${name}.example.com`, version: '0.9.0' },
-    ...{ epoch: EPOCH, seq: 48_120, behindMs: 0, silentMs: isSelf ? 0 : 412 },
-    ...{ isAway: false, isSelf },
-  };
-}
 
 function answerOf(status: ClusterStatus | null): object {
   if (status === null) {
@@ -105,7 +115,19 @@ function answerOf(status: ClusterStatus | null): object {
   };
 }
 
-function memberOf({ instance: _, ...member }: KnownMember, isSelf: boolean): object {
-  const { url, silentMs } = member;
-  return { ...member, url: url === '' ? null : url, silentMs: Math.round(silentMs), isSelf };
+function memberOf(member: KnownMember, isSelf: boolean): object {
+  const { name, role, state, url, version, epoch, seq, behindMs, isAway } = member;
+  return {
+    name,
+    role,
+    state,
+    url: url === '' ? null : url,
+    version,
+    epoch,
+    seq,
+    behindMs,
+    silentMs: Math.round(member.silentMs),
+    isAway,
+    isSelf,
+  };
 }
