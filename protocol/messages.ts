@@ -215,6 +215,7 @@ const closing = define(39, 'closing', 'The server is about to close this connect
   reason: field.text(120, 'Why'),
   reconnect: field.boolean('Whether to come back'),
   retryMs: field.int(0, 600_000, 'How long to wait before that'),
+  url: field.nullable(field.text(256, 'A server that serves the same; nil: none is known')),
 });
 
 const queued = define(40, 'queued', 'A resume waits for its turn to be read from the journal', {

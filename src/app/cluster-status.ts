@@ -2,13 +2,15 @@
 
 import { hostname } from 'node:os';
 
-import type { ClusterLogFigures, MemberReport } from '../base/contracts/cluster';
+import type { ClusterLogFigures, ClusterStatus, MemberReport } from '../base/contracts/cluster';
 import type { ReaderFigures } from '../cluster/log-reader';
 import type { WriterFigures } from '../cluster/log-writer';
 import type { MemberFigures } from '../cluster/member';
 import type { Config } from '../config/config';
 import { VERSION } from '../version';
 
+/** A member that lacks events for longer is no good address for a reader. */
+const BEHIND_MS = 2_000;
 const NOTHING_WRITTEN = {
   queuedBytes: 0,
   framesWritten: 0,
@@ -72,4 +74,17 @@ export function reportOf(
 
 function behindMs({ reader, writer }: Pick<MemberFigures, 'reader' | 'writer'>): number {
   return writer?.queuedMs ?? reader?.behindMs ?? 0;
+}
+
+/** The addresses of the other members that are there and lack nothing. */
+export function addressesOfOthers({ self, members }: ClusterStatus): readonly string[] {
+  const serves = members.filter(
+    ({ instance, url, state, isAway, behindMs }) =>
+      instance !== self.instance &&
+      url !== '' &&
+      !isAway &&
+      state !== 'lost' &&
+      behindMs < BEHIND_MS,
+  );
+  return serves.map(({ url }) => url);
 }

@@ -9,6 +9,7 @@ import type { Listening } from '../gateway/listen';
 import type { Broadcasting } from './broadcasting';
 import type { Freshness } from './freshness';
 import type { Ground } from './ground';
+import { addressesOfOthers } from './cluster-status';
 import { definitionsOf } from './instruments';
 import { logStopped } from './lifecycle';
 import type { Past } from './past';
@@ -115,7 +116,10 @@ export class RunningServer implements Server {
     revisions.stop();
     for (const source of this.parts.ingest) void source.stop(); // the drain below waits for what they submitted
     const stages = { listening, core, broadcaster, threads: [past.history, past.playback] };
-    const drained = await shutDown(stages, drainMs ?? config.server.drainMs, new Prng(core.epoch));
+    const random = new Prng(core.epoch);
+    const others = membership === undefined ? [] : addressesOfOthers(membership.status());
+    const elsewhere = (): string | null => others[random.int(0, others.length - 1)] ?? null;
+    const drained = await shutDown(stages, drainMs ?? config.server.drainMs, random, elsewhere);
     timers.stop();
     await membership?.stop();
     await publishers.close(); // after the last batches that the journal still held

@@ -32,15 +32,17 @@ export interface Drained {
 /** Time between checks whether all readers have everything. */
 const LOOK_EVERY_MS = 10;
 
+/** @param elsewhere a server that serves the same; null: none is known */
 export async function shutDown(
   { listening, core, broadcaster, threads }: Stages,
   drainMs: number,
   random: Prng,
+  elsewhere: () => string | null,
 ): Promise<Drained> {
   listening.refuse();
   const readers = broadcaster.sessions.size;
   const journaled = core.refuse();
-  broadcaster.goAway(random);
+  broadcaster.goAway(random, elsewhere);
   await within(drainMs, journaled, () => {
     broadcaster.closeDrained(false);
     return broadcaster.sessions.size === 0 && listening.pendingRequests() === 0;

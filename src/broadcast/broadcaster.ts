@@ -399,8 +399,8 @@ export class Broadcaster implements SessionHost {
    * Begins the shutdown: asks every session to reconnect later and sends each what is waiting for
    * it.
    */
-  goAway(random: Prng): void {
-    this.drain.begin(random);
+  goAway(random: Prng, elsewhere?: () => string | null): void {
+    this.drain.begin(random, elsewhere);
   }
 
   /**

@@ -10,6 +10,7 @@
 import type { Instrument, Message, SourceEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import type { Scales } from '../../protocol/units';
+import { Addresses } from './addresses';
 import { Backoff, type BackoffOptions } from './backoff';
 import { Connection, type ConnectionOptions } from './connection';
 import { environmentOf, type Environment } from './environment';
@@ -59,7 +60,7 @@ export class TapedeckClient {
   state: ClientState = 'reconnecting';
   /** Definitions received so far, by symbol: the decimals of prices and quantities. */
   readonly instruments = new Map<string, Instrument>();
-  private readonly url: string;
+  private readonly addresses: Addresses;
   private readonly options: ClientOptions;
   private readonly environment: Environment;
   private readonly emitter = new Emitter();
@@ -78,8 +79,8 @@ export class TapedeckClient {
   private learning: Promise<void> = Promise.resolve();
   private serverClock: ServerClock = { roundTripMs: 0, offsetMs: 0 };
 
-  private constructor(url: string, options: ClientOptions) {
-    this.url = url;
+  private constructor(urls: string | readonly string[], options: ClientOptions) {
+    this.addresses = new Addresses(urls);
     this.options = options;
     this.environment = environmentOf(options.environment);
     const { timers, random, clientName } = this.environment;
@@ -98,13 +99,17 @@ export class TapedeckClient {
 
   /**
    * Connects for the first time, and verifies the key if there is one.
-   * @param url of the server, such as `http://127.0.0.1:7070`
-   * @throws TapedeckError `connection-failed` if there is no Tapedeck at that address, `unauthorized` if it does not
+   * @param urls of the server, such as `http://127.0.0.1:7070`; or of several members of one cluster: the client uses
+   *   one of them, and goes on to the next when it is lost
+   * @throws TapedeckError `connection-failed` if there is no Tapedeck at these addresses, `unauthorized` if it does not
    *   accept the key; neither is retried
    */
-  static async connect(url: string, options: ClientOptions = {}): Promise<TapedeckClient> {
-    const client = new TapedeckClient(url, options);
-    const connection = await client.open();
+  static async connect(
+    urls: string | readonly string[],
+    options: ClientOptions = {},
+  ): Promise<TapedeckClient> {
+    const client = new TapedeckClient(urls, options);
+    const connection = await client.openAny();
     if (options.key !== undefined) {
       // An accepted key gets no answer [W15], but answers come in order, and a pong is one.
       try {
@@ -212,7 +217,12 @@ export class TapedeckClient {
     this.assertOpen();
     const replay: Replay<T> = new Replay(options, {
       open: (onMessage, onClose, signal) =>
-        Connection.connect(this.url, { ...this.connecting, onMessage, onClose, signal }),
+        Connection.connect(this.addresses.current, {
+          ...this.connecting,
+          onMessage,
+          onClose,
+          signal,
+        }),
       ended: () => void this.replays.delete(replay),
     });
     this.replays.add(replay);
@@ -238,11 +248,23 @@ export class TapedeckClient {
     return { key, form, client, timeoutMs, environment, liveness: true };
   }
 
+  /** The first connection: with the first address that answers. */
+  private async openAny(): Promise<Connection> {
+    for (let left = this.addresses.size; ; left--) {
+      try {
+        return await this.open();
+      } catch (e) {
+        if (left === 1 || !(e instanceof ConnectFailure)) throw e;
+        this.addresses.next(e.end.url);
+      }
+    }
+  }
+
   private async open(): Promise<Connection> {
     // Messages after a welcome arrive before the promise of its connection settles.
     let early: Message[] | undefined = [];
     this.earlyEnd = undefined;
-    const connection: Connection = await Connection.connect(this.url, {
+    const connection: Connection = await Connection.connect(this.addresses.current, {
       ...this.connecting,
       signal: this.closing.signal,
       onMessage: (message) => {
@@ -286,7 +308,11 @@ export class TapedeckClient {
     if (this.state === 'closed') return;
     const { reconnect } = this.options;
     const wanted = end.reconnect && reconnect !== false;
-    const retryInMs = wanted ? this.backoff.next(end.retryMs) : undefined;
+    const failed = this.addresses.current;
+    if (wanted) this.addresses.next(end.url);
+    // What a server asks to wait for holds for itself.
+    const waitMs = this.addresses.current === failed ? end.retryMs : 0;
+    const retryInMs = wanted ? this.backoff.next(waitMs) : undefined;
     if (retryInMs !== undefined) this.state = 'reconnecting';
     this.emitter.emit('disconnected', { ...end, retryInMs });
     if (retryInMs === undefined) {
@@ -300,7 +326,7 @@ export class TapedeckClient {
     this.retryTimer = undefined;
     this.open().catch((e: unknown) => {
       const failure = e as TapedeckError;
-      const lost = { code: 1006, reason: failure.message, reconnect: true, retryMs: 0 };
+      const lost = { code: 1006, reason: failure.message, reconnect: true, retryMs: 0, url: null };
       const end = failure instanceof ConnectFailure ? failure.end : this.earlyEnd;
       this.retry(end ?? lost, failure);
     });
@@ -369,7 +395,12 @@ export class TapedeckClient {
   private async scalesOf(symbol: string): Promise<Scales> {
     const known = this.instruments.get(symbol) ?? this.scales.get(symbol);
     if (known !== undefined) return known;
-    const fetched = await fetchScales(this.url, symbol, this.options.key, this.closing.signal);
+    const fetched = await fetchScales(
+      this.addresses.current,
+      symbol,
+      this.options.key,
+      this.closing.signal,
+    );
     this.scales.set(symbol, fetched);
     return fetched;
   }

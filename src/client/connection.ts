@@ -381,7 +381,7 @@ function endOf(
   closing: MessageOf<'closing'> | undefined,
 ): ConnectionEnd {
   const reconnect = closing?.reconnect ?? worthComingBack(code);
-  return { code, reason, reconnect, retryMs: closing?.retryMs ?? 0 };
+  return { code, reason, reconnect, retryMs: closing?.retryMs ?? 0, url: closing?.url ?? null };
 }
 
 /** The meaning of a close code, if no `closing` came before it [E6]. */

@@ -34,6 +34,8 @@ export interface ConnectionEnd {
   readonly reconnect: boolean;
   /** How long the server asks to wait before that, in ms; 0 if it did not say. */
   readonly retryMs: number;
+  /** A server that serves the same, as this one named it; null: it named none. */
+  readonly url: string | null;
 }
 
 /** A failed attempt to connect, with the server's instruction for reconnecting. */

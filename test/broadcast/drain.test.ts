@@ -80,6 +80,18 @@ test('a session that has just connected does not count as one that stopped answe
   expect(broadcaster.sessions.size).toBe(1);
 });
 
+test('each session is given an address of its own to go to', () => {
+  const { broadcaster, enter } = world();
+  const readers = Array.from({ length: 3 }, () => enter().reader);
+  const urls = ['http://a', 'http://b', null];
+  broadcaster.goAway(new Prng(7), () => urls.shift()!);
+  expect(readers.map(({ got }) => got)).toMatchObject([
+    [{ type: 'closing', url: 'http://a' }],
+    [{ type: 'closing', url: 'http://b' }],
+    [{ type: 'closing', url: null }],
+  ]);
+});
+
 test('each session is given a time to reconnect, each at a different time', () => {
   const { broadcaster, enter } = world();
   const readers = Array.from({ length: 50 }, () => enter().reader);

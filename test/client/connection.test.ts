@@ -86,6 +86,7 @@ describe('a real server', () => {
       reason: 'unauthorized',
       reconnect: false,
       retryMs: 0,
+      url: null,
     });
     expect((await failure(connection.subscribe(['trade:ACME']))).code).toBe('unauthorized');
   });
@@ -197,7 +198,7 @@ describe('a server that misbehaves', () => {
     '[E6] %s without closing is treated by its code',
     async (reason, { code, reconnect }) => {
       const { end } = await ending(serve(welcome, (socket) => socket.close(code, reason)));
-      expect(end).toEqual({ code, reason, reconnect, retryMs: 0 });
+      expect(end).toEqual({ code, reason, reconnect, retryMs: 0, url: null });
     },
   );
 
@@ -208,12 +209,24 @@ describe('a server that misbehaves', () => {
     await fake!.stop(true);
     const ended = await ending(
       serve(welcome, (socket) => {
-        const closing = { code: 4011, reason: 'unresponsive', reconnect: false, retryMs: 0 };
+        const closing = {
+          code: 4011,
+          reason: 'unresponsive',
+          reconnect: false,
+          retryMs: 0,
+          url: 'http://b',
+        };
         socket.send(encoder.encode([{ type: 'closing', ...closing }]));
         socket.close(4011, 'unresponsive');
       }),
     );
-    expect(ended.end).toEqual({ code: 4011, reason: 'unresponsive', reconnect: false, retryMs: 0 });
+    expect(ended.end).toEqual({
+      code: 4011,
+      reason: 'unresponsive',
+      reconnect: false,
+      retryMs: 0,
+      url: 'http://b',
+    });
   });
 
   test('messages in the frame of the welcome are not lost', async () => {

@@ -5,8 +5,10 @@ import { describe, expect, test } from 'bun:test';
 import { CLOSES } from '../../protocol/codes';
 import { Nanos } from '../../protocol/time';
 import { ManualClock } from '../../src/base/clock';
+import { TapedeckClient, type ClientOptions } from '../../src/client/client';
+import type { SocketConstructor } from '../../src/client/environment';
 import { Bench, briefs, drain, requests } from './support';
-import { settled } from './wires';
+import { localWire, settled } from './wires';
 
 describe('what a page asks for', () => {
   test('the clock of the server: the offset of the local clock, whatever it shows', async () => {
@@ -34,6 +36,66 @@ describe('what a page asks for', () => {
     expect([client.state, bench.model.connections]).toEqual(['connected', 2]);
     await bench.timers.advance(1_000);
     expect(bench.model.connections).toBe(2);
+    client.close();
+  });
+});
+
+describe('a client with several addresses', () => {
+  const ADDRESSES = ['http://a', 'http://b:7070', 'http://c'];
+
+  /** Counts attempts by address; those of `down` fail. */
+  async function several(options: ClientOptions = {}, down: ReadonlySet<string> = new Set()) {
+    const bench = new Bench();
+    const used: string[] = [];
+    const Local = localWire(bench.model, () => true);
+    const Gone = localWire(bench.model, () => false);
+    const WebSocket = function (url: string, protocols: string[]) {
+      used.push(new URL(url).host);
+      return new (down.has(new URL(url).host) ? Gone : Local)(url, protocols);
+    } as unknown as SocketConstructor;
+    bench.urls = ADDRESSES;
+    const client = await bench.connect({ ...options, environment: { WebSocket } });
+    return { bench, client, used };
+  }
+  const lose = async (bench: Bench): Promise<void> => {
+    bench.model.cutAll();
+    await settled();
+    await bench.timers.advance(1_000);
+  };
+
+  test('uses the first that answers, and the next when it is lost', async () => {
+    const down = new Set(['a']);
+    const { bench, client, used } = await several({}, down);
+    expect(used).toEqual(['a', 'b:7070']);
+    down.add('c');
+    await lose(bench);
+    await bench.timers.advance(1_000);
+    expect([used, client.state]).toEqual([['a', 'b:7070', 'c', 'a', 'b:7070'], 'connected']);
+    client.close();
+  });
+
+  test('fails if none answers', async () => {
+    const all = several({}, new Set(['a', 'b:7070', 'c']));
+    expect(all).rejects.toMatchObject({ code: 'connection-failed', message: expect.stringContaining('http://c') });
+    expect(TapedeckClient.connect([])).rejects.toMatchObject({ code: 'connection-failed' });
+  });
+
+  test.each([
+    ['http://c/', 'c'],
+    ['ftp://elsewhere', 'b:7070'],
+    ['http://evil.example', 'b:7070'],
+    ['nonsense', 'b:7070'],
+    [null, 'b:7070'],
+  ])('[E6] a server names %s: it goes to %s', async (url, host) => {
+    const { bench, client, used } = await several();
+    const [peer] = bench.model.peers;
+    const closing = { code: 1001, reason: 'going-away', reconnect: true, retryMs: 60_000, url };
+    peer!.wire.send([{ type: 'closing', ...closing }]);
+    peer!.wire.close(1001, 'going-away');
+    await settled();
+    expect(bench.last('disconnected')).toMatchObject({ url });
+    await bench.timers.advance(1_000); // another one need not wait until this one is there again
+    expect([used, client.state]).toEqual([['a', host], 'connected']);
     client.close();
   });
 });
@@ -267,7 +329,7 @@ describe('reconnecting', () => {
     const client = await bench.connect();
     const close = (reconnect: boolean) => {
       const [peer] = bench.model.peers;
-      const closing = { code: 4010, reason: 'too-slow', reconnect, retryMs: 5_000 };
+      const closing = { code: 4010, reason: 'too-slow', reconnect, retryMs: 5_000, url: null };
       peer!.wire.send([{ type: 'closing', ...closing }]);
       peer!.wire.close(4010, 'too-slow');
     };

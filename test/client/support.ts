@@ -16,6 +16,7 @@ export class Bench {
   readonly model: ModelServer;
   readonly guests = new Map<string, Subscription>();
   up = true;
+  urls: string | readonly string[] = 'http://model';
 
   constructor(model: ModelServer = new ModelServer()) {
     this.model = model;
@@ -23,7 +24,7 @@ export class Bench {
 
   async connect(options: ClientOptions = {}): Promise<TapedeckClient> {
     const prng = new Prng(7);
-    const client = await TapedeckClient.connect('http://model', {
+    const client = await TapedeckClient.connect(this.urls, {
       ...options,
       environment: {
         WebSocket: localWire(this.model, () => this.up),

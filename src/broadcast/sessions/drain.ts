@@ -43,12 +43,15 @@ export class Drain {
     this.settle = settle;
   }
 
-  /** Asks each session to reconnect after a random time, so that they do not all come at once. */
-  begin(random: Prng): void {
+  /**
+   * Asks each session to reconnect after a random time, so that they do not all come at once.
+   * @param elsewhere a server that serves the same; null: none is known
+   */
+  begin(random: Prng, elsewhere: () => string | null = () => null): void {
     const wanted = Math.round(this.sessions.size / RETURNS_PER_MS);
     const spreadMs = Math.min(Math.max(SPREAD_MS_MIN, wanted), SPREAD_MS_MAX);
     const retryMs = (): number => random.int(RETRY_MS_MIN, RETRY_MS_MIN + spreadMs);
-    this.notify(this.sessions.values(), retryMs);
+    this.notify(this.sessions.values(), () => ({ retryMs: retryMs(), url: elsewhere() }));
   }
 
   /**
@@ -68,7 +71,10 @@ export class Drain {
     this.notified.delete(session);
   }
 
-  private notify(sessions: Iterator<Session>, retryMs: () => number): void {
+  private notify(
+    sessions: Iterator<Session>,
+    where: () => { readonly retryMs: number; readonly url: string | null },
+  ): void {
     const { code, reconnect } = CLOSES['going-away'];
     const nowMs = this.clock.monotonicMs();
     for (let i = 0; i < DRAINED_A_TURN; i++) {
@@ -79,12 +85,12 @@ export class Drain {
         code,
         reason: 'going-away',
         reconnect,
-        retryMs: retryMs(),
+        ...where(),
       } as const;
       this.notified.add(next.value);
       this.settle(next.value);
       next.value.goAway(closing, nowMs);
     }
-    this.clock.turns.soon('disconnect', () => this.notify(sessions, retryMs));
+    this.clock.turns.soon('disconnect', () => this.notify(sessions, where));
   }
 }

@@ -392,7 +392,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
   private end(ws: ServerWebSocket<unknown>, reason: CloseReason, retryMs = 0): void {
     if (this.phase.is !== 'open') return;
     const { code, reconnect } = CLOSES[reason];
-    this.phase.session.send([{ type: 'closing', code, reason, reconnect, retryMs }]);
+    this.phase.session.send([{ type: 'closing', code, reason, reconnect, retryMs, url: null }]);
     this.leave({ code, reason });
     ws.close(code, reason);
   }
