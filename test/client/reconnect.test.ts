@@ -76,7 +76,10 @@ describe('a client with several addresses', () => {
 
   test('fails if none answers', async () => {
     const all = several({}, new Set(['a', 'b:7070', 'c']));
-    expect(all).rejects.toMatchObject({ code: 'connection-failed', message: expect.stringContaining('http://c') });
+    expect(all).rejects.toMatchObject({
+      code: 'connection-failed',
+      message: expect.stringContaining('http://c'),
+    });
     expect(TapedeckClient.connect([])).rejects.toMatchObject({ code: 'connection-failed' });
   });
 
