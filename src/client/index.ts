@@ -40,11 +40,20 @@ export type { LocalBookOutcome } from './local-book';
 export type { Amount, AmendRequest, OrderAnswer, OrderRequest, OrderTarget } from './order-entry';
 export type { PublishOptions } from './publishing';
 export type { Replay, ReplayOptions } from './replay';
-export { fetchBars, fetchBook, fetchEndedOrders, fetchOrders, fetchTrades } from './rest';
+export {
+  fetchBars,
+  fetchBook,
+  fetchCluster,
+  fetchEndedOrders,
+  fetchOrders,
+  fetchTrades,
+} from './rest';
 export type {
   RestBar,
   RestBars,
   RestBook,
+  RestCluster,
+  RestClusterMember,
   RestOrder,
   RestOrders,
   RestTrade,

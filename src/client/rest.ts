@@ -276,6 +276,40 @@ export function fetchState(url: string, symbol: string, key?: string): Promise<{
   return fetchJson<{ state: string }>(url, path, key, (body) => typeof body.state === 'string');
 }
 
+/** A member of a cluster, as the server that answers knows it. */
+export interface RestClusterMember {
+  readonly name: string;
+  readonly role: 'leader' | 'standby' | 'edge';
+  /** `lost`: it begins again. */
+  readonly state: 'following' | 'taking-over' | 'leading' | 'lost' | 'stopped';
+  /** Where clients reach it; null: it does not say. */
+  readonly url: string | null;
+  readonly version: string;
+  readonly epoch: number;
+  readonly seq: number;
+  /** For how long it has lacked events, in ms; of the leader: how long its oldest event has waited for the log. */
+  readonly behindMs: number;
+  /** Since it last announced itself, in ms. */
+  readonly silentMs: number;
+  readonly isAway: boolean;
+  readonly isSelf: boolean;
+}
+
+export interface RestCluster {
+  /** Null: the server belongs to none. */
+  readonly name: string | null;
+  /** Name of the member that leads. */
+  readonly leader: string | null;
+  readonly isConnected: boolean;
+  readonly unlogged: number;
+  readonly members: readonly RestClusterMember[];
+}
+
+/** Who serves this market together. @throws TapedeckError as `fetchBook` does */
+export function fetchCluster(url: string, key?: string): Promise<RestCluster> {
+  return fetchJson<RestCluster>(url, '/v1/cluster', key, (body) => Array.isArray(body.members));
+}
+
 /** Cancelling many orders takes many turns, behind what their owner has sent before. */
 const CANCEL_TIMEOUT_MS = 60_000;
 

@@ -14,6 +14,7 @@ import {
 } from '../../client/index';
 import { Addressed, nameInAddress } from './addressed';
 import { ChartData } from './chart-data';
+import { ClusterView } from './cluster-view';
 import { ChartView } from './chart-view';
 import { MarketState } from './market-state';
 import { byId, Cell } from './dom';
@@ -72,6 +73,7 @@ export class Page {
   private readonly tape: TapeView;
   private readonly chart: ChartView;
   private readonly strip: HealthView;
+  private readonly cluster: ClusterView;
   private readonly url: string;
   private interval: BarInterval = '1m';
   /** Whether the user chose the interval. Before that, a young market is displayed in bars of one second. */
@@ -128,6 +130,7 @@ export class Page {
     this.tape = this.newTape();
     this.chart = this.newChart();
     this.strip = new HealthView(byId('health'), health, clock, () => this.stream.link);
+    this.cluster = new ClusterView(byId('cluster'), url, this.key);
     this.order = this.newOrder();
     this.travelView = this.newTravelView();
   }
@@ -253,6 +256,7 @@ export class Page {
     document.body.classList.toggle('away', link.state !== 'live');
     if (link.state === 'live') {
       this.market.connected();
+      this.cluster.connected();
       this.gate.hide();
       void this.own.connected().catch(() => {});
     }
@@ -412,7 +416,10 @@ export class Page {
   private look(): void {
     const { stream, painter, travel } = this;
     this.health.count();
-    if (stream.link.state === 'live') this.chooseFirst();
+    if (stream.link.state === 'live') {
+      this.chooseFirst();
+      this.cluster.look(this.clock.monotonicMs());
+    }
     if (stream.link.state === 'away') showAway(this.notices, stream.link, this.clock.monotonicMs());
     if (travel.playing) this.pastChanged();
     byId('forget').hidden = this.key.value === undefined && this.own.access !== 'key';
