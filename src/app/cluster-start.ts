@@ -63,6 +63,7 @@ function natsSettings({ cluster, server }: Config): NatsSettings | StartFault {
     ...(isTls && { tls }),
     shard: cluster.name,
     mayCreate: cluster.role === 'leader',
+    hubDomain: cluster.hubDomain,
     replicas: cluster.replicas,
     logBytesMax: cluster.logBytesMax,
     logAgeMaxMs: cluster.logHoursMax * 3_600_000,

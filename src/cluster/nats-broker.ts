@@ -68,6 +68,7 @@ export class NatsBroker implements LogBroker {
   private readonly stream: string;
   private readonly subject: string;
   private readonly followSubject: string;
+  private readonly hubDomain: string;
 
   private constructor(
     nc: NatsConnection,
@@ -80,6 +81,7 @@ export class NatsBroker implements LogBroker {
     this.stream = streamName(settings.shard);
     this.subject = subjectOf(settings.shard);
     this.followSubject = followSubjectOf(settings.shard);
+    this.hubDomain = settings.hubDomain;
     this.frameBytesMax = Math.min(this.link.payloadBytesMax, MESSAGE_BYTES_MAX) - HEADER_BYTES_MAX;
     this.checkpoints = new NatsCheckpoints(this.link, settings);
     this.writes = new NatsWrites(this.link, settings.shard);
@@ -138,9 +140,13 @@ export class NatsBroker implements LogBroker {
     return ok({ sequence: info.value.lastSequence, frame: null });
   }
 
-  read(from: number, framesMax: number, bytesMax: number): Promise<Answer<StoredFrame[]>> {
+  async read(from: number, framesMax: number, bytesMax: number): Promise<Answer<StoredFrame[]>> {
+    const { link, stream, hubDomain } = this;
     const range = { seq: Math.max(1, from), batch: framesMax, max_bytes: bytesMax };
-    return readRange(this.link, this.stream, range);
+    const own = await readRange(link, stream, range);
+    // A mirror may be behind for long, or out of service; the log itself is further away.
+    const isDone = own.outcome === 'ok' && own.value.length > 0;
+    return isDone || hubDomain === '' ? own : readRange(link, stream, range, hubDomain);
   }
 
   get(sequence: number): Promise<Answer<StoredFrame | null>> {

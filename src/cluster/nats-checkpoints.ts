@@ -1,10 +1,11 @@
 /** Checkpoints in an object store of NATS, one object each, named by its position: `EPOCH.SEQ`. */
 
-import { StorageType } from '@nats-io/jetstream';
+import { jetstream, StorageType } from '@nats-io/jetstream';
 import { Objm, type ObjectStore } from '@nats-io/obj';
 
 import { ok, type Answer, type CheckpointStore, type StoredCheckpoint } from './broker';
 import type { NatsLink } from './nats-link';
+import { managerOptions } from './nats-open';
 import type { NatsSettings } from './nats-settings';
 import { bucketName } from './nats-stream';
 
@@ -64,7 +65,7 @@ export class NatsCheckpoints implements CheckpointStore {
 
   private async opened(): Promise<ObjectStore> {
     const { shard, mayCreate } = this.settings;
-    const stores = new Objm(this.link.nc);
+    const stores = new Objm(jetstream(this.link.nc, managerOptions(this.settings)));
     const name = bucketName(shard);
     // One that is there may have other limits than are asked for here.
     this.store ??= await stores.open(name).catch((e: unknown) => {

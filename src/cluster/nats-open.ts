@@ -7,6 +7,7 @@ import {
   JetStreamApiError,
   jetstreamManager,
   type JetStreamManager,
+  type JetStreamManagerOptions,
   type StreamInfo,
 } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
@@ -18,6 +19,8 @@ import { reasonOf } from './nats-link';
 import { connectionOptions, type NatsSettings } from './nats-settings';
 import {
   SERVER_VERSION_LEAST,
+  mirrorConfig,
+  mirrorFault,
   streamConfig,
   streamFault,
   streamName,
@@ -51,6 +54,11 @@ const TOO_SMALL: ReadonlySet<number> = new Set([
 export interface OpenedStream {
   readonly nc: NatsConnection;
   readonly jsm: JetStreamManager;
+}
+
+/** Where the leader of the stream is. */
+export function managerOptions({ requestMs, hubDomain }: NatsSettings): JetStreamManagerOptions {
+  return { timeout: requestMs, ...(hubDomain !== '' && { domain: hubDomain }) };
 }
 
 export async function openStream(
@@ -120,15 +128,16 @@ async function checked(
   if (wrong !== undefined) return wrong;
   for (;;) {
     try {
-      const jsm = await jetstreamManager(nc, { timeout: settings.requestMs });
+      const jsm = await jetstreamManager(nc, managerOptions(settings));
       const info = await foundOrCreated(jsm, settings);
       // The first leader of a cluster may start a little later than the others.
       const mayCome = info instanceof ClusterFault && info.code === 'stream-absent' && !isOver();
       if (info instanceof ClusterFault) {
         if (!mayCome) return info;
       } else {
-        const foreign = await contentFault(jsm, info, settings);
-        return foreign ?? { nc, jsm };
+        const wrong =
+          (await contentFault(jsm, info, settings)) ?? (await mirrorsFault(nc, settings));
+        return wrong ?? { nc, jsm };
       }
     } catch (e) {
       const fault = apiFault(e, settings);
@@ -222,6 +231,20 @@ async function foundOrCreated(
   const made = await jsm.streams.add(streamConfig(settings)).catch(orNull(API.nameInUse));
   // Another member created it meanwhile, with other limits.
   return made ?? foundOrCreated(jsm, settings);
+}
+
+/** An edge beside a leaf node finds or creates the mirror there. */
+async function mirrorsFault(
+  nc: NatsConnection,
+  settings: NatsSettings,
+): Promise<ClusterFault | undefined> {
+  if (settings.hubDomain === '') return undefined;
+  const jsm = await jetstreamManager(nc, { timeout: settings.requestMs });
+  const name = streamName(settings.shard);
+  const found = await jsm.streams.info(name).catch(orNull(API.streamNotFound));
+  if (found !== null) return mirrorFault(found.config, settings);
+  const made = await jsm.streams.add(mirrorConfig(settings)).catch(orNull(API.nameInUse));
+  return made === null ? mirrorsFault(nc, settings) : undefined;
 }
 
 /** Whether others wrote to it. */

@@ -25,6 +25,11 @@ export function storedFrame(message: Msg): StoredFrame | undefined {
   return { sequence, id, bytes: message.data.slice() };
 }
 
+/** The prefix of the API of JetStream in a domain; empty: the one where the client is connected. */
+export function apiOf(domain: string): string {
+  return domain === '' ? '$JS.API' : `$JS.${domain}.API`;
+}
+
 /** Also when the connection has ended with all of its subscriptions. */
 export function unsubscribe(nc: NatsConnection, subscription: Subscription): void {
   if (!nc.isClosed()) subscription.unsubscribe();
@@ -40,6 +45,7 @@ export function readRange(
   link: NatsLink,
   stream: string,
   range: Range,
+  domain = '',
 ): Promise<Answer<StoredFrame[]>> {
   const { nc } = link;
   let stop = (): void => {};
@@ -63,7 +69,9 @@ export function readRange(
           },
         });
         stop = () => unsubscribe(nc, subscription);
-        nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(range), { reply: inbox });
+        nc.publish(`${apiOf(domain)}.DIRECT.GET.${stream}`, JSON.stringify(range), {
+          reply: inbox,
+        });
       }),
   );
   return answer.finally(() => stop());

@@ -39,6 +39,11 @@ export interface NatsSettings {
   readonly shard: string;
   /** Whether this member creates the stream where there is none: a core does, an edge waits for one. */
   readonly mayCreate: boolean;
+  /**
+   * JetStream domain of the brokers that keep the log, for an edge that is connected to a leaf node with a domain of its
+   * own: it reads from a mirror there, which it creates. Empty: the log is where it is connected.
+   */
+  readonly hubDomain: string;
   /** Copies of the log: 1, 3 or 5. Durability `replicated` needs 3. */
   readonly replicas: number;
   /** The log holds so many bytes and so much time; what is older goes. */
@@ -57,6 +62,7 @@ export interface NatsSettings {
 export const NATS_DEFAULTS = {
   mayCreate: true,
   replicas: 3,
+  hubDomain: '',
   logBytesMax: 16 * 1024 ** 3,
   logAgeMaxMs: 48 * 3_600_000,
   checkpointBytesMax: 16 * 1024 ** 3,

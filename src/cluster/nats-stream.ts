@@ -9,6 +9,7 @@ import { DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream'
 import type { StreamConfig } from '@nats-io/jetstream';
 
 import { ClusterFault } from './cluster-fault';
+import { apiOf } from './nats-read';
 import type { NatsSettings } from './nats-settings';
 
 export const SERVER_VERSION_LEAST = [2, 12] as const;
@@ -52,6 +53,44 @@ export function streamConfig(settings: NatsSettings): Partial<StreamConfig> & { 
     republish: { src: 'td.>', dest: 'tdr.>' },
     deny_delete: true,
   };
+}
+
+/** The copy of a log beside a leaf node. It has the frames under the same sequences. */
+export function mirrorConfig(settings: NatsSettings): Partial<StreamConfig> & { name: string } {
+  const { shard, replicas, logBytesMax, logAgeMaxMs, hubDomain } = settings;
+  const name = streamName(shard);
+  return {
+    name,
+    description: `Mirror of the batch log of Tapedeck, shard ${shard}`,
+    mirror: { name, domain: hubDomain },
+    retention: RetentionPolicy.Limits,
+    storage: StorageType.File,
+    num_replicas: replicas,
+    discard: DiscardPolicy.Old,
+    max_bytes: logBytesMax,
+    max_age: logAgeMaxMs * NANOS_A_MS,
+    allow_direct: true,
+  };
+}
+
+/** Why a stream beside a leaf node will not do; undefined: it will. */
+export function mirrorFault(
+  { name, mirror, allow_direct: isDirect }: StreamConfig,
+  { hubDomain }: NatsSettings,
+): ClusterFault | undefined {
+  if (mirror?.name !== name || mirror.external?.api !== apiOf(hubDomain)) {
+    return new ClusterFault(
+      'stream-foreign',
+      `the stream ${name} where this member is connected is no mirror of the one in the domain ${hubDomain}`,
+      'Give the leaf node a JetStream domain of its own, and delete that stream there.',
+    );
+  }
+  if (isDirect) return undefined;
+  return new ClusterFault(
+    'stream-limits',
+    `the mirror ${name} does not allow direct get`,
+    'Delete it: this member makes another.',
+  );
 }
 
 /** Why a stream that exists will not do; undefined: it will. More room than is asked for is no fault. */

@@ -215,12 +215,15 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
 }
 
 function clusterFault({ cluster, journal }: Config): string | undefined {
-  const { name, servers, replicas, tlsCertificate, tlsKey } = cluster;
+  const { name, servers, role, hubDomain, replicas, tlsCertificate, tlsKey } = cluster;
   if (name !== '' && servers.length === 0) {
     return 'cluster.servers is empty; expected the servers of NATS of the cluster';
   }
   if ((tlsCertificate === '') !== (tlsKey === '')) {
     return 'cluster.tlsCertificate and cluster.tlsKey go together; one of them is empty';
+  }
+  if (hubDomain !== '' && role !== 'edge') {
+    return `cluster.hubDomain is ${hubDomain} and cluster.role ${role}; expected an edge, since only edges may read a mirror`;
   }
   if (journal.durability !== 'replicated') return undefined;
   if (name === '') return 'journal.durability is replicated; expected cluster.name to be set';

@@ -313,6 +313,11 @@ export const ConfigSchema = section({
       1e15,
       'The broker keeps so many bytes of checkpoints',
     ),
+    hubDomain: Type.String({
+      default: '',
+      pattern: '^[A-Za-z0-9_-]{0,64}$',
+      description: 'Of an edge at a leaf node: JetStream domain of the brokers that keep the log',
+    }),
     silenceMs: count(500, 300, 60_000, 'After so long without its leader another takes over'),
     behindMsMax: count(
       2_000,

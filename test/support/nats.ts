@@ -127,6 +127,25 @@ cluster { name: test, listen: "127.0.0.1:${route}", routes: [${urls}] }`;
     return servers;
   }
 
+  /** A server with the domain `hub`, and one with the domain `far` that is a leaf node of it. */
+  static async leaf(): Promise<NatsServers> {
+    const directory = mkdtempSync(join(tmpdir(), 'tapedeck-nats-'));
+    const port = await freePort();
+    const all: NatsServer[] = [];
+    for (const [name, leafnodes] of [
+      ['hub', `listen: "127.0.0.1:${port}"`],
+      ['far', `remotes: [{ url: "nats-leaf://127.0.0.1:${port}" }], reconnect: 1`],
+    ] as const) {
+      const jetstream = `jetstream { store_dir: "${join(directory, name)}", domain: ${name} }`;
+      const ports = { port: await freePort(), monitor: await freePort() };
+      const config = `${jetstream}\nleafnodes { ${leafnodes} }`;
+      all.push(new NatsServer(directory, name, ports, config));
+    }
+    const servers = new NatsServers(directory, all);
+    await servers.start();
+    return servers;
+  }
+
   async start(): Promise<void> {
     for (const server of this.all) if (!server.isRunning) server.start();
     await until(async () => (await Promise.all(this.all.map((s) => s.isReady()))).every(Boolean));
