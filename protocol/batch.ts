@@ -8,7 +8,8 @@
  *     │ uint8   │ uint32   │ n bytes    │ uint32   │
  *     └─────────┴──────────┴────────────┴──────────┘
  *
- * The body is one MessagePack array: epoch, firstSeq, lastSeq, time, events, extras, executions.
+ * The body is one MessagePack array: epoch, firstSeq, lastSeq, time, events, extras, executions, and receipts if there
+ * are any.
  */
 
 import { decode, Encoder } from '@msgpack/msgpack';
@@ -44,6 +45,29 @@ export interface WireBatch {
   readonly time: Nanos;
   readonly events: readonly BatchEvent[];
   readonly executions: readonly { readonly owner: string; readonly message: Execution }[];
+  /** What its events come from, where other members sent it; null: not known; undefined: nothing. */
+  readonly receipts?: readonly StreamReceipts[] | null | undefined;
+}
+
+/** The receipts of one stream: what one source of a member publishes (src/cluster/README.md). */
+export interface StreamReceipts {
+  /** The writer name of the member. */
+  readonly member: string;
+  readonly stream: number;
+  readonly receipts: readonly Receipt[];
+}
+
+/** States that a publish, or its beginning, was given numbers. `firstSeq` is in the batch, or was next behind it. */
+export interface Receipt {
+  /** Its number in the stream. */
+  readonly publish: number;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  /** Whether it ends there. If not, a later receipt of the same publish has its end. */
+  readonly isWhole: boolean;
+  /** Counts of the whole publish, as in `ack`; 0 if it does not end there. */
+  readonly repeated: number;
+  readonly waiting: number;
 }
 
 const opening = {
@@ -86,6 +110,28 @@ const EXTRA = {
   definedBy: field.nullable(field.text(OWNER_LENGTH_MAX, 'Of a definition: who defined it first')),
 };
 
+const MEMBER_LENGTH_MAX = 40;
+const RECEIPTS_MAX = 0xffff;
+const RECEIPTS = {
+  member: field.text(MEMBER_LENGTH_MAX, 'The member that sent it'),
+  stream: field.seq('Stream of the member'),
+  receipts: field.list(
+    field.struct(
+      {
+        publish: field.seq('Number of the publish in its stream'),
+        firstSeq: field.seq('First sequence number'),
+        lastSeq: field.seq('Last sequence number; one less than the first if there are none'),
+        isWhole: field.boolean('Whether the publish ends there'),
+        repeated: field.int(0, 0xffff_ffff, 'Events dropped as repetitions'),
+        waiting: field.int(0, 0xffff_ffff, 'Book events without effect until a snapshot comes'),
+      },
+      'A receipt',
+    ),
+    RECEIPTS_MAX,
+    'By rising number',
+  ),
+};
+
 /** The messages that are numbered, by type. */
 const NUMBERED: ReadonlySet<string> = new Set([
   'instrument',
@@ -104,8 +150,8 @@ export class BatchEncoder {
     w.reset();
     w.ensure(64);
     w.position = HEADER_BYTES;
-    w.arrayHeader(BODY_ITEMS);
-    const { epoch, firstSeq, lastSeq, time, events, executions } = batch;
+    const { epoch, firstSeq, lastSeq, time, events, executions, receipts } = batch;
+    w.arrayHeader(receipts === undefined ? BODY_ITEMS : BODY_ITEMS + 1);
     for (const value of structValues(HEAD, { epoch, firstSeq, lastSeq, time })) {
       w.raw(general.encodeSharedRef(value));
     }
@@ -120,6 +166,10 @@ export class BatchEncoder {
       w.arrayHeader(2);
       w.raw(general.encodeSharedRef(owner));
       writeMessage(w, general, message);
+    }
+    if (receipts !== undefined) {
+      const values = receipts && receipts.map((of) => structValues(RECEIPTS, of));
+      w.raw(general.encodeSharedRef(values));
     }
     return this.close();
   }
@@ -197,11 +247,21 @@ function readBody(r: MsgReader): WireBatch {
   const events = readEvents(r, firstSeq, lastSeq);
   readExtras(r, events);
   const executions = readExecutions(r);
-  for (let item = BODY_ITEMS; item < items; item++) r.skip(); // of a later version
+  const receipts = items > BODY_ITEMS ? { receipts: readReceipts(r) } : {};
+  for (let item = BODY_ITEMS + 1; item < items; item++) r.skip(); // of a later version
   if (!r.atEnd) {
     throw new DecodeError(`${r.bytes.length - r.position} bytes follow its end`);
   }
-  return { epoch, firstSeq, lastSeq, time, events, executions };
+  return { epoch, firstSeq, lastSeq, time, events, executions, ...receipts };
+}
+
+function readReceipts(r: MsgReader): StreamReceipts[] | null {
+  const all = value(r);
+  if (all === null) return null;
+  if (!Array.isArray(all)) throw new FieldError(fieldFault('batch.receipts', all, 'an array'));
+  return all.map(
+    (of, i) => structOf(RECEIPTS, of, `batch.receipts[${i}]`) as unknown as StreamReceipts,
+  );
 }
 
 function readEvents(r: MsgReader, firstSeq: number, lastSeq: number): BatchEvent[] {

@@ -18,10 +18,13 @@ import { FeedInstrument } from '../market/feed-instrument';
 import { CheckpointUpload } from './checkpoint-upload';
 import { logFigures, reportOf } from './cluster-status';
 import { openBroker, prepareJournal, type Preparing } from './cluster-start';
-import { RemoteLeader } from './leader-remote';
+import { LeaderPublishes } from './leader-publishes';
+import { RemoteLeader, type RemoteLeaderParts } from './leader-remote';
 import { writeServer } from './leader-writes';
 import { LogFeed } from './log-feed';
 import type { ClusterMember, Membership } from './membership';
+import { Receipts } from './receipts';
+import { RemoteSources, type RemoteSourcesParts } from './remote-sources';
 import type { Replica, ReplicaHooks } from './replica';
 
 const LOOK_EVERY_MS = 10;
@@ -53,6 +56,8 @@ export class ClusterMembership implements Membership {
   private cursor: EventCursor | undefined;
   private upload: CheckpointUpload | undefined;
   private remote: RemoteLeader | undefined;
+  private sources: RemoteSources | undefined;
+  private publishes: LeaderPublishes | undefined;
   private presence: Presence | undefined;
   /** Ends the answers to other members. */
   private serving: () => void = () => {};
@@ -93,10 +98,14 @@ export class ClusterMembership implements Membership {
 
   begin(server: ClusterMember): void {
     const { clock, config, log, broker, instance: writer } = this;
-    const { cluster } = config;
+    const { cluster, limits } = config;
     const { replica } = server;
     this.server = server;
-    this.remote = remoteLeader(broker, clock, replica, cluster.leaderWaitMs, writer);
+    const asking = { leaderWaitMs: cluster.leaderWaitMs, writer };
+    const { waitingEventsMax } = limits;
+    const sources = remoteSources(broker, clock, replica, { ...asking, waitingEventsMax });
+    this.sources = sources;
+    this.remote = remoteLeader(broker, clock, replica, asking, sources);
     replica.leader = this.remote;
     const options = {
       broker,
@@ -114,10 +123,14 @@ export class ClusterMembership implements Membership {
     };
     this.member = new Member(options, {
       position: () => ({ epoch: replica.epoch, seq: replica.lastSeq }),
-      batch: (batch) => replica.take(batch),
+      batch: (batch) => {
+        replica.take(batch);
+        if (batch.receipts !== undefined) sources.logged(batch.epoch, batch.receipts);
+      },
       epoch: (epoch) => {
         replica.beginEpoch(epoch);
         this.remote?.epochBegan();
+        sources.epochBegan();
       },
       caughtUp: () => log.info({ seq: replica.lastSeq }, 'this member has read up the batch log'),
       leading: (epoch, loggedSeq) => this.lead(epoch, loggedSeq),
@@ -135,6 +148,7 @@ export class ClusterMembership implements Membership {
     if (this.member?.state === 'leading') return;
     this.member?.stop();
     this.remote?.end();
+    this.sources?.end();
   }
 
   async stop(): Promise<void> {
@@ -165,6 +179,7 @@ export class ClusterMembership implements Membership {
   private look(): void {
     this.member?.look();
     this.feed?.look();
+    this.publishes?.look();
     this.upload?.look();
     this.presence?.look();
   }
@@ -174,6 +189,7 @@ export class ClusterMembership implements Membership {
     this.presence?.stop();
     this.serving();
     this.remote?.end();
+    this.sources?.end();
     this.upload?.stop();
     this.cursor?.close();
     this.cursor = undefined;
@@ -184,12 +200,14 @@ export class ClusterMembership implements Membership {
     const server = this.server!;
     const { replica } = server;
     const { path } = replica.past;
+    const receipts = new Receipts(replica.lastSeq);
     this.feed = new LogFeed(
       {
         member: this.member!,
         clock,
         epoch,
         lastSeq: () => replica.lastSeq,
+        receipts,
         isReplicated: config.journal.durability === 'replicated',
         recent: (after) => server.recent(after),
         committed: (after) => (this.cursor ??= new EventCursor(path)).read(after),
@@ -216,10 +234,30 @@ export class ClusterMembership implements Membership {
         return position.seq <= this.feed!.acknowledgedSeq ? 'yes' : 'not-yet';
       },
     });
+    const base = replica.lastSeq;
     const recorder = server.lead(epoch, { replication: this.feed });
     const isProven = (): Promise<boolean> => this.member!.proven(replica.lastSeq);
-    this.serving = broker.writes.serve(epoch, writeServer(recorder, isProven));
+    const publishes = new LeaderPublishes({
+      entry: recorder.entry,
+      epoch,
+      lastSeq: () => replica.lastSeq,
+      base,
+      receipts,
+      isProven,
+      addSource: (client) => server.sources.add(client),
+      endSource: (source) => server.sources.delete(source),
+      nowMs: () => clock.monotonicMs(),
+    });
+    this.publishes = publishes;
+    const ends = [
+      broker.writes.serve(epoch, writeServer(recorder, isProven)),
+      broker.publishes.serve(epoch, (bytes) => publishes.handle(bytes)),
+    ];
+    this.serving = () => {
+      for (const end of ends) end();
+    };
     this.remote!.lead(recorder);
+    this.sources!.lead(recorder.entry);
     log.info({ epoch, seq: replica.lastSeq, loggedSeq }, 'this server leads the cluster');
   }
 }
@@ -230,23 +268,41 @@ function epochAbove(epoch: number): number {
   return epoch === 0 ? 1 + (draw % EPOCH_FIRST) : epoch + 1 + (draw % EPOCH_STEP);
 }
 
+/** What both of these need of the replica and of time. */
+function basicsOf(replica: Replica, clock: Clock) {
+  return {
+    epoch: () => replica.epoch,
+    has: (epoch: number, seq: number) => replica.has(epoch, seq),
+    nowMs: () => clock.monotonicMs(),
+    later: (ms: number, act: () => void) => {
+      const timer = clock.turns.later('cluster', ms, act);
+      return () => clearTimeout(timer);
+    },
+  };
+}
+
 function remoteLeader(
   { writes: transport }: NatsBroker,
   clock: Clock,
   replica: Replica,
-  leaderWaitMs: number,
-  writer: string,
+  options: Pick<RemoteLeaderParts, 'leaderWaitMs' | 'writer'>,
+  sources: RemoteSources,
 ): RemoteLeader {
-  return new RemoteLeader({
+  return new RemoteLeader({ transport, ...basicsOf(replica, clock), ...options }, sources);
+}
+
+function remoteSources(
+  { publishes: transport }: NatsBroker,
+  clock: Clock,
+  replica: Replica,
+  options: Pick<RemoteSourcesParts, 'leaderWaitMs' | 'writer' | 'waitingEventsMax'>,
+): RemoteSources {
+  return new RemoteSources({
     transport,
-    epoch: () => replica.epoch,
-    has: (epoch, seq) => replica.has(epoch, seq),
-    leaderWaitMs,
-    writer,
-    nowMs: () => clock.monotonicMs(),
-    later: (ms, act) => {
-      const timer = clock.turns.later('cluster', ms, act);
-      return () => clearTimeout(timer);
-    },
+    ...basicsOf(replica, clock),
+    epochBase: () => replica.epochBase,
+    endOf: (epoch) => replica.endOf(epoch),
+    now: () => clock.now(),
+    ...options,
   });
 }

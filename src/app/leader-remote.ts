@@ -54,7 +54,7 @@ type Done = Exclude<WriteAnswer, { kind: 'refused' }>;
 type DoneOf<K> = Extract<Done, { kind: K }>;
 
 export class RemoteLeader implements LeaderPort {
-  readonly entry: SourceEntry = NO_LEADER.entry;
+  readonly entry: SourceEntry;
   readonly orders: LeaderOrders;
   readonly administration: InstrumentAdministration;
   private readonly parts: RemoteLeaderParts;
@@ -67,8 +67,10 @@ export class RemoteLeader implements LeaderPort {
   /** What waits, and is to look again. */
   private readonly sleepers = new Set<() => void>();
 
-  constructor(parts: RemoteLeaderParts) {
+  /** @param entry where sources enter: `RemoteSources` */
+  constructor(parts: RemoteLeaderParts, entry: SourceEntry = NO_LEADER.entry) {
     this.parts = parts;
+    this.entry = entry;
     this.orders = {
       submit: (owner, fields) => this.submit(owner, fields),
       cancel: (owner, target) => this.command({ kind: 'cancel', is: { owner, ...target } }),

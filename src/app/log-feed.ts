@@ -14,6 +14,7 @@ import type { Replication } from '../base/contracts/replication';
 import { Deque } from '../base/deque';
 import type { Member } from '../cluster/member';
 import { PAGE_EVENTS } from '../journal/export/event-cursor';
+import type { Receipts } from './receipts';
 
 export interface LogFeedParts {
   readonly member: Member;
@@ -22,6 +23,8 @@ export interface LogFeedParts {
   /** The newest event that was numbered. */
   readonly lastSeq: () => number;
   readonly isReplicated: boolean;
+  /** Of the publishes of other members. */
+  readonly receipts: Receipts;
   /** Runs of events behind a number, out of memory; undefined: they are no longer there. */
   readonly recent: (after: number) => Iterable<readonly BatchEvent[]> | undefined;
   /** The same out of the journal; empty: they are not there yet. */
@@ -80,12 +83,13 @@ export class LogFeed implements Replication {
   }
 
   append(batch: Batch, done: () => void): void {
-    const { member, clock, isReplicated } = this.parts;
+    const { member, clock, isReplicated, receipts: kept } = this.parts;
     // What was read again may be ahead of what the journal has given out.
     if (!this.isBehind && batch.lastSeq > member.loggedFrom) {
       const { epoch, firstSeq, lastSeq, events, executions } = batch;
       const time = clock.now();
-      const wire = { epoch, firstSeq, lastSeq, time, events, executions };
+      const receipts = kept.of(firstSeq, lastSeq);
+      const wire = { epoch, firstSeq, lastSeq, time, events, executions, receipts };
       if (member.accept(wire) !== 'taken') this.isBehind = true;
     }
     // The log may have what was read again out of memory before the journal has it.
@@ -102,6 +106,7 @@ export class LogFeed implements Replication {
   /** The log has everything up to a number. */
   acknowledged(seq: number): void {
     this.acknowledgedSeq = seq;
+    this.parts.receipts.acknowledged(seq);
     const { waiting } = this;
     while (waiting.length > 0 && waiting.at(0)!.seq <= seq) waiting.shift()!.done();
     this.offerRoom();
@@ -125,13 +130,14 @@ export class LogFeed implements Replication {
 
   /** @returns how many events it gave to the log */
   private refill(after: number): number {
-    const { member, epoch, clock } = this.parts;
+    const { member, epoch, clock, receipts: kept } = this.parts;
     const events = this.nextRun(after);
     const [first] = events;
     if (first === undefined) return 0;
     const time = clock.now();
     const lastSeq = events.at(-1)!.seq;
-    const batch = { epoch, firstSeq: first.seq, lastSeq, time, events, executions: [] };
+    const receipts = kept.of(first.seq, lastSeq);
+    const batch = { epoch, firstSeq: first.seq, lastSeq, time, events, executions: [], receipts };
     return member.accept(batch) === 'taken' ? events.length : 0;
   }
 

@@ -4,6 +4,7 @@ import type { BatchEvent } from '../../protocol/records';
 import type { ClusterStatus } from '../base/contracts/cluster';
 import type { Recorder, RecorderHooks } from './recorder';
 import type { Replica, ReplicaHooks } from './replica';
+import type { SourceClients } from './sources';
 
 /** A server as its membership sees it. */
 export interface ClusterMember {
@@ -11,6 +12,8 @@ export interface ClusterMember {
   readonly replica: Replica;
   /** Runs of events behind a number, out of memory; undefined: they are no longer there. */
   recent(after: number): Iterable<readonly BatchEvent[]> | undefined;
+  /** The numbers of sources in this process. */
+  readonly sources: Pick<SourceClients, 'add' | 'delete'>;
   /** The server numbers events from now on, under this epoch. */
   lead(epoch: number, hooks: Pick<RecorderHooks, 'replication'>): Recorder;
 }

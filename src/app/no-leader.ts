@@ -4,12 +4,11 @@ import { fault } from '../../protocol/codes';
 import type { LeaderPort } from '../base/contracts/leader';
 
 const NONE = fault('no-leader', 'no leader is known that could take this');
-const NOT_HERE = fault('no-leader', 'this server does not lead; publish to the leader itself');
 
 export const NO_LEADER: LeaderPort = {
   entry: {
-    refusal: () => NOT_HERE,
-    submit: (_source, _events, done) => done({ index: -1, fault: NOT_HERE }),
+    refusal: () => NONE,
+    submit: (_source, _events, done) => done({ index: -1, fault: NONE }),
     behind: () => Promise.resolve(),
     yield: () => {},
     release: () => {},

@@ -77,6 +77,8 @@ export class Replica implements Core<MarketInstrument> {
   private follower: (batch: Batch) => void = () => {};
   /** The newest sequence number of the market, and of what the follower has. */
   private seq: number;
+  /** The last number before the epoch that was begun here; -1: none was. */
+  epochBase = -1;
   private followedSeq: number;
   /** Callbacks that wait for a sequence number. */
   private readonly waiting = new Map<() => void, number>();
@@ -185,19 +187,23 @@ export class Replica implements Core<MarketInstrument> {
    * another leader continued without it, or this replica ends before.
    */
   async has(epoch: number, seq: number): Promise<boolean> {
-    const end = (): number =>
-      epoch === this.epoch ? Infinity : (this.epochs.get(epoch)?.kept ?? -1);
-    if (seq > end()) return false;
+    if (seq > this.endOf(epoch)) return false;
     if (seq > this.followedSeq && !this.isClosed) {
       await new Promise<void>((resolve) => this.doubtful.set(resolve, seq));
     }
-    return seq <= this.followedSeq && seq <= end();
+    return seq <= this.followedSeq && seq <= this.endOf(epoch);
   }
 
   /** Another leader continues after the newest batch. */
   beginEpoch(epoch: number): void {
     this.endEpoch();
+    this.epochBase = this.seq;
     this.restored.journal.beginEpoch(epoch, false);
+  }
+
+  /** The last number of the log under an epoch, as far as it has come; Infinity: of the present one. */
+  endOf(epoch: number): number {
+    return epoch === this.epoch ? Infinity : (this.epochs.get(epoch)?.kept ?? -1);
   }
 
   /** This process is the leader from now on: the recorder continues where this replica ends. */

@@ -33,7 +33,7 @@ import { readRange, storedFrame, unsubscribe } from './nats-read';
 import { settingsFault, type NatsSettings } from './nats-settings';
 import { followSubjectOf, streamName, subjectOf } from './nats-stream';
 import type { PresenceTransport } from './presence';
-import { NatsWrites, type WriteTransport } from './writes';
+import { NatsWrites, publishesSubject, writesSubject, type WriteTransport } from './writes';
 
 /** Larger messages make a broker slow for everybody; a larger batch is sent in parts. */
 const MESSAGE_BYTES_MAX = 1024 * 1024;
@@ -62,6 +62,8 @@ export class NatsBroker implements LogBroker {
   readonly checkpoints: CheckpointStore;
   /** Requests to the leader, over the same connection. */
   readonly writes: WriteTransport;
+  /** The same for what sources publish. */
+  readonly publishes: WriteTransport;
   readonly presence: PresenceTransport;
   private readonly link: NatsLink;
   private readonly jsm: JetStreamManager;
@@ -84,7 +86,9 @@ export class NatsBroker implements LogBroker {
     this.hubDomain = settings.hubDomain;
     this.frameBytesMax = Math.min(this.link.payloadBytesMax, MESSAGE_BYTES_MAX) - HEADER_BYTES_MAX;
     this.checkpoints = new NatsCheckpoints(this.link, settings);
-    this.writes = new NatsWrites(this.link, settings.shard);
+    const { shard } = settings;
+    this.writes = new NatsWrites(this.link, (epoch) => writesSubject(shard, epoch));
+    this.publishes = new NatsWrites(this.link, (epoch) => publishesSubject(shard, epoch));
     this.presence = natsPresence(this.link, settings.shard);
   }
 

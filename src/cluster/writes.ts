@@ -32,20 +32,25 @@ export function writesSubject(shard: string, epoch: number): string {
   return `tdw.${shard}.${epoch}`;
 }
 
+/** Of what sources publish at other members. */
+export function publishesSubject(shard: string, epoch: number): string {
+  return `tdw.${shard}.${epoch}.p`;
+}
+
 /** By request and reply of NATS, without JetStream. */
 export class NatsWrites implements WriteTransport {
   private readonly link: NatsLink;
-  private readonly shard: string;
+  private readonly subjectOf: (epoch: number) => string;
 
-  constructor(link: NatsLink, shard: string) {
+  constructor(link: NatsLink, subjectOf: (epoch: number) => string) {
     this.link = link;
-    this.shard = shard;
+    this.subjectOf = subjectOf;
   }
 
   async ask(epoch: number, bytes: Uint8Array): Promise<Asked> {
-    const { link, shard } = this;
+    const { link } = this;
     if (!link.isConnected) return { outcome: 'nobody', reason: 'not connected to NATS' };
-    const subject = writesSubject(shard, epoch);
+    const subject = this.subjectOf(epoch);
     const answer = await link.ask(() => this.request(subject, bytes), ANSWER_MS);
     if (answer.outcome !== 'ok') return { outcome: 'unknown', reason: answer.reason };
     if (answer.value === null) return { outcome: 'nobody', reason: 'nobody serves this epoch' };
@@ -53,12 +58,12 @@ export class NatsWrites implements WriteTransport {
   }
 
   serve(epoch: number, handle: (bytes: Uint8Array) => Promise<Uint8Array>): () => void {
-    const { link, shard } = this;
+    const { link } = this;
     const answer = async (message: Msg): Promise<void> => {
       const bytes = await handle(message.data);
       if (!link.nc.isClosed()) message.respond(bytes);
     };
-    const subscription = link.nc.subscribe(writesSubject(shard, epoch), {
+    const subscription = link.nc.subscribe(this.subjectOf(epoch), {
       callback: (error, message) => {
         if (error !== null || message.reply === undefined) return;
         // It does not throw: a fault of this program rejects the promise, and ends the process.

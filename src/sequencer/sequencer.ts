@@ -129,7 +129,7 @@ export class Sequencer {
     options: SubmitOptions = {},
   ): void {
     const { receiveTime = this.clock.now(), continues = false, isDecimal = false } = options;
-    const { owner = '', train } = options;
+    const { owner = '', train, worked } = options;
     const refused = this.refusal() ?? this.crowded(clientOf({ owner, source }), events.length);
     if (refused !== undefined) {
       done({ index: -1, fault: refused });
@@ -144,6 +144,7 @@ export class Sequencer {
       from,
       events,
       train,
+      worked,
       receiveTime,
       arrivedMs,
       done,
@@ -283,10 +284,11 @@ export class Sequencer {
 
   /** Works on a submission. @returns the answer when it is done */
   private work(submission: Submission): SubmitResult | undefined {
-    const { train, receiveTime } = submission.parts;
+    const { train, receiveTime, worked } = submission.parts;
     submission.used = 1;
     if (train?.broken === true) return submission.end(NOT_REACHED);
     const from = this.events.length;
+    const firstSeq = this.seq + 1;
     const costBefore = submission.cost;
     this.output.receiveTime = receiveTime;
     const outcome = submission.work(this.market, this.output);
@@ -294,8 +296,14 @@ export class Sequencer {
     // An order that trades with many others costs as much as they do.
     submission.used = Math.max(costBefore - submission.cost, this.events.length - from);
     this.market.settle?.(this.output, this.events, from);
-    if (outcome === undefined) return undefined;
-    if (!('fault' in outcome)) return { seq, intake: outcome };
+    if (outcome === undefined) {
+      if (seq >= firstSeq) worked?.({ firstSeq, lastSeq: seq, intake: null });
+      return undefined;
+    }
+    if (!('fault' in outcome)) {
+      worked?.({ firstSeq, lastSeq: seq, intake: outcome });
+      return { seq, intake: outcome };
+    }
     if (train !== undefined) train.broken = true;
     return outcome;
   }

@@ -8,7 +8,7 @@
 import type { SourceEvent } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
 import type { LaneKey, Waiting } from './lanes';
-import type { Intake, SubmitResult, Train } from '../base/contracts/submission';
+import type { Intake, SubmitResult, Train, Worked } from '../base/contracts/submission';
 import type { Admission, SequencedMarket, SequencerOutput, Submitter } from './contract';
 
 /** This many levels of a book cost as much as one event. */
@@ -34,6 +34,7 @@ interface SubmissionParts {
   /** An action of the server itself, in place of events. */
   readonly act?: Act;
   readonly train: Train | undefined;
+  readonly worked?: ((worked: Worked) => void) | undefined;
   readonly receiveTime: Nanos;
   readonly arrivedMs: number;
   readonly done: (result: SubmitResult) => void;

@@ -4,6 +4,7 @@ import { expect, test } from 'bun:test';
 
 import type { WireBatch } from '../../protocol/batch';
 import type { BatchEvent } from '../../protocol/records';
+import { Receipts } from '../../src/app/receipts';
 import { LogFeed } from '../../src/app/log-feed';
 import { SystemClock } from '../../src/base/clock';
 import type { Member } from '../../src/cluster/member';
@@ -32,6 +33,7 @@ test('what the log had before the journal is published as soon as the journal ha
       epoch: 1,
       lastSeq: () => 10,
       isReplicated: true,
+      receipts: new Receipts(0),
       recent: (after) => [events(after + 1, 10)],
       committed: () => [],
       isFirst: () => true,

@@ -24,6 +24,15 @@ export interface Train {
   broken: boolean;
 }
 
+/** What a turn made of a submission, or of a part of it. */
+export interface Worked {
+  /** The numbers that it was given; none: `lastSeq` is one less than `firstSeq`. */
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  /** Null: it goes on in a later turn. */
+  readonly intake: Intake | null;
+}
+
 export interface SubmitOptions {
   /** Time of receipt. Default: now. A recording has its own. */
   readonly receiveTime?: Nanos;
@@ -35,4 +44,6 @@ export interface SubmitOptions {
   readonly owner?: string;
   /** The train that it belongs to. */
   readonly train?: Train;
+  /** Called in each turn that takes something of it, before the batch is handed out. */
+  readonly worked?: (worked: Worked) => void;
 }
