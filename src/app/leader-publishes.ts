@@ -295,7 +295,12 @@ export class LeaderPublishes {
     if ('code' in published) return Promise.resolve({ index: -1, fault: published });
     const { events, continues } = published;
     const worked = receipts.noting(member.name, stream, source.publishes);
-    const options = { owner, continues: continues === true, isDecimal: kind === 'decimals', worked };
+    const options = {
+      owner,
+      continues: continues === true,
+      isDecimal: kind === 'decimals',
+      worked,
+    };
     return new Promise((resolve) => entry.submit(id, events, resolve, options));
   }
 
@@ -310,7 +315,10 @@ export class LeaderPublishes {
       return encodePublishAnswer(refusedMessage(fault('no-leader', message)));
     }
     const { epoch } = this.parts;
-    return encodePublishAnswer({ kind: 'outcomes', is: { epoch, outcomes: results.map(outcomeOf) } });
+    return encodePublishAnswer({
+      kind: 'outcomes',
+      is: { epoch, outcomes: results.map(outcomeOf) },
+    });
   }
 
   private release(member: Member, key: number): void {

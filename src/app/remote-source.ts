@@ -524,7 +524,15 @@ function mayHaveCome(message: Message | undefined): boolean {
 /** Says that the numbers of a symbol are those of a server. */
 function publishedNumbers(symbol: string, eventTime: Nanos): Renumber {
   const receiveTime = eventTime;
-  return { type: 'renumber', symbol, seq: 0, prevSeq: 0, eventTime, receiveTime, numbers: 'published' };
+  return {
+    type: 'renumber',
+    symbol,
+    seq: 0,
+    prevSeq: 0,
+    eventTime,
+    receiveTime,
+    numbers: 'published',
+  };
 }
 
 const NOTHING: SubmitResult = { seq: 0, intake: { repeated: 0, waiting: 0 } };

@@ -208,7 +208,8 @@ export class RemoteSources implements SourceEntry {
 
   /** Refuses what waits for too long, and shows the leader that this member is alive. */
   private tick(): void {
-    if (this.isTicking || this.isEnded || this.local !== undefined || this.sources.size === 0) return;
+    if (this.isTicking || this.isEnded || this.local !== undefined || this.sources.size === 0)
+      return;
     this.isTicking = true;
     this.parts.later(AGAIN_MS, () => {
       this.isTicking = false;

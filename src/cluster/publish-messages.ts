@@ -13,7 +13,14 @@
 import { decode, Encoder } from '@msgpack/msgpack';
 
 import { decodeFrame, FrameEncoder, isFault } from '../../protocol/codec';
-import { ERRORS, fault, fieldFault, within, type ErrorCode, type Fault } from '../../protocol/codes';
+import {
+  ERRORS,
+  fault,
+  fieldFault,
+  within,
+  type ErrorCode,
+  type Fault,
+} from '../../protocol/codes';
 import { field, type Fields, type Memory } from '../../protocol/fields';
 import { PUBLISH_EVENTS_MAX, type MessageOf, type SourceEvent } from '../../protocol/messages';
 import { FieldError, structOf, structValues } from '../../protocol/tuple';
@@ -24,7 +31,7 @@ export const PUBLISH_VERSION = 1;
 /** The most bytes of a stream in one message. */
 export const STREAM_BYTES_MAX = 48 * 1024;
 /** The most entries that end in one message. */
-export const MESSAGE_ENTRIES_MAX = 200;
+export const MESSAGE_ENTRIES_MAX = 100;
 /** The most bytes of an entry, without its head. */
 export const ENTRY_BYTES_MAX = 4 * 1024 * 1024;
 export const ENTRY_HEAD_BYTES = 5;
@@ -33,7 +40,7 @@ const OWNER_LENGTH_MAX = 4_096;
 const MEMBER_LENGTH_MAX = 40;
 const MESSAGE_LENGTH_MAX = 4_096;
 /** Of faults, where an answer would be too large. */
-const SHORT_LENGTH = 100;
+const SHORT_LENGTH = 80;
 const FAULTS_MAX = 1;
 
 const member = field.text(MEMBER_LENGTH_MAX, 'The member that asks');

@@ -129,7 +129,7 @@ describe.skipIf(!hasNats)('writes at an edge', () => {
       body: TRADE_LINE,
     });
     expect(await publish.json()).toMatchObject({ events: 1, repeated: 0, waiting: 0 });
-    const past = await fetch(`${url}/v1/instruments/RYE/trades`);
+    const past = await fetch(`${url}/v1/trades/RYE`);
     expect(((await past.json()) as { trades: unknown[] }).trades).toHaveLength(1);
     expect((await asAdmin(url, 'DELETE', '/v1/admin/instruments/RYE')).status).toBe(200);
     expect((await fetch(`${url}/v1/instruments/RYE`)).status).toBe(404);

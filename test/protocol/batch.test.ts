@@ -216,6 +216,12 @@ describe('batches', () => {
     ],
     ['an epoch that is negative', [-1, 7, 7, 0, [trade], [], []], 'batch.epoch'],
     ['too few items', [1, 7, 7, 0, [trade], []], undefined],
+    ['receipts that are no list', [1, 7, 7, 0, [trade], [], [], 'a'], 'batch.receipts'],
+    [
+      'a receipt without a number',
+      [1, 7, 7, 0, [trade], [], [], [['a', 1, [[null, 7, 7, true, 0, 0]]]]],
+      'batch.receipts[0].receipts[0].publish',
+    ],
   ];
   for (const [name, body, field] of cases) {
     test(`[X3] refused with its field: ${name}`, () => {
@@ -223,8 +229,36 @@ describe('batches', () => {
     });
   }
 
+  test('[X3] receipts come back as they were, also none and those that are not known', () => {
+    const receipt = {
+      publish: 2 ** 40,
+      firstSeq: 7,
+      lastSeq: 6,
+      isWhole: false,
+      repeated: 3,
+      waiting: 1,
+    };
+    const some = [
+      { member: 'a1', stream: 2 ** 33, receipts: [receipt, { ...receipt, publish: 9 }] },
+    ];
+    const base = {
+      epoch: 1,
+      firstSeq: 7,
+      lastSeq: 6,
+      time: Nanos.ZERO,
+      events: [],
+      executions: [],
+    };
+    for (const receipts of [some, [], null]) {
+      const batch = { ...base, receipts };
+      expect(decodeBatch(new BatchEncoder().encode(batch))).toEqual(batch);
+    }
+    const without = new BatchEncoder().encode({ ...base, receipts: undefined });
+    expect(decodeBatch(without)).toEqual(base);
+  });
+
   test('[X4] unknown items of a later version after the known ones are ignored', () => {
-    const read = decodeBatch(framed(encode([1, 7, 7, 0, [trade], [], [], 'later', [1]])));
+    const read = decodeBatch(framed(encode([1, 7, 7, 0, [trade], [], [], [], 'later', [1]])));
     expect(read).toMatchObject({ firstSeq: 7, lastSeq: 7 });
   });
 });
