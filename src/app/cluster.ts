@@ -24,6 +24,7 @@ import { writeServer } from './leader-writes';
 import { LogFeed } from './log-feed';
 import type { ClusterMember, Membership } from './membership';
 import { Receipts } from './receipts';
+import type { Recorder } from './recorder';
 import { RemoteSources, type RemoteSourcesParts } from './remote-sources';
 import type { Replica, ReplicaHooks } from './replica';
 
@@ -236,6 +237,17 @@ export class ClusterMembership implements Membership {
     });
     const base = replica.lastSeq;
     const recorder = server.lead(epoch, { replication: this.feed });
+    this.serveOthers(recorder, base, receipts);
+    this.remote!.lead(recorder);
+    this.sources!.lead(recorder.entry);
+    log.info({ epoch, seq: replica.lastSeq, loggedSeq }, 'this server leads the cluster');
+  }
+
+  /** Answers what other members ask of this leader. @param base the events up to this one were there when it began */
+  private serveOthers(recorder: Recorder, base: number, receipts: Receipts): void {
+    const { broker, clock } = this;
+    const { replica, sources } = this.server!;
+    const { epoch } = recorder;
     const isProven = (): Promise<boolean> => this.member!.proven(replica.lastSeq);
     const publishes = new LeaderPublishes({
       entry: recorder.entry,
@@ -244,8 +256,8 @@ export class ClusterMembership implements Membership {
       base,
       receipts,
       isProven,
-      addSource: (client) => server.sources.add(client),
-      endSource: (source) => server.sources.delete(source),
+      addSource: (client) => sources.add(client),
+      endSource: (source) => sources.delete(source),
       nowMs: () => clock.monotonicMs(),
     });
     this.publishes = publishes;
@@ -256,9 +268,6 @@ export class ClusterMembership implements Membership {
     this.serving = () => {
       for (const end of ends) end();
     };
-    this.remote!.lead(recorder);
-    this.sources!.lead(recorder.entry);
-    log.info({ epoch, seq: replica.lastSeq, loggedSeq }, 'this server leads the cluster');
   }
 }
 

@@ -129,7 +129,7 @@ export class LeaderPublishes {
       if (stoodMs > STOOD_STILL_MS) member.heardMs += stoodMs;
       if (member.sources.size === 0 || nowMs - member.heardMs < LEASE_MS) continue;
       this.counts.expired += 1;
-      for (const key of [...member.sources.keys()]) this.release(member, key);
+      for (const key of member.sources.keys()) this.release(member, key);
     }
   }
 

@@ -202,7 +202,7 @@ export class RemoteSources implements SourceEntry {
   }
 
   private decide(isInherited: boolean): void {
-    for (const source of [...this.sources.values()]) source.decide(isInherited);
+    for (const source of this.sources.values()) source.decide(isInherited);
     this.holders.clear(); // nobody holds anything at a new leader yet
   }
 
@@ -213,7 +213,7 @@ export class RemoteSources implements SourceEntry {
     this.isTicking = true;
     this.parts.later(AGAIN_MS, () => {
       this.isTicking = false;
-      for (const source of [...this.sources.values()]) source.look();
+      for (const source of this.sources.values()) source.look();
       this.showLife();
       this.tick();
     });

@@ -1,0 +1,211 @@
+/** Real servers of a cluster over a real broker: sources that publish at an edge. */
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+
+import type { SourceEvent } from '../../protocol/messages';
+import { Nanos } from '../../protocol/time';
+import { TapedeckClient } from '../../src/client/client';
+import { TapedeckError } from '../../src/client/errors';
+import { hasNats, NatsServers } from '../support/nats';
+import { OTHER_PUBLISH_KEY, PUBLISH_KEY, ServerProcess } from '../support/tapedeck-process';
+import { until } from '../support/until';
+
+setDefaultTimeout(120_000);
+
+const CONFIG =
+  '[cluster]\nreplicas = 1\nlogBytesMax = 100000000\ncheckpointBytesMax = 50000000\nleaderWaitMs = 10000\n';
+
+let nats: NatsServers;
+
+beforeAll(async () => {
+  if (hasNats) nats = await NatsServers.one();
+});
+afterAll(() => nats?.remove());
+
+function member(name: string, role: 'leader' | 'standby' | 'edge'): Promise<ServerProcess> {
+  const args = ['--cluster', name, '--nats', nats.urls.join(','), '--role', role];
+  return ServerProcess.start({ config: CONFIG, args });
+}
+
+function connect(url: string, key = PUBLISH_KEY): Promise<TapedeckClient> {
+  return TapedeckClient.connect(url, { key });
+}
+
+function definition(symbol: string): SourceEvent {
+  return {
+    type: 'instrument',
+    symbol,
+    seq: 0,
+    market: 'feed',
+    priceScale: 2,
+    quantityScale: 0,
+    priceIncrement: 1,
+    quantityIncrement: 1,
+    previousClose: null,
+    rules: null,
+  };
+}
+
+const common = { prevSeq: 0, eventTime: Nanos.ZERO, receiveTime: Nanos.ZERO };
+
+/** Without a number of its source: nothing but the path that it takes keeps it from being taken twice. */
+function trade(symbol: string, tradeId: number): SourceEvent {
+  const eventTime = Nanos.fromMillis(Date.now());
+  const amounts = { price: 100, quantity: 1, aggressor: 'buy', tradeId, timing: null } as const;
+  return { type: 'trade', symbol, seq: 0, ...common, eventTime, ...amounts };
+}
+
+function book(symbol: string, levels: number): SourceEvent {
+  const side = (first: number, step: number): number[] =>
+    Array.from({ length: 2 * levels }, (_, i) => (i % 2 === 0 ? first + (step * i) / 2 : 5));
+  const eventTime = Nanos.fromMillis(Date.now());
+  const of = { form: 'snapshot', crc: null, count: 1, mark: null } as const;
+  const bids = side(1_000_000, -1);
+  const asks = side(1_000_001, 1);
+  return { type: 'book', symbol, seq: 0, ...common, eventTime, ...of, bids, asks };
+}
+
+async function codeOf(asked: Promise<unknown>): Promise<string> {
+  try {
+    await asked;
+    return 'done';
+  } catch (e) {
+    return e instanceof TapedeckError ? `${e.code} ${e.field ?? ''}`.trim() : String(e);
+  }
+}
+
+/** Retries while the leader is not yet known to the server. */
+async function define(client: TapedeckClient, symbol: string): Promise<void> {
+  await until(async () => (await codeOf(client.publish([definition(symbol)]))) === 'done');
+}
+
+interface PastTrade {
+  readonly tradeId: number;
+  readonly seq: number;
+}
+
+/** All trades of a symbol, oldest first. */
+async function tradesAt(url: string, symbol: string): Promise<PastTrade[]> {
+  const trades: PastTrade[] = [];
+  let next = '';
+  for (;;) {
+    const answer = await fetch(`${url}/v1/trades/${symbol}?limit=1000${next}`);
+    const page = (await answer.json()) as { trades: PastTrade[]; next: string | null };
+    trades.push(...page.trades);
+    if (page.next === null) return trades.reverse();
+    next = `&next=${page.next}`;
+  }
+}
+
+async function stateAt(url: string, symbol: string): Promise<string> {
+  const answer = await fetch(`${url}/v1/instruments/${symbol}`);
+  return ((await answer.json()) as { state: string }).state;
+}
+
+describe.skipIf(!hasNats)('publishes at an edge', () => {
+  test('are taken, refused and numbered by the leader as those of its own connections; symbols belong to one source of the cluster', async () => {
+    const leader = await member('p1', 'leader');
+    const edge = await member('p1', 'edge');
+    const far = await connect(edge.url);
+    await define(far, 'WOOL');
+    const seq = await far.publish([trade('WOOL', 1), trade('WOOL', 2)]);
+    expect(await tradesAt(edge.url, 'WOOL')).toMatchObject([{ tradeId: 1 }, { tradeId: 2 }]);
+    const [, last] = await tradesAt(leader.url, 'WOOL');
+    expect(last!.seq).toBeLessThanOrEqual(seq);
+
+    const near = await connect(leader.url, OTHER_PUBLISH_KEY);
+    expect(await codeOf(near.publish([trade('WOOL', 3)]))).toBe(
+      'symbol-in-use publish.events[0].symbol',
+    );
+    const wrong = [trade('WOOL', 4), trade('NONE', 5)];
+    expect(await codeOf(far.publish(wrong))).toBe('unknown-symbol publish.events[1].symbol');
+    const other = { ...definition('WOOL'), priceScale: 3 } as SourceEvent;
+    expect(await codeOf(far.publish([other]))).toBe(
+      'definition-conflict publish.events[0].priceScale',
+    );
+    expect(await codeOf(far.publish([trade('WOOL', 6)]))).toBe(
+      'definition-conflict publish.events[0].symbol',
+    );
+    await far.publish([definition('WOOL'), trade('WOOL', 7)]);
+
+    // Much larger than a message to the leader, and taken in several turns.
+    await far.publish([book('WOOL', 4_000)]);
+    const depth = await fetch(`${edge.url}/v1/orderbook/WOOL`);
+    expect(((await depth.json()) as { bids: unknown[] }).bids).toHaveLength(10);
+    far.close();
+    await until(async () => (await stateAt(edge.url, 'WOOL')) === 'stale');
+    await near.publish([trade('WOOL', 8)]);
+    await until(async () => (await tradesAt(edge.url, 'WOOL')).length === 4);
+    expect((await tradesAt(leader.url, 'WOOL')).map(({ tradeId }) => tradeId)).toEqual([
+      1, 2, 7, 8,
+    ]);
+    near.close();
+    for (const server of [leader, edge]) await server.remove();
+  });
+
+  test('an edge that is killed gives its symbols back', async () => {
+    const leader = await member('p2', 'leader');
+    const edge = await member('p2', 'edge');
+    const far = await connect(edge.url);
+    await define(far, 'RICE');
+    await far.publish([trade('RICE', 1)]);
+    await edge.stop('SIGKILL');
+    const near = await connect(leader.url, OTHER_PUBLISH_KEY);
+    expect(await codeOf(near.publish([trade('RICE', 2)]))).toStartWith('symbol-in-use');
+    await until(async () => (await codeOf(near.publish([trade('RICE', 3)]))) === 'done');
+    far.close();
+    near.close();
+    for (const server of [leader, edge]) await server.remove();
+  });
+
+  test('while the leader is killed each publish is in the market of the next one once if it was acknowledged, and not if it was refused', async () => {
+    const leader = await member('p3', 'leader');
+    const standby = await member('p3', 'standby');
+    const edge = await member('p3', 'edge');
+    const symbols = ['AA', 'BB', 'CC'];
+    const acknowledged = new Map<string, number[]>(symbols.map((symbol) => [symbol, []]));
+    const others = new Map<number, string>();
+    const over = new AbortController();
+    let count = 0;
+    let newest = 0;
+    const feed = async (symbol: string): Promise<void> => {
+      const client = await connect(edge.url);
+      await define(client, symbol);
+      const under: Promise<void>[] = [];
+      while (!over.signal.aborted) {
+        const ids = [++newest, ++newest, ++newest];
+        const done = client.publish(ids.map((id) => trade(symbol, id))).then(
+          () => {
+            count += 1;
+            acknowledged.get(symbol)!.push(...ids);
+          },
+          (e: unknown) => {
+            for (const id of ids) others.set(id, e instanceof TapedeckError ? e.code : String(e));
+          },
+        );
+        under.push(done);
+        await Bun.sleep(3);
+      }
+      await Promise.all(under);
+      client.close();
+    };
+    const feeds = symbols.map(feed);
+    await until(() => count > 300);
+    await leader.stop('SIGKILL');
+    const before = count;
+    await until(() => count > before + 300);
+    over.abort();
+    await Promise.all(feeds);
+    console.log({ acknowledged: count, others: [...others.values()] });
+
+    for (const symbol of symbols) {
+      const ids = (await tradesAt(standby.url, symbol)).map(({ tradeId }) => tradeId);
+      expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
+      const unsure = ids.filter((id) => others.get(id) === 'unknown-outcome');
+      expect(ids.filter((id) => !unsure.includes(id))).toEqual(acknowledged.get(symbol)!);
+      const same = await tradesAt(edge.url, symbol);
+      expect(same.map(({ tradeId }) => tradeId)).toEqual(ids);
+    }
+    for (const server of [leader, standby, edge]) await server.remove();
+  });
+});
