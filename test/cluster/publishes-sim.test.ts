@@ -12,7 +12,7 @@ afterAll(() => scratch.remove());
 
 const RUN_MS = 15_000;
 /** Longer than any publish is under way. */
-const SETTLE_MS = 60_000;
+const SETTLE_MS = 40_000;
 const EXPECTED = new Set([
   'no-leader',
   'unknown-outcome',
@@ -79,7 +79,7 @@ function disordered(world: PublishesWorld, logged: Logged): string[] {
 
 test('each event is in the log at most once and in order; what is acknowledged is there, what is refused is not', async () => {
   const first = readSeed();
-  const runs = Number(process.env['TAPEDECK_SIM_PUBLISH_RUNS'] ?? deep(60, 4));
+  const runs = Number(process.env['TAPEDECK_SIM_PUBLISH_RUNS'] ?? deep(60, 3));
   const seen = new Map<string, number>();
   const count = (what: string, by = 1): void => void seen.set(what, (seen.get(what) ?? 0) + by);
   for (let seed = first; seed < first + runs; seed++) {

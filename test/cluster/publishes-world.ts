@@ -24,7 +24,7 @@ import { VirtualTime } from '../support/virtual-time';
 const encoder = new BatchEncoder();
 export const LEADER_WAIT_MS = 2_000;
 const ANSWER_MS = 5_000;
-const SYMBOLS = ['AA', 'BB', 'CC', 'DD'] as const;
+const SYMBOLS = ['AA', 'BB', 'CC', 'DD', 'EE', 'FF', 'GG', 'HH', 'JJ', 'KK'] as const;
 
 type Entry = { readonly epoch: number } | { readonly bytes: Uint8Array };
 
