@@ -170,8 +170,7 @@ export const INGEST: RouteGroup<IngestServices> = {
         'definition-conflict',
         'too-many-instruments',
         'wrong-market',
-        'journal-failing',
-        'no-leader',
+        ...WRITE_ERRORS,
       ],
       handle: async ({ who, query, body }, services) => {
         const result = await services.ingest(who, body, query.continues);
