@@ -2,12 +2,19 @@
 
 import { hostname } from 'node:os';
 
-import type { ClusterLogFigures, ClusterStatus, MemberReport } from '../base/contracts/cluster';
+import type {
+  ClusterLogFigures,
+  ClusterPublishFigures,
+  ClusterStatus,
+  MemberReport,
+} from '../base/contracts/cluster';
 import type { ReaderFigures } from '../cluster/log-reader';
 import type { WriterFigures } from '../cluster/log-writer';
 import type { MemberFigures } from '../cluster/member';
 import type { Config } from '../config/config';
 import { VERSION } from '../version';
+import type { LeaderPublishesFigures } from './leader-publishes';
+import type { RemoteSourcesFigures } from './remote-sources';
 
 /** A member that lacks events for longer is no good address for a reader. */
 const BEHIND_MS = 2_000;
@@ -48,6 +55,23 @@ function written({ queuedBytes, frames, resends, unavailables, refusals, acks }:
 
 function read({ frames, repairs, holes, voided, damaged }: ReaderFigures) {
   return { framesRead: frames, repairs, holes, voided, damaged };
+}
+
+export function publishFigures(
+  own: RemoteSourcesFigures | undefined,
+  leader: LeaderPublishesFigures | undefined,
+): ClusterPublishFigures {
+  const { waiting = 0, taken = 0, refused = 0, unknown = 0 } = own ?? {};
+  return {
+    waiting,
+    taken,
+    refused,
+    unknown,
+    remoteSources: leader?.sources ?? 0,
+    remoteEntries: leader?.entries ?? 0,
+    remoteRepeated: leader?.repeated ?? 0,
+    remoteExpired: leader?.expired ?? 0,
+  };
 }
 
 /** @param instance names this process among all members, ever */

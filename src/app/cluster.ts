@@ -16,7 +16,7 @@ import type { Following } from '../journal/recover/opening';
 import type { Log } from '../log/contract';
 import { FeedInstrument } from '../market/feed-instrument';
 import { CheckpointUpload } from './checkpoint-upload';
-import { logFigures, reportOf } from './cluster-status';
+import { logFigures, publishFigures, reportOf } from './cluster-status';
 import { openBroker, prepareJournal, type Preparing } from './cluster-start';
 import { LeaderPublishes } from './leader-publishes';
 import { RemoteLeader, type RemoteLeaderParts } from './leader-remote';
@@ -169,7 +169,8 @@ export class ClusterMembership implements Membership {
       checkpoints: this.upload?.stored ?? 0,
     });
     const { name } = this.config.cluster;
-    return { name, self: this.report(), members: this.presence!.members(), log };
+    const publishes = publishFigures(this.sources?.figures(), this.publishes?.figures());
+    return { name, self: this.report(), members: this.presence!.members(), log, publishes };
   }
 
   private report(): MemberReport {

@@ -35,6 +35,16 @@ export function clusterStatus(
       appends: null,
       ...log,
     },
+    publishes: {
+      waiting: 105,
+      taken: 106,
+      refused: 107,
+      unknown: 108,
+      remoteSources: 109,
+      remoteEntries: 110,
+      remoteRepeated: 111,
+      remoteExpired: 112,
+    },
   };
 }
 

@@ -7,7 +7,7 @@ const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="[^"\\\n]*",?)*)\})? (\
 const KINDS = /^# TYPE (\S+) (counter|gauge|histogram|summary)$/;
 /** The units that a metric of Tapedeck may have; the unit is the last word of its name. */
 const UNITS =
-  /_(total|seconds|bytes|rows|records|blocks|events|seq|sessions|instruments|members|plays|info|state|up)$/;
+  /_(total|seconds|bytes|rows|records|blocks|events|seq|sessions|sources|instruments|members|plays|info|state|up)$/;
 
 /** The samples, by name and labels. @throws Error on a line that is no sample */
 export function parseMetrics(text: string): Map<string, number> {

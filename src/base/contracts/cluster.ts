@@ -62,6 +62,21 @@ export interface ClusterLogFigures {
   readonly appends: Durations | null;
 }
 
+/** What sources publish at members that do not lead; counts since the start of the process. */
+export interface ClusterPublishFigures {
+  /** Here, before it leads: events without an outcome, and publishes by their outcomes. */
+  readonly waiting: number;
+  readonly taken: number;
+  readonly refused: number;
+  readonly unknown: number;
+  /** As the leader: sources of other members, entries of their streams, and messages that came again. */
+  readonly remoteSources: number;
+  readonly remoteEntries: number;
+  readonly remoteRepeated: number;
+  /** Members whose sources were released after their silence. */
+  readonly remoteExpired: number;
+}
+
 export interface ClusterStatus {
   /** Of the cluster. */
   readonly name: string;
@@ -69,4 +84,5 @@ export interface ClusterStatus {
   /** All that are known, with this one, by name. */
   readonly members: readonly KnownMember[];
   readonly log: ClusterLogFigures;
+  readonly publishes: ClusterPublishFigures;
 }

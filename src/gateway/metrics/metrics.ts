@@ -166,6 +166,27 @@ const CLUSTER_FIGURES = [
   ['counter', 'damaged_frames_total', 'Frames with wrong bytes', 'damaged', 1],
 ] as const;
 
+const CLUSTER_PUBLISHES = [
+  ['gauge', 'publishes_waiting_events', 'Events that wait for the leader', 'waiting'],
+  ['counter', 'publishes_taken_total', 'Publishes here that a leader has taken', 'taken'],
+  ['counter', 'publishes_refused_total', 'Publishes here that were refused', 'refused'],
+  ['counter', 'publishes_unknown_total', 'Publishes here whose outcome is not known', 'unknown'],
+  ['gauge', 'remote_sources', 'Sources of other members, at this leader', 'remoteSources'],
+  ['counter', 'remote_publishes_total', 'Publishes of other members', 'remoteEntries'],
+  [
+    'counter',
+    'remote_repeats_total',
+    'Messages of other members that came again',
+    'remoteRepeated',
+  ],
+  [
+    'counter',
+    'remote_expired_total',
+    'How often the sources of a silent member were released',
+    'remoteExpired',
+  ],
+] as const;
+
 type IntakeCount = (typeof INTAKE)[number][0];
 
 export class Metrics {
@@ -521,6 +542,9 @@ export class Metrics {
     registry.gauge('cluster_members', 'Members that are known, with this one', members, 'presence');
     for (const [kind, name, help, figure, scale] of CLUSTER_FIGURES) {
       registry[kind](`cluster_${name}`, help, () => [[{}, Number(cluster().log[figure]) / scale]]);
+    }
+    for (const [kind, name, about, figure] of CLUSTER_PUBLISHES) {
+      registry[kind](`cluster_${name}`, about, () => [[{}, cluster().publishes[figure]]]);
     }
     const help = 'Of a leader: from sending a frame to the batch log to its answer';
     registry.histogram('cluster_append_seconds', help, () => {
