@@ -8,6 +8,7 @@ import { instrument, tape, trade } from '../support/feed';
 import { parseMetrics } from '../support/metrics-text';
 import { StreamClient, type Seen } from '../support/stream-client';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
+import { until } from '../support/until';
 
 const ROOT = join(import.meta.dir, '../..');
 const DOCUMENT = readFileSync(join(ROOT, 'src/journal/BACKUP.md'), 'utf8');
@@ -86,10 +87,12 @@ async function trades({ server, at }: Running, count: number): Promise<Position>
     return trade('ACME', '10.00', '1.000', { seq: tradeId, tradeId });
   });
   expect((await server.ingest(tape(instrument('ACME'), ...lines))).status).toBe(200);
-  for (;;) {
+  const position = await at();
+  await until(async () => {
     const text = await (await server.get('/metrics')).text();
-    if (parseMetrics(text).get('tapedeck_journal_lag_records') === 0) return at();
-  }
+    return parseMetrics(text).get('tapedeck_journal_committed_seq')! >= position.seq;
+  }, 'the journal has them');
+  return position;
 }
 
 /** What a reader at a position is sent when it resumes. */

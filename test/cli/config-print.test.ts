@@ -31,6 +31,9 @@ const SPECIAL: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'ipc.iceoryx2.service': fc.constantFrom('tapedeck', 'A/b.c-1'),
   'journal.durability': fc.constantFrom('async', 'commit', 'fsync'), // replicated goes with a cluster
   'cluster.name': fc.stringMatching(/^[A-Za-z0-9_-]{1,32}$/),
+  'cluster.member': fc.constantFrom('', 'core-1', 'a.b:7070'),
+  'cluster.url': fc.constantFrom('', 'https://edge-1.example.com'),
+  'cluster.hubDomain': fc.constant(''), // another goes with the role of an edge
   'cluster.servers': fc.constant(['nats://127.0.0.1:4222', 'tls://broker.example:4222']),
   'instruments.symbol': fc.stringMatching(/^[A-Z]{1,12}$/),
   'instruments.market': fc.constant('feed'),

@@ -4,10 +4,11 @@
  *
  *     bun test/support/run.ts          # quick: all files, four at a time
  *     bun test/support/run.ts --deep   # the full form of the files that have one, one at a time
+ *     bun test/support/run.ts --save   # quick, and writes down how long each file took
  */
 
 import { Glob } from 'bun';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -18,6 +19,8 @@ const ROOT = join(import.meta.dir, '../..');
 const USES_TIER = /from '(?:\.\.\/|\.\/)*(?:support\/)?tier'/;
 /** Twice the cores of a small machine, since many tests wait. */
 const WORKERS = 4;
+/** How long each file took on a small machine, in ms: the longest begin first. `--save` writes it. */
+const EXPECTED = join(import.meta.dir, 'timings.json');
 /** Run when all others are done: the longest turn is measured, and beside it are files that mostly wait. */
 const CALM = ['test/attack/memory.test.ts', 'test/attack/slow.test.ts', 'test/turns/turns.test.ts'];
 const CALM_WORKERS = 2;
@@ -77,9 +80,11 @@ function printSlowest(): void {
 }
 
 try {
+  copyFileSync(EXPECTED, timings);
   buildExecutable(executable);
   const isPassed = await (isDeep ? deep() : quick());
   printSlowest();
+  if (process.argv.includes('--save')) copyFileSync(timings, EXPECTED);
   printLeftOut(leftOut);
   process.exitCode = isPassed ? 0 : 1;
 } finally {

@@ -490,6 +490,7 @@ export const REST_CASES: readonly Case[] = [
       await c.closed;
     },
   },
+  asked('getCluster', () => '/v1/cluster'),
   asked('getHealth', () => '/healthz'),
   asked('getReadiness', () => '/readyz'),
   asked('getMetrics', () => '/metrics'),
