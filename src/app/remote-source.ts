@@ -110,8 +110,9 @@ export class RemoteSource {
   private isDoubtful = false;
   /** When a leader last showed that it is there. */
   private answeredMs = -Infinity;
-  /** Symbols that leaders have taken events of, and those of them that only leaders before this one have. */
-  private readonly fed = new Set<string>();
+  /** Symbols that leaders have taken events of. */
+  readonly fed = new Set<string>();
+  /** Those of them of which only leaders before this one have. */
   private carried = new Set<string>();
   /** Definitions that were refused, so the integers of their symbols mean something else. */
   private readonly misread = new Map<string, Instrument>();

@@ -258,7 +258,7 @@ export class RemoteSources implements SourceEntry {
     const { counts } = this;
     if (!('fault' in result)) {
       counts.taken += 1;
-      if (entry.kind === 'yield') this.unhold(source);
+      if (entry.kind === 'yield') this.unhold(source, remote);
       for (const { type, symbol } of entry.events) {
         if (type !== 'instrument') this.holders.set(symbol, source);
       }
@@ -271,14 +271,14 @@ export class RemoteSources implements SourceEntry {
     for (const resolve of waiting ?? []) resolve();
   }
 
-  private unhold(source: number): void {
-    for (const [symbol, holder] of this.holders) {
-      if (holder === source) this.holders.delete(symbol);
+  private unhold(source: number, { fed }: RemoteSource): void {
+    for (const symbol of fed) {
+      if (this.holders.get(symbol) === source) this.holders.delete(symbol);
     }
   }
 
   private forget(source: number, remote: RemoteSource): void {
-    this.unhold(source);
+    this.unhold(source, remote);
     this.sources.delete(source);
     remote.close();
   }

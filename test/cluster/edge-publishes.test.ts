@@ -158,54 +158,65 @@ describe.skipIf(!hasNats)('publishes at an edge', () => {
     for (const server of [leader, edge]) await server.remove();
   });
 
-  test('while the leader is killed each publish is in the market of the next one once if it was acknowledged, and not if it was refused', async () => {
-    const leader = await member('p3', 'leader');
-    const standby = await member('p3', 'standby');
-    const edge = await member('p3', 'edge');
-    const symbols = ['AA', 'BB', 'CC'];
-    const acknowledged = new Map<string, number[]>(symbols.map((symbol) => [symbol, []]));
-    const others = new Map<number, string>();
-    const over = new AbortController();
-    let count = 0;
-    let newest = 0;
-    const feed = async (symbol: string): Promise<void> => {
-      const client = await connect(edge.url);
-      await define(client, symbol);
-      const under: Promise<void>[] = [];
-      while (!over.signal.aborted) {
-        const ids = [++newest, ++newest, ++newest];
-        const done = client.publish(ids.map((id) => trade(symbol, id))).then(
-          () => {
-            count += 1;
-            acknowledged.get(symbol)!.push(...ids);
-          },
-          (e: unknown) => {
-            for (const id of ids) others.set(id, e instanceof TapedeckError ? e.code : String(e));
-          },
-        );
-        under.push(done);
-        await Bun.sleep(3);
-      }
-      await Promise.all(under);
-      client.close();
-    };
-    const feeds = symbols.map(feed);
-    await until(() => count > 300);
-    await leader.stop('SIGKILL');
-    const before = count;
-    await until(() => count > before + 300);
-    over.abort();
-    await Promise.all(feeds);
-    console.log({ acknowledged: count, others: [...others.values()] });
+  const ENDS = [
+    ['is killed', 'SIGKILL'],
+    ['stands still and goes on behind its successor', 'SIGSTOP'],
+  ] as const;
+  test.each(ENDS)(
+    'a leader that %s: each publish is in the market of the next one once if it was acknowledged, and not if it was refused',
+    async (_, signal) => {
+      const leader = await member(signal, 'leader');
+      const standby = await member(signal, 'standby');
+      const edge = await member(signal, 'edge');
+      // The standby publishes what it has on its way to its own market when it leads.
+      const urls = { AA: edge.url, BB: edge.url, CC: standby.url };
+      const symbols = Object.keys(urls) as (keyof typeof urls)[];
+      const acknowledged = new Map(symbols.map((symbol) => [symbol, [] as number[]]));
+      const others = new Map<number, string>();
+      const over = new AbortController();
+      let count = 0;
+      let newest = 0;
+      const feed = async (symbol: keyof typeof urls): Promise<void> => {
+        const client = await connect(urls[symbol]);
+        await define(client, symbol);
+        const under: Promise<void>[] = [];
+        while (!over.signal.aborted) {
+          const ids = [++newest, ++newest, ++newest];
+          const done = client.publish(ids.map((id) => trade(symbol, id))).then(
+            () => {
+              count += 1;
+              acknowledged.get(symbol)!.push(...ids);
+            },
+            (e: unknown) => {
+              for (const id of ids) others.set(id, e instanceof TapedeckError ? e.code : String(e));
+            },
+          );
+          under.push(done);
+          await Bun.sleep(3);
+        }
+        await Promise.all(under);
+        client.close();
+      };
+      const feeds = symbols.map(feed);
+      await until(() => count > 300);
+      process.kill(leader.pid, signal);
+      const before = count;
+      await until(() => count > before + 300);
+      if (signal === 'SIGSTOP') process.kill(leader.pid, 'SIGCONT');
+      await until(() => count > before + 600);
+      over.abort();
+      await Promise.all(feeds);
+      console.log({ acknowledged: count, others: [...others.values()] });
 
-    for (const symbol of symbols) {
-      const ids = (await tradesAt(standby.url, symbol)).map(({ tradeId }) => tradeId);
-      expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
-      const sure = ids.filter((id) => others.get(id) !== 'unknown-outcome');
-      expect(sure).toEqual(acknowledged.get(symbol)!);
-      const same = await tradesAt(edge.url, symbol);
-      expect(same.map(({ tradeId }) => tradeId)).toEqual(ids);
-    }
-    for (const server of [leader, standby, edge]) await server.remove();
-  });
+      for (const symbol of symbols) {
+        const ids = (await tradesAt(standby.url, symbol)).map(({ tradeId }) => tradeId);
+        expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
+        const sure = ids.filter((id) => others.get(id) !== 'unknown-outcome');
+        expect(sure).toEqual(acknowledged.get(symbol)!);
+        const same = await tradesAt(edge.url, symbol);
+        expect(same.map(({ tradeId }) => tradeId)).toEqual(ids);
+      }
+      for (const server of [leader, standby, edge]) await server.remove();
+    },
+  );
 });
