@@ -22,9 +22,13 @@ beforeAll(async () => {
 });
 afterAll(() => nats?.remove());
 
-function member(name: string, role: 'leader' | 'standby' | 'edge'): Promise<ServerProcess> {
+function member(
+  name: string,
+  role: 'leader' | 'standby' | 'edge',
+  data?: string,
+): Promise<ServerProcess> {
   const args = ['--cluster', name, '--nats', nats.urls.join(','), '--role', role];
-  return ServerProcess.start({ config: CONFIG, args });
+  return ServerProcess.start({ config: CONFIG, args, ...(data !== undefined && { data }) });
 }
 
 function connect(url: string, key = PUBLISH_KEY): Promise<TapedeckClient> {
@@ -169,54 +173,89 @@ describe.skipIf(!hasNats)('publishes at an edge', () => {
       const standby = await member(signal, 'standby');
       const edge = await member(signal, 'edge');
       // The standby publishes what it has on its way to its own market when it leads.
-      const urls = { AA: edge.url, BB: edge.url, CC: standby.url };
-      const symbols = Object.keys(urls) as (keyof typeof urls)[];
-      const acknowledged = new Map(symbols.map((symbol) => [symbol, [] as number[]]));
-      const others = new Map<number, string>();
-      const over = new AbortController();
-      let count = 0;
-      let newest = 0;
-      const feed = async (symbol: keyof typeof urls): Promise<void> => {
-        const client = await connect(urls[symbol]);
-        await define(client, symbol);
-        const under: Promise<void>[] = [];
-        while (!over.signal.aborted) {
-          const ids = [++newest, ++newest, ++newest];
-          const done = client.publish(ids.map((id) => trade(symbol, id))).then(
-            () => {
-              count += 1;
-              acknowledged.get(symbol)!.push(...ids);
-            },
-            (e: unknown) => {
-              for (const id of ids) others.set(id, e instanceof TapedeckError ? e.code : String(e));
-            },
-          );
-          under.push(done);
-          await Bun.sleep(3);
-        }
-        await Promise.all(under);
-        client.close();
-      };
-      const feeds = symbols.map(feed);
-      await until(() => count > 300);
+      const feeds = new Feeds({ AA: edge.url, BB: edge.url, CC: standby.url });
+      await feeds.more(300);
       process.kill(leader.pid, signal);
-      const before = count;
-      await until(() => count > before + 300);
+      await feeds.more(300);
       if (signal === 'SIGSTOP') process.kill(leader.pid, 'SIGCONT');
-      await until(() => count > before + 600);
-      over.abort();
-      await Promise.all(feeds);
-      console.log({ acknowledged: count, others: [...others.values()] });
-
-      for (const symbol of symbols) {
-        const ids = (await tradesAt(standby.url, symbol)).map(({ tradeId }) => tradeId);
-        expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
-        const sure = ids.filter((id) => others.get(id) !== 'unknown-outcome');
-        expect(sure).toEqual(acknowledged.get(symbol)!);
-        const same = await tradesAt(edge.url, symbol);
-        expect(same.map(({ tradeId }) => tradeId)).toEqual(ids);
-      }
+      await feeds.more(300);
+      await feeds.end();
+      for (const { url } of [standby, edge]) await feeds.check(url);
       for (const server of [leader, standby, edge]) await server.remove();
     },
   );
+
+  test('the same with a leader that is killed and started again with its journal, which may have more than the log', async () => {
+    const leader = await member('again', 'leader');
+    const edge = await member('again', 'edge');
+    const feeds = new Feeds({ AA: edge.url, BB: edge.url });
+    await feeds.more(300);
+    await leader.stop('SIGKILL');
+    const next = await member('again', 'leader', leader.data);
+    await feeds.more(300);
+    await feeds.end();
+    for (const { url } of [next, edge]) await feeds.check(url);
+    for (const server of [next, leader, edge]) await server.remove();
+  });
 });
+
+/** Sources that publish trades with rising ids, as fast as they are answered, and keep what became of each. */
+class Feeds {
+  private readonly acknowledged = new Map<string, number[]>();
+  private readonly others = new Map<number, string>();
+  private readonly over = new AbortController();
+  private readonly running: Promise<void>[];
+  private count = 0;
+  private newest = 0;
+
+  /** @param urls where the source of each symbol publishes */
+  constructor(urls: Readonly<Record<string, string>>) {
+    this.running = Object.entries(urls).map(([symbol, url]) => this.run(symbol, url));
+  }
+
+  /** Waits for so many more acknowledgements. */
+  async more(count: number): Promise<void> {
+    const before = this.count;
+    await until(() => this.count >= before + count);
+  }
+
+  async end(): Promise<void> {
+    this.over.abort();
+    await Promise.all(this.running);
+    console.log({ acknowledged: this.count, others: [...this.others.values()] });
+  }
+
+  /** What a server has of each symbol: what was acknowledged, in order, and nothing that was refused. */
+  async check(url: string): Promise<void> {
+    for (const [symbol, acknowledged] of this.acknowledged) {
+      const newest = acknowledged.at(-1)!;
+      await until(async () => (await tradesAt(url, symbol)).some((one) => one.tradeId === newest));
+      const ids = (await tradesAt(url, symbol)).map(({ tradeId }) => tradeId);
+      expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
+      const sure = ids.filter((id) => this.others.get(id) !== 'unknown-outcome');
+      expect(sure).toEqual(acknowledged);
+    }
+  }
+
+  private async run(symbol: string, url: string): Promise<void> {
+    const client = await connect(url);
+    await define(client, symbol);
+    const acknowledged: number[] = [];
+    this.acknowledged.set(symbol, acknowledged);
+    const all: Promise<void>[] = [];
+    while (!this.over.signal.aborted) {
+      const ids = [++this.newest, ++this.newest, ++this.newest];
+      const taken = (): void => {
+        this.count += 1;
+        acknowledged.push(...ids);
+      };
+      const refused = (e: unknown): void => {
+        for (const id of ids) this.others.set(id, e instanceof TapedeckError ? e.code : String(e));
+      };
+      all.push(client.publish(ids.map((id) => trade(symbol, id))).then(taken, refused));
+      await Bun.sleep(3);
+    }
+    await Promise.all(all);
+    client.close();
+  }
+}
