@@ -247,7 +247,7 @@ export class ClusterMembership implements Membership {
   /** Answers what other members ask of this leader. @param base the events up to this one were there when it began */
   private serveOthers(recorder: Recorder, base: number, receipts: Receipts): void {
     const { broker, clock } = this;
-    const { replica, sources } = this.server!;
+    const { replica, sources, slices } = this.server!;
     const { epoch } = recorder;
     const isProven = (): Promise<boolean> => this.member!.proven(replica.lastSeq);
     const publishes = new LeaderPublishes({
@@ -259,6 +259,7 @@ export class ClusterMembership implements Membership {
       isProven,
       addSource: (client) => sources.add(client),
       endSource: (source) => sources.delete(source),
+      slices,
       nowMs: () => clock.monotonicMs(),
     });
     this.publishes = publishes;

@@ -12,8 +12,10 @@
 import { fault, type Fault } from '../../protocol/codes';
 import type { SourceEntry } from '../base/contracts/core';
 import type { SubmitResult } from '../base/contracts/submission';
+import type { SliceQueue } from '../base/slice-queue';
 import {
   decodeEvents,
+  decodeEventsInParts,
   decodePublishRequest,
   encodePublishAnswer,
   ENTRY_HEAD_BYTES,
@@ -24,6 +26,7 @@ import {
   type EntryKind,
   type PublishAnswer,
   type PublishHead,
+  type Published,
 } from '../cluster/publish-messages';
 import { PASSING } from './leader-writes';
 import type { Receipts } from './receipts';
@@ -37,6 +40,8 @@ const SOURCES_PER_MEMBER_MAX = 20_000;
 /** Of entries that have not come whole. */
 const BYTES_PER_MEMBER_MAX = 64 * 1024 * 1024;
 const BYTES_MAX = 256 * 1024 * 1024;
+/** The events of a longer entry are read in slices. */
+const SLICED_BYTES = 32 * 1024;
 /** When this leader itself stood still for so long, it cannot say who was silent. */
 const STOOD_STILL_MS = 1_000;
 
@@ -52,6 +57,8 @@ export interface LeaderPublishesParts {
   /** The number of a new source of this process. @param client whose it is */
   readonly addSource: (client: () => string) => number;
   readonly endSource: (source: number) => void;
+  /** Where long entries are read. */
+  readonly slices: Pick<SliceQueue, 'run'>;
   readonly nowMs: () => number;
 }
 
@@ -63,6 +70,9 @@ export interface LeaderPublishesFigures {
   readonly refused: number;
   readonly expired: number;
 }
+
+/** What was not read when the source ended. */
+const ENDED = fault('no-leader', 'the leader has released this source');
 
 interface Member {
   readonly name: string;
@@ -89,6 +99,9 @@ interface Source {
   publishes: number;
   /** An entry whose end has not come. */
   partial: { readonly kind: EntryKind; readonly body: Uint8Array; have: number } | undefined;
+  /** Settles when a long entry has been read, and everything behind it was taken. */
+  tail: Promise<void> | undefined;
+  hasEnded: boolean;
 }
 
 export class LeaderPublishes {
@@ -208,6 +221,8 @@ export class LeaderPublishes {
       answers: new Map(),
       publishes: 0,
       partial: undefined,
+      tail: known?.tail,
+      hasEnded: false,
     };
     member.sources.set(head.source, source);
     return source;
@@ -275,26 +290,41 @@ export class LeaderPublishes {
     source.partial = undefined;
   }
 
-  private take(
-    member: Member,
-    key: number,
-    source: Source,
-    { kind, body }: Whole,
+  private take(member: Member, key: number, source: Source, whole: Whole): Promise<SubmitResult> {
+    this.counts.entries += 1;
+    source.publishes += 1;
+    const taking = { member, key, source, whole, number: source.publishes };
+    if (source.tail === undefined && whole.body.length <= SLICED_BYTES) return this.enter(taking);
+    const { promise, resolve } = Promise.withResolvers<SubmitResult>();
+    const tail = (source.tail ?? Promise.resolve()).then(async () => {
+      const isLong = whole.body.length > SLICED_BYTES;
+      const read = isLong
+        ? await this.parts.slices.run(decodeEventsInParts(whole.body))
+        : undefined;
+      void this.enter(taking, read).then(resolve);
+      if (source.tail === tail) source.tail = undefined;
+    });
+    source.tail = tail;
+    return promise;
+  }
+
+  private enter(
+    { member, key, source, whole: { kind, body }, number }: Taking,
+    read?: Published | Fault,
   ): Promise<SubmitResult> {
     const { entry, lastSeq, receipts } = this.parts;
     const { id, owner, stream } = source;
-    this.counts.entries += 1;
-    source.publishes += 1;
+    if (source.hasEnded) return Promise.resolve({ index: -1, fault: ENDED });
     if (kind === 'yield' || kind === 'release') {
       if (kind === 'yield') entry.yield(id, owner);
       else this.release(member, key);
       const done = { seq: lastSeq(), intake: { repeated: 0, waiting: 0 } };
       return entry.behind(id).then(() => done);
     }
-    const published = decodeEvents(body);
+    const published = read ?? decodeEvents(body);
     if ('code' in published) return Promise.resolve({ index: -1, fault: published });
     const { events, continues } = published;
-    const worked = receipts.noting(member.name, stream, source.publishes);
+    const worked = receipts.noting(member.name, stream, number);
     const options = {
       owner,
       continues: continues === true,
@@ -325,6 +355,7 @@ export class LeaderPublishes {
     const source = member.sources.get(key);
     if (source === undefined) return;
     member.sources.delete(key);
+    source.hasEnded = true;
     this.drop(member, source);
     const { entry, endSource } = this.parts;
     entry.release(source.id, source.owner);
@@ -339,6 +370,16 @@ export class LeaderPublishes {
   private refuse(why: Fault): Promise<Uint8Array> {
     return answered(refusedMessage(why));
   }
+}
+
+interface Taking {
+  readonly member: Member;
+  /** The source at its member. */
+  readonly key: number;
+  readonly source: Source;
+  readonly whole: Whole;
+  /** Of the entry in its stream. */
+  readonly number: number;
 }
 
 interface Whole {

@@ -2,6 +2,7 @@
 
 import type { BatchEvent } from '../../protocol/records';
 import type { ClusterStatus } from '../base/contracts/cluster';
+import type { SliceQueue } from '../base/slice-queue';
 import type { Recorder, RecorderHooks } from './recorder';
 import type { Replica, ReplicaHooks } from './replica';
 import type { SourceClients } from './sources';
@@ -12,6 +13,8 @@ export interface ClusterMember {
   readonly replica: Replica;
   /** Runs of events behind a number, out of memory; undefined: they are no longer there. */
   recent(after: number): Iterable<readonly BatchEvent[]> | undefined;
+  /** Where long work is done. */
+  readonly slices: SliceQueue;
   /** The numbers of sources in this process. */
   readonly sources: Pick<SourceClients, 'add' | 'delete'>;
   /** The server numbers events from now on, under this epoch. */

@@ -163,7 +163,7 @@ function openCore(
 /** @param begun called with the market that this server leads from now on */
 function memberOf(
   replica: Replica,
-  { config, log, clients }: Ground,
+  { config, log, clients, slices }: Ground,
   memtable: Memtable,
   hooks: RecorderHooks,
   begun: (local: LocalMarket) => void,
@@ -171,6 +171,7 @@ function memberOf(
   return {
     replica,
     recent: (after) => memtable.since(after),
+    slices,
     sources: clients,
     lead: (epoch, more) => {
       const recorder = replica.lead(epoch, { ...hooks, ...more });

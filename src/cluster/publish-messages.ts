@@ -12,7 +12,7 @@
 
 import { decode, Encoder } from '@msgpack/msgpack';
 
-import { decodeFrame, FrameEncoder, isFault } from '../../protocol/codec';
+import { decodeFrameInParts, FrameEncoder, isFault } from '../../protocol/codec';
 import {
   ERRORS,
   fault,
@@ -22,7 +22,7 @@ import {
   type Fault,
 } from '../../protocol/codes';
 import { field, type Fields, type Memory } from '../../protocol/fields';
-import { PUBLISH_EVENTS_MAX, type MessageOf, type SourceEvent } from '../../protocol/messages';
+import type { MessageOf, SourceEvent } from '../../protocol/messages';
 import { FieldError, structOf, structValues } from '../../protocol/tuple';
 import type { SubmitResult } from '../base/contracts/submission';
 import { WRITE_BYTES_MAX } from './write-messages';
@@ -33,7 +33,7 @@ export const STREAM_BYTES_MAX = 48 * 1024;
 /** The most entries that end in one message. */
 export const MESSAGE_ENTRIES_MAX = 100;
 /** The most bytes of an entry, without its head. */
-export const ENTRY_BYTES_MAX = 4 * 1024 * 1024;
+export const ENTRY_BYTES_MAX = 8 * 1024 * 1024;
 export const ENTRY_HEAD_BYTES = 5;
 
 const OWNER_LENGTH_MAX = 4_096;
@@ -42,6 +42,8 @@ const MESSAGE_LENGTH_MAX = 4_096;
 /** Of faults, where an answer would be too large. */
 const SHORT_LENGTH = 80;
 const FAULTS_MAX = 1;
+/** Of a publish, so that a long one can be read in short parts. */
+const EVENTS_A_MESSAGE = 16;
 
 const member = field.text(MEMBER_LENGTH_MAX, 'The member that asks');
 
@@ -197,8 +199,8 @@ export function encodeEntry(
   continues: boolean,
 ): Uint8Array | Fault {
   const messages: MessageOf<'publish'>[] = [];
-  for (let from = 0; from < events.length; from += PUBLISH_EVENTS_MAX) {
-    const some = events.slice(from, from + PUBLISH_EVENTS_MAX);
+  for (let from = 0; from < events.length; from += EVENTS_A_MESSAGE) {
+    const some = events.slice(from, from + EVENTS_A_MESSAGE);
     messages.push({ type: 'publish', id: 0, events: some, continues });
   }
   const isPublish = kind === 'publish' || kind === 'decimals';
@@ -231,13 +233,25 @@ export function entryHead(
 
 /** The events of the body of a publish, all checked; or what is wrong with them. Never throws. */
 export function decodeEvents(body: Uint8Array): Published | Fault {
+  const parts = decodeEventsInParts(body);
+  for (;;) {
+    const { done, value } = parts.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same in parts of some hundred events. */
+export function* decodeEventsInParts(body: Uint8Array): Generator<undefined, Published | Fault> {
   const events: SourceEvent[] = [];
   let continues = false;
-  for (const message of decodeFrame(body, Infinity, FAULTS_MAX)) {
-    if (isFault(message)) return within('publish', message);
-    if (message.type !== 'publish') return fieldFault('publish.type', message.type, 'publish');
-    continues ||= message.continues === true;
-    for (const event of message.events) events.push(event);
+  for (const messages of decodeFrameInParts(body, Infinity, FAULTS_MAX)) {
+    for (const message of messages) {
+      if (isFault(message)) return within('publish', message);
+      if (message.type !== 'publish') return fieldFault('publish.type', message.type, 'publish');
+      continues ||= message.continues === true;
+      for (const event of message.events) events.push(event);
+    }
+    yield;
   }
   return { events, continues };
 }

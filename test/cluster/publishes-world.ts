@@ -15,6 +15,7 @@ import { openReplica, type Replica } from '../../src/app/replica';
 import { NO_LEADER } from '../../src/app/no-leader';
 import type { SubmitResult } from '../../src/base/contracts/submission';
 import { Prng } from '../../src/base/prng';
+import { SliceQueue } from '../../src/base/slice-queue';
 import { StartFault } from '../../src/base/start-fault';
 import type { Asked, WriteTransport } from '../../src/cluster/writes';
 import { feed } from '../orders/market-run';
@@ -128,6 +129,7 @@ export class Node {
       isProven,
       addSource: () => ++this.newestSource,
       endSource: () => {},
+      slices: new SliceQueue(this.world.time.clock, (slice) => this.world.time.after(1, slice)),
       nowMs: () => this.world.time.nowMs,
     });
     this.sources.lead(recorder.entry);
@@ -332,7 +334,7 @@ export class PublishesWorld {
   private publish({ node, source, symbol, name }: Session): void {
     const { random } = this;
     const isLong = random.chance(0.03);
-    const count = isLong ? random.int(100, 2_000) : random.int(1, 5);
+    const count = isLong ? random.int(100, 3_000) : random.int(1, 5);
     const badAt = random.chance(0.03) ? random.int(0, count - 1) : -1;
     const firstId = this.newestId + 1;
     this.newestId += count;
