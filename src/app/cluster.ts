@@ -259,10 +259,13 @@ export class ClusterMembership implements Membership {
       isProven,
       addSource: (client) => sources.add(client),
       endSource: (source) => sources.delete(source),
+      clientOf: (source) => sources.of(source),
+      challenge: (source) => replica.entry.challenge?.(source),
       slices,
       nowMs: () => clock.monotonicMs(),
     });
     this.publishes = publishes;
+    replica.entry.claim = (client, symbol) => publishes.claim(client, symbol);
     const ends = [
       broker.writes.serve(epoch, writeServer(recorder, isProven)),
       broker.publishes.serve(epoch, (bytes) => publishes.handle(bytes)),
@@ -314,6 +317,7 @@ function remoteSources(
     epochBase: () => replica.epochBase,
     endOf: (epoch) => replica.endOf(epoch),
     now: () => clock.now(),
+    challenge: (source) => replica.entry.challenge?.(source),
     ...options,
   });
 }

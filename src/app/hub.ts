@@ -35,6 +35,7 @@ export function createHub(ground: Ground, stages: HubStages): StreamHub<Session>
   const { core, broadcaster, orders, shares } = stages;
   const sessions = new Map<number, Session>();
   const takeovers = createTakeovers(ground, stages, sessions);
+  core.entry.challenge = (source) => takeovers.challenge(source);
   return {
     get epoch() {
       return broadcaster.subscriptions.epoch;

@@ -23,6 +23,7 @@ import {
   MESSAGE_ENTRIES_MAX,
   outcomeOf,
   refusedMessage,
+  WANTED_MAX,
   type EntryKind,
   type PublishAnswer,
   type PublishHead,
@@ -57,6 +58,10 @@ export interface LeaderPublishesParts {
   /** The number of a new source of this process. @param client whose it is */
   readonly addSource: (client: () => string) => number;
   readonly endSource: (source: number) => void;
+  /** The client of a source of this process; empty: unknown. */
+  readonly clientOf: (source: number) => string;
+  /** A source of this process is wanted: see `SourceEntry.challenge`. */
+  readonly challenge: (source: number) => void;
   /** Where long entries are read. */
   readonly slices: Pick<SliceQueue, 'run'>;
   readonly nowMs: () => number;
@@ -82,6 +87,8 @@ interface Member {
   /** Bytes that are reserved for entries that have not come whole. */
   bytes: number;
   readonly sources: Map<number, Source>;
+  /** Its sources whose symbols another source of their client wants. */
+  readonly wanted: Set<number>;
   /** Sources that have ended, until everything of them is in the journal. */
   readonly ending: Map<number, Promise<void>>;
 }
@@ -107,6 +114,8 @@ interface Source {
 export class LeaderPublishes {
   private readonly parts: LeaderPublishesParts;
   private readonly members = new Map<string, Member>();
+  /** Where the sources of other members are, by their numbers in this process. */
+  private readonly places = new Map<number, { readonly member: Member; readonly key: number }>();
   private bytes = 0;
   private lookedMs: number;
   private readonly counts = { entries: 0, repeated: 0, refused: 0, expired: 0 };
@@ -130,7 +139,9 @@ export class LeaderPublishes {
     if ('code' in member) return this.refuse(member);
     if (request.kind === 'publish') return this.publish(member, request.is, request.bytes);
     const { epoch, base } = this.parts;
-    return answered({ kind: 'alive', is: { epoch, base } });
+    const wanted = [...member.wanted].slice(0, WANTED_MAX);
+    member.wanted.clear(); // if the answer is lost, the next publish wants them again
+    return answered({ kind: 'alive', is: { epoch, base, wanted } });
   }
 
   /** Ends the sources of members that were silent. To be called several times a second. */
@@ -156,7 +167,7 @@ export class LeaderPublishes {
     if (this.members.size >= MEMBERS_MAX && !this.forgetOne()) {
       return fault('overloaded', `sources of ${MEMBERS_MAX} members publish already`);
     }
-    const maps = { sources: new Map(), ending: new Map() };
+    const maps = { sources: new Map(), wanted: new Set<number>(), ending: new Map() };
     const member = { name, heardMs: nowMs, newestStream: 0, bytes: 0, ...maps };
     this.members.set(name, member);
     return member;
@@ -213,8 +224,9 @@ export class LeaderPublishes {
     }
     member.newestStream = head.stream;
     if (known !== undefined) this.drop(member, known);
+    const owner = (): string => member.sources.get(head.source)?.owner ?? head.owner;
     const source: Source = {
-      id: known?.id ?? addSource(() => source.owner),
+      id: known?.id ?? addSource(owner),
       owner: head.owner,
       stream: head.stream,
       last: 0,
@@ -225,6 +237,7 @@ export class LeaderPublishes {
       hasEnded: false,
     };
     member.sources.set(head.source, source);
+    this.places.set(source.id, { member, key: head.source });
     return source;
   }
 
@@ -331,7 +344,25 @@ export class LeaderPublishes {
       isDecimal: kind === 'decimals',
       worked,
     };
-    return new Promise((resolve) => entry.submit(id, events, resolve, options));
+    return new Promise((resolve) => {
+      const done = (result: SubmitResult): void => {
+        if ('fault' in result && result.fault.code === 'symbol-in-use') {
+          this.claim(owner, events[result.index]?.symbol ?? '');
+        }
+        resolve(result);
+      };
+      entry.submit(id, events, done, options);
+    });
+  }
+
+  /** A source of a client was refused: if the symbol belongs to another source of it, that has to show that it is alive. */
+  claim(client: string, symbol: string): void {
+    const { entry, clientOf, challenge } = this.parts;
+    const holder = entry.holderOf(symbol);
+    if (holder === 0 || client === '' || clientOf(holder) !== client) return;
+    const place = this.places.get(holder);
+    if (place === undefined) challenge(holder);
+    else place.member.wanted.add(place.key);
   }
 
   /** A refusal names no event that the member could wait for, so the log has to prove it (`writeServer`). */
@@ -355,6 +386,8 @@ export class LeaderPublishes {
     const source = member.sources.get(key);
     if (source === undefined) return;
     member.sources.delete(key);
+    member.wanted.delete(key);
+    this.places.delete(source.id);
     source.hasEnded = true;
     this.drop(member, source);
     const { entry, endSource } = this.parts;

@@ -16,7 +16,7 @@ export interface ClusterMember {
   /** Where long work is done. */
   readonly slices: SliceQueue;
   /** The numbers of sources in this process. */
-  readonly sources: Pick<SourceClients, 'add' | 'delete'>;
+  readonly sources: Pick<SourceClients, 'add' | 'of' | 'delete'>;
   /** The server numbers events from now on, under this epoch. */
   lead(epoch: number, hooks: Pick<RecorderHooks, 'replication'>): Recorder;
 }

@@ -35,6 +35,8 @@ export interface RemoteSourcesParts {
   /** See `Replica.has`. */
   readonly has: (epoch: number, seq: number) => Promise<boolean>;
   readonly leaderWaitMs: number;
+  /** See `SourceEntry.challenge`. */
+  readonly challenge: (source: number) => void;
   /** The most events that may wait. Clients that have few waiting may double it. */
   readonly waitingEventsMax: number;
   readonly nowMs: () => number;
@@ -223,7 +225,13 @@ export class RemoteSources implements SourceEntry {
     const { transport, writer, epoch, nowMs } = this.parts;
     if (this.isEnded || this.local !== undefined || nowMs() - this.aliveMs < ALIVE_MS) return;
     this.aliveMs = nowMs();
-    void transport.ask(epoch(), encodeAlive(writer));
+    void transport.ask(epoch(), encodeAlive(writer)).then((asked) => {
+      const answer = asked.outcome === 'answered' ? decodePublishAnswer(asked.bytes) : undefined;
+      if (answer === undefined || 'code' in answer || answer.kind !== 'alive') return;
+      for (const source of answer.is.wanted) {
+        if (this.sources.has(source)) this.parts.challenge(source);
+      }
+    });
   }
 
   // ── the sources ─────────────────────────────────────────────────────────────────────────────

@@ -113,12 +113,21 @@ export class Sources implements IngestSource {
     this.lastMs = this.clock.monotonicMs();
     const answered = (result: SubmitResult): void => {
       this.waiting -= 1;
-      if ('fault' in result) this.refused += events.length;
+      if ('fault' in result) this.noteRefused(events, result, options);
       done(result);
       if (this.waiting > 0) return;
       for (const resolve of this.settled.splice(0)) resolve();
     };
     this.entry.submit(id, events, answered, options);
+  }
+
+  private noteRefused(
+    events: readonly SourceEvent[],
+    { index, fault: { code } }: Extract<SubmitResult, { index: number }>,
+    { owner = '' }: SubmitOptions,
+  ): void {
+    this.refused += events.length;
+    if (code === 'symbol-in-use') this.entry.claim?.(owner, events[index]?.symbol ?? '');
   }
 
   /**

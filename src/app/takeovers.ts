@@ -95,6 +95,12 @@ export class Takeovers {
     void this.serve(source);
   }
 
+  /** Ends a session that gives no sign of life: another member of the cluster has one that wants its symbols. */
+  challenge(source: number): void {
+    if (this.stages.publisher(source) === undefined || this.isKnownToLive(source)) return;
+    if (!this.questions.has(source)) void this.settle(source);
+  }
+
   /** A session has answered a ping. */
   heard(source: number): void {
     this.questions.get(source)?.lives();

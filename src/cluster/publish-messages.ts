@@ -39,6 +39,8 @@ export const ENTRY_HEAD_BYTES = 5;
 const OWNER_LENGTH_MAX = 4_096;
 const MEMBER_LENGTH_MAX = 40;
 const MESSAGE_LENGTH_MAX = 4_096;
+/** The most sources that one answer asks for. */
+export const WANTED_MAX = 1_000;
 /** Of faults, where an answer would be too large. */
 const SHORT_LENGTH = 80;
 const FAULTS_MAX = 1;
@@ -80,7 +82,15 @@ const ANSWERS = {
     outcomes: field.list(field.struct(OUTCOME, 'Of an entry'), MESSAGE_ENTRIES_MAX, 'In order'),
   },
   /** `base`: the events up to this one are those that the leader found. */
-  alive: { epoch, base: field.seq('Where the leader began') },
+  alive: {
+    epoch,
+    base: field.seq('Where the leader began'),
+    wanted: field.list(
+      field.seq('A source of the member'),
+      WANTED_MAX,
+      'Sources whose symbols others of their clients want: are they alive?',
+    ),
+  },
   /** This leader does not have the stream, and never will: what it took of it has numbers up to `seq`. */
   gone: { epoch, seq: field.seq('Newest sequence number') },
   /** A message before this one has not come. */

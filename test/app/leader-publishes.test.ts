@@ -57,6 +57,9 @@ function entry(kind: EntryKind, events: readonly SourceEvent[] = []): Uint8Array
 class Leader {
   readonly submitted: Submitted[] = [];
   readonly released: number[] = [];
+  readonly challenged: number[] = [];
+  readonly clients = new Map<number, string>();
+  holder = 0;
   readonly receipts = new Receipts(BASE);
   readonly publishes: LeaderPublishes;
   nowMs = 0;
@@ -78,7 +81,7 @@ class Leader {
       behind: () => Promise.resolve(),
       yield: () => {},
       release: (source) => void this.released.push(source),
-      holderOf: () => 0,
+      holderOf: () => this.holder,
       isCrowded: () => false,
     };
     this.publishes = new LeaderPublishes({
@@ -88,8 +91,13 @@ class Leader {
       base: BASE,
       receipts: this.receipts,
       isProven: () => Promise.resolve(this.isProven),
-      addSource: () => ++this.sources,
+      addSource: (client) => {
+        this.clients.set(++this.sources, client());
+        return this.sources;
+      },
       endSource: () => {},
+      clientOf: (source) => this.clients.get(source) ?? '',
+      challenge: (source) => void this.challenged.push(source),
       slices: { run: (work) => this.read(work) },
       nowMs: () => this.nowMs,
     });
@@ -238,7 +246,7 @@ describe('streams', () => {
     for (leader.nowMs = 500; leader.nowMs <= LEASE_MS; leader.nowMs += 500) {
       expect(await leader.ask(encodeAlive('b'))).toEqual({
         kind: 'alive',
-        is: { epoch: EPOCH, base: BASE },
+        is: { epoch: EPOCH, base: BASE, wanted: [] },
       });
       leader.publishes.look();
     }
@@ -248,6 +256,30 @@ describe('streams', () => {
     leader.nowMs += 10 * LEASE_MS; // this leader stood still, and cannot say who was silent
     leader.publishes.look();
     expect(leader.released).toEqual([1]);
+  });
+
+  test('a holder of the same client that is elsewhere has to show that it is alive', async () => {
+    const refuse = async (leader: Leader, member: string): Promise<void> => {
+      leader.takes = false;
+      const asked = leader.send(1, entry('publish', trades(9, 1)), { member });
+      const fault = { code: 'symbol-in-use', message: 'taken' } as const;
+      leader.submitted.at(-1)!.done({ index: 0, fault });
+      await asked;
+    };
+    const leader = new Leader();
+    await leader.send(1, entry('publish', trades(1, 1)), { member: 'a', source: 5 });
+    leader.holder = 1;
+    await refuse(leader, 'b');
+    expect(await leader.ask(encodeAlive('b'))).toMatchObject({ is: { wanted: [] } });
+    expect(await leader.ask(encodeAlive('a'))).toMatchObject({ is: { wanted: [5] } });
+    expect(await leader.ask(encodeAlive('a'))).toMatchObject({ is: { wanted: [] } });
+    leader.holder = 77; // a connection of the leader itself
+    leader.clients.set(77, 'bob');
+    await refuse(leader, 'c');
+    expect(leader.challenged).toEqual([]);
+    leader.clients.set(77, 'ada');
+    await refuse(leader, 'd');
+    expect(leader.challenged).toEqual([77]);
   });
 
   test('a publish has its receipt before its answer, and no longer than until the log has it', async () => {

@@ -72,6 +72,8 @@ class Edge {
   readonly sources: RemoteSources;
   readonly messages: Message[] = [];
   readonly results: [name: number | string, result: SubmitResult][] = [];
+  readonly challenged: number[] = [];
+  wanted: number[] = [];
   epoch = 1;
   /** Whether the leader of the present epoch says where it began. */
   base: number | null = 0;
@@ -104,6 +106,7 @@ class Edge {
       waitingEventsMax: WAITING_MAX,
       nowMs: () => time.nowMs,
       now: () => time.clock.now(),
+      challenge: (source) => void this.challenged.push(source),
       later: (ms, act) => {
         let isMeant = true;
         time.after(ms, () => isMeant && act());
@@ -165,7 +168,10 @@ class Edge {
     if (request.kind === 'alive') {
       const { base } = this;
       if (base === null) return Promise.resolve({ outcome: 'nobody', reason: '' });
-      const answer = encodePublishAnswer({ kind: 'alive', is: { epoch, base } });
+      const answer = encodePublishAnswer({
+        kind: 'alive',
+        is: { epoch, base, wanted: this.wanted },
+      });
       return Promise.resolve({ outcome: 'answered', bytes: answer });
     }
     const { stream, number } = request.is;
@@ -409,6 +415,15 @@ describe('the next leader is given what the one before knew', () => {
     edge.publish(2);
     expect(edge.sent.map(({ entries }) => entries)).toEqual([[['renumber'], [2]]]);
   });
+});
+
+test('sources that are wanted elsewhere are asked for a sign of life, if there are any', () => {
+  const edge = new Edge();
+  edge.wanted = [1, 2];
+  edge.publish(1);
+  edge.time.run(1_100);
+  expect(edge.challenged).toContain(1);
+  expect(edge.challenged).not.toContain(2);
 });
 
 test('a source that has ended is released at a leader that may know it, however long that takes', async () => {

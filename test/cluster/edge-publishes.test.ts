@@ -7,13 +7,14 @@ import { Nanos } from '../../protocol/time';
 import { TapedeckClient } from '../../src/client/client';
 import { TapedeckError } from '../../src/client/errors';
 import { hasNats, NatsServers } from '../support/nats';
+import { SlowLine } from '../support/slow-line';
 import { OTHER_PUBLISH_KEY, PUBLISH_KEY, ServerProcess } from '../support/tapedeck-process';
 import { until } from '../support/until';
 
 setDefaultTimeout(120_000);
 
 const CONFIG =
-  '[cluster]\nreplicas = 1\nlogBytesMax = 100000000\ncheckpointBytesMax = 50000000\nleaderWaitMs = 10000\n';
+  '[cluster]\nreplicas = 1\nlogBytesMax = 100000000\ncheckpointBytesMax = 50000000\nleaderWaitMs = 10000\n[push]\npongMs = 600000\n[market]\ntakeoverMs = 1500\n';
 
 let nats: NatsServers;
 
@@ -159,6 +160,33 @@ describe.skipIf(!hasNats)('publishes at an edge', () => {
     await until(async () => (await codeOf(near.publish([trade('RICE', 3)]))) === 'done');
     far.close();
     near.close();
+    for (const server of [leader, edge]) await server.remove();
+  });
+
+  test('a silent connection gives its symbols to its key at another member, and to no other key', async () => {
+    const leader = await member('p4', 'leader');
+    const edge = await member('p4', 'edge');
+    for (const [from, to, symbol] of [
+      [edge, leader, 'OATS'],
+      [leader, edge, 'BEAN'],
+      [edge, edge, 'CORN'],
+    ] as const) {
+      const line = await SlowLine.to(from.url);
+      const silent = await connect(line.url);
+      await define(silent, symbol);
+      await silent.publish([trade(symbol, 1)]);
+      line.isStalled = true;
+      const other = await connect(to.url, OTHER_PUBLISH_KEY);
+      expect(await codeOf(other.publish([trade(symbol, 2)]))).toStartWith('symbol-in-use');
+      const next = await connect(to.url);
+      await until(async () => (await codeOf(next.publish([trade(symbol, 3)]))) === 'done');
+      const ids = (await tradesAt(to.url, symbol)).map(({ tradeId }) => tradeId);
+      expect(ids).toEqual([1, 3]);
+      next.close();
+      silent.close();
+      other.close();
+      line.close();
+    }
     for (const server of [leader, edge]) await server.remove();
   });
 

@@ -62,7 +62,7 @@ const refused = outcomeOf({
 const ANSWERS: readonly PublishAnswer[] = [
   { kind: 'outcomes', is: { epoch, outcomes: [taken, refused] } },
   { kind: 'outcomes', is: { epoch, outcomes: [] } },
-  { kind: 'alive', is: { epoch, base: 77 } },
+  { kind: 'alive', is: { epoch, base: 77, wanted: [3, 2 ** 40] } },
   { kind: 'gone', is: { epoch, seq: 2 ** 40 } },
   { kind: 'early', is: { epoch } },
   refusedMessage({ code: 'overloaded', message: 'too much' }),

@@ -86,6 +86,7 @@ export class Node {
       writer: name,
       nowMs: () => time.nowMs,
       now: () => time.clock.now(),
+      challenge: () => {},
       later: (ms, act) => {
         let isMeant = true;
         time.after(ms, () => isMeant && act());
@@ -129,6 +130,8 @@ export class Node {
       isProven,
       addSource: () => ++this.newestSource,
       endSource: () => {},
+      clientOf: () => '',
+      challenge: () => {},
       slices: new SliceQueue(this.world.time.clock, (slice) => this.world.time.after(1, slice)),
       nowMs: () => this.world.time.nowMs,
     });

@@ -98,6 +98,13 @@ export interface SourceEntry {
   holderOf(symbol: string): number;
   /** Whether so much of a client waits that its sockets should not be read. */
   isCrowded(client: string | number): boolean;
+  /**
+   * Set by the server: a source of the same client, at another member of the cluster, wants the symbols of this one. It
+   * is to be ended if it shows no sign of life.
+   */
+  challenge?: (source: number) => void;
+  /** Set by a leader: a source of this client was refused, since another feeds the symbol; maybe at another member. */
+  claim?: (client: string, symbol: string) => void;
 }
 
 /** What operators change. Each resolves when the journal has it, or with why it was refused. */
