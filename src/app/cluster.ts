@@ -31,6 +31,8 @@ import type { Replica, ReplicaHooks } from './replica';
 const LOOK_EVERY_MS = 10;
 /** How long a leader that stops waits for the log. */
 const STOP_MS = 3_000;
+/** How long a follower that stops waits for the answers to what its sources have published. */
+const SETTLE_MS = 1_000;
 const QUEUE_BATCHES_MAX = 10_000;
 const HELD_BYTES_MAX = 64 * 1_024 * 1_024;
 /** Epochs of a log rise; by how much is drawn, so that no two logs have the same. */
@@ -145,8 +147,10 @@ export class ClusterMembership implements Membership {
     this.timer = clock.turns.every('cluster', LOOK_EVERY_MS, () => this.look());
   }
 
-  refuse(): void {
-    if (this.member?.state === 'leading') return;
+  async refuse(): Promise<void> {
+    const isLeading = (): boolean => this.member?.state === 'leading';
+    if (!isLeading()) await this.sources?.settle(SETTLE_MS);
+    if (isLeading()) return;
     this.member?.stop();
     this.remote?.end();
     this.sources?.end();

@@ -138,6 +138,9 @@ export class LeaderPublishes {
     const member = this.member(request.is.member);
     if ('code' in member) return this.refuse(member);
     if (request.kind === 'publish') return this.publish(member, request.is, request.bytes);
+    if (request.kind === 'leave') {
+      for (const key of member.sources.keys()) this.release(member, key);
+    }
     const { epoch, base } = this.parts;
     const wanted = [...member.wanted].slice(0, WANTED_MAX);
     member.wanted.clear(); // if the answer is lost, the next publish wants them again

@@ -27,8 +27,11 @@ export interface Membership {
   begin(member: ClusterMember): void;
   /** What is known of the cluster; from `begin` on. */
   status(): ClusterStatus;
-  /** Called when the server begins to stop: a follower takes nothing more, a leader goes on. */
-  refuse(): void;
+  /**
+   * Called when the server begins to stop: a follower takes nothing more, a leader goes on. Resolves when what its
+   * sources have published is answered, or cannot be.
+   */
+  refuse(): Promise<void>;
   /** Called when the server has stopped. */
   stop(): Promise<void>;
 }

@@ -11,7 +11,12 @@ import type { SourceEvent } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
 import type { SourceEntry } from '../base/contracts/core';
 import type { SubmitOptions, SubmitResult } from '../base/contracts/submission';
-import { decodePublishAnswer, encodeAlive, type EntryKind } from '../cluster/publish-messages';
+import {
+  decodePublishAnswer,
+  encodeAlive,
+  encodeLeave,
+  type EntryKind,
+} from '../cluster/publish-messages';
 import type { WriteTransport } from '../cluster/writes';
 import { RemoteSource, type Entry } from './remote-source';
 
@@ -64,7 +69,9 @@ export class RemoteSources implements SourceEntry {
   private readonly counts = { waiting: 0, taken: 0, refused: 0, unknown: 0 };
   private newestStream = 0;
   private aliveMs = -Infinity;
+  private isStopping = false;
   private isEnded = false;
+  private onSettled: () => void = () => {};
   private isTicking = false;
   private local: SourceEntry | undefined;
 
@@ -80,7 +87,8 @@ export class RemoteSources implements SourceEntry {
 
   refusal(): Fault | undefined {
     if (this.local !== undefined) return this.local.refusal();
-    return this.isEnded ? fault('shutting-down', 'the server is being stopped') : undefined;
+    const isOver = this.isStopping || this.isEnded;
+    return isOver ? fault('shutting-down', 'the server is being stopped') : undefined;
   }
 
   submit(
@@ -178,10 +186,27 @@ export class RemoteSources implements SourceEntry {
     this.forgetAll();
   }
 
+  /** Refuses everything new. Resolves when nothing waits for the leader any more, or after some milliseconds. */
+  settle(ms: number): Promise<void> {
+    this.isStopping = true;
+    return new Promise((resolve) => {
+      const stop = this.parts.later(ms, resolve);
+      this.onSettled = () => {
+        stop();
+        resolve();
+      };
+      this.lookSettled();
+    });
+  }
+
   /** Nothing more is asked; what is under way is answered with what is known of it. */
   end(): void {
     if (this.isEnded) return;
     this.isEnded = true;
+    const { transport, epoch, writer } = this.parts;
+    if (this.sources.size > 0 && this.local === undefined) {
+      void transport.ask(epoch(), encodeLeave(writer));
+    }
     for (const source of this.sources.values()) source.end();
     this.forgetAll();
   }
@@ -277,6 +302,13 @@ export class RemoteSources implements SourceEntry {
     const waiting = this.drained.get(source);
     this.drained.delete(source);
     for (const resolve of waiting ?? []) resolve();
+    this.lookSettled();
+  }
+
+  private lookSettled(): void {
+    if (!this.isStopping) return;
+    for (const { length } of this.sources.values()) if (length > 0) return;
+    this.onSettled();
   }
 
   private unhold(source: number, { fed }: RemoteSource): void {

@@ -111,7 +111,7 @@ export class RunningServer implements Server {
     const { broadcaster, revisions } = broadcasting;
     const beganMs = clock.monotonicMs();
     this.state.isStopping = true;
-    membership?.refuse();
+    if (membership !== undefined) await membership.refuse();
     timers.rest();
     revisions.stop();
     for (const source of this.parts.ingest) void source.stop(); // the drain below waits for what they submitted

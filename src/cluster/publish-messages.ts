@@ -58,6 +58,8 @@ const REQUESTS = {
     owner: field.text(OWNER_LENGTH_MAX, 'The client of the source'),
   },
   alive: { member },
+  /** The member ends, and all its sources with it. */
+  leave: { member },
 } as const;
 
 const epoch = field.seq('Epoch of the leader that answers');
@@ -82,6 +84,7 @@ const ANSWERS = {
     outcomes: field.list(field.struct(OUTCOME, 'Of an entry'), MESSAGE_ENTRIES_MAX, 'In order'),
   },
   /** `base`: the events up to this one are those that the leader found. */
+  /** To `alive` and `leave`. */
   alive: {
     epoch,
     base: field.seq('Where the leader began'),
@@ -107,7 +110,7 @@ type Outcome = Memory<typeof OUTCOME>;
 export type PublishHead = Readonly<Memory<(typeof REQUESTS)['publish']>>;
 export type PublishRequest =
   | { readonly kind: 'publish'; readonly is: PublishHead; readonly bytes: Uint8Array }
-  | { readonly kind: 'alive'; readonly is: { readonly member: string } };
+  | { readonly kind: 'alive' | 'leave'; readonly is: { readonly member: string } };
 export type PublishAnswer = OneOf<typeof ANSWERS>;
 
 const encoder = new Encoder({ useBigInt64: true });
@@ -121,12 +124,16 @@ export function encodeAlive(name: string): Uint8Array {
   return encoder.encode([PUBLISH_VERSION, 1, name]);
 }
 
+export function encodeLeave(name: string): Uint8Array {
+  return encoder.encode([PUBLISH_VERSION, 2, name]);
+}
+
 /** The request that bytes are, its head checked; or why they are none. Never throws. */
 export function decodePublishRequest(bytes: Uint8Array): PublishRequest | Fault {
   const read = decoded(REQUESTS, bytes);
   if ('code' in read) return read;
   const { kind, is, rest } = read;
-  if (kind === 'alive') return { kind, is: is as { member: string } };
+  if (kind === 'alive' || kind === 'leave') return { kind, is: is as { member: string } };
   const stream = rest[0];
   if (!(stream instanceof Uint8Array) || stream.length > STREAM_BYTES_MAX) {
     return fieldFault('publish.bytes', stream, `at most ${STREAM_BYTES_MAX} bytes`);

@@ -13,6 +13,7 @@ import {
   decodePublishAnswer,
   encodeAlive,
   encodeEntry,
+  encodeLeave,
   encodePublish,
   ENTRY_BYTES_MAX,
   resultOf,
@@ -256,6 +257,16 @@ describe('streams', () => {
     leader.nowMs += 10 * LEASE_MS; // this leader stood still, and cannot say who was silent
     leader.publishes.look();
     expect(leader.released).toEqual([1]);
+  });
+
+  test('a member that leaves gives back all its sources, and none of its streams begins again', async () => {
+    const leader = new Leader();
+    await leader.send(1, entry('publish', trades(1, 1)), { source: 1, stream: 1 });
+    await leader.send(1, entry('publish', trades(2, 1)), { source: 2, stream: 2 });
+    await leader.ask(encodeLeave('m'));
+    expect(leader.released).toEqual([1, 2]);
+    const late = await leader.send(2, entry('publish', trades(3, 1)), { source: 2, stream: 2 });
+    expect(late.kind).toBe('gone');
   });
 
   test('a holder of the same client that is elsewhere has to show that it is alive', async () => {

@@ -32,7 +32,7 @@ function startMember(directory: string): { server: Server; member: ClusterMember
       hooks: { following: { keepUpTo: Infinity } },
       begin: (given) => (member = given),
       status: () => clusterStatus(),
-      refuse: () => {},
+      refuse: () => Promise.resolve(),
       stop: () => Promise.resolve(),
     },
   });

@@ -73,6 +73,8 @@ class Edge {
   readonly messages: Message[] = [];
   readonly results: [name: number | string, result: SubmitResult][] = [];
   readonly challenged: number[] = [];
+  /** Kinds of the other requests. */
+  readonly asked: string[] = [];
   wanted: number[] = [];
   epoch = 1;
   /** Whether the leader of the present epoch says where it began. */
@@ -165,7 +167,8 @@ class Edge {
   private ask(epoch: number, bytes: Uint8Array): Promise<Asked> {
     const request = decodePublishRequest(bytes);
     if ('code' in request) throw new Error(request.message);
-    if (request.kind === 'alive') {
+    if (request.kind !== 'publish') {
+      this.asked.push(request.kind);
       const { base } = this;
       if (base === null) return Promise.resolve({ outcome: 'nobody', reason: '' });
       const answer = encodePublishAnswer({
@@ -415,6 +418,35 @@ describe('the next leader is given what the one before knew', () => {
     edge.publish(2);
     expect(edge.sent.map(({ entries }) => entries)).toEqual([[['renumber'], [2]]]);
   });
+});
+
+test('a member that stops refuses what is new, answers what is under way, and leaves', async () => {
+  const edge = new Edge();
+  edge.publish(1);
+  let isSettled = false;
+  const settled = edge.sources.settle(1_000).then(() => (isSettled = true));
+  edge.publish(2);
+  edge.messages[0]!.answer(taken(1, 10));
+  expect(isSettled).toBe(false);
+  edge.logged(10);
+  await settled;
+  expect(edge.outcomes).toEqual([
+    [2, 'shutting-down'],
+    [1, 10],
+  ]);
+  edge.sources.end();
+  expect(edge.asked.at(-1)).toBe('leave');
+});
+
+test('a member that stops without a leader says that the outcome is not known, and refuses what was not sent', async () => {
+  const edge = new Edge();
+  for (let id = 1; id <= 5; id++) edge.publish(id);
+  const settled = edge.sources.settle(1_000);
+  edge.time.run(1_000);
+  await settled;
+  edge.sources.end();
+  const unknown = [1, 2, 3, 4].map((id) => [id, 'unknown-outcome']);
+  expect(edge.outcomes).toEqual([...unknown, [5, 'shutting-down']]);
 });
 
 test('sources that are wanted elsewhere are asked for a sign of life, if there are any', () => {

@@ -163,6 +163,20 @@ describe.skipIf(!hasNats)('publishes at an edge', () => {
     for (const server of [leader, edge]) await server.remove();
   });
 
+  test('an edge that is stopped answers what is under way, and gives its symbols back at once', async () => {
+    const leader = await member('p5', 'leader');
+    const edge = await member('p5', 'edge');
+    const feeds = new Feeds({ AA: edge.url, BB: edge.url });
+    await feeds.more(200);
+    await edge.stop();
+    await feeds.end();
+    await feeds.check(leader.url);
+    const near = await connect(leader.url, OTHER_PUBLISH_KEY);
+    await near.publish([trade('AA', 1_000_000)]);
+    near.close();
+    for (const server of [leader, edge]) await server.remove();
+  });
+
   test('a silent connection gives its symbols to its key at another member, and to no other key', async () => {
     const leader = await member('p4', 'leader');
     const edge = await member('p4', 'edge');
@@ -250,7 +264,9 @@ class Feeds {
   async end(): Promise<void> {
     this.over.abort();
     await Promise.all(this.running);
-    console.log({ acknowledged: this.count, others: [...this.others.values()] });
+    const codes: Record<string, number> = {};
+    for (const code of this.others.values()) codes[code] = (codes[code] ?? 0) + 1;
+    console.log({ acknowledged: this.count, ...codes });
   }
 
   /** What a server has of each symbol: what was acknowledged, in order, and nothing that was refused. */
