@@ -47,7 +47,16 @@ function checkResult(line: string, name: string): void {
 /** `cluster` needs it; tests of clusters say so where it is missing. */
 const NATS = join(import.meta.dir, '../build/nats/nats-server');
 /** Each takes seconds even in its quick form. */
-const LONG = new Set(['flood', 'journal', 'push', 'recovery', 'sessions', 'slow-reader', 'start']);
+const LONG = new Set([
+  'cluster',
+  'flood',
+  'journal',
+  'push',
+  'recovery',
+  'sessions',
+  'slow-reader',
+  'start',
+]);
 
 describe('bun run bench', () => {
   for (const name of Object.keys(BENCHES)) {

@@ -116,7 +116,7 @@ describe.each([
     const seed = readSeed();
     const tally: Tally = { resumes: 0, gaps: 0, resets: 0, bars: 0 };
     let asked = 0;
-    const runs = deep(40, 15);
+    const runs = deep(40, 8);
     for (let i = 0; i < runs; i++) asked += await run(seed + i, { ...options, tally });
     expect(tally.resumes).toBeGreaterThan(2 * runs);
     expect(tally.bars).toBeGreaterThan(250 * runs);

@@ -6,7 +6,7 @@ import { readSeed } from '../support/seed';
 import { deep } from '../support/tier';
 import { LogWorld, noCounts, type WorldCounts } from './log-world';
 
-const RUNS = Number(process.env['TAPEDECK_SIM_LOG_RUNS'] ?? deep(2_000, 200));
+const RUNS = Number(process.env['TAPEDECK_SIM_LOG_RUNS'] ?? deep(2_000, 100));
 
 function runSeed(seed: number, counts: WorldCounts): void {
   try {

@@ -370,7 +370,7 @@ class World {
 
 test('no order is carried out twice, and none is lost that a following member has acknowledged', async () => {
   const first = readSeed();
-  const runs = deep(60, 4);
+  const runs = deep(60, 2);
   const seen = new Map<string, number>();
   const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
   for (let seed = first; seed < first + runs; seed++) {

@@ -11,7 +11,7 @@ setDefaultTimeout(120_000);
 const scratch = new ScratchDirectory();
 afterAll(() => scratch.remove());
 
-const RUNS = deep(6, 2);
+const RUNS = deep(6, 1);
 const STEPS = 300;
 
 test('[P8] [P10] [D1] [D3] [T1] every event of hostile sources is accounted for', async () => {

@@ -104,7 +104,7 @@ describe('as-of book', () => {
         }
         await past.close();
       }),
-      { numRuns: deep(12, 6) },
+      { numRuns: deep(12, 3) },
     );
   });
 
@@ -176,7 +176,7 @@ test.skipIf(!present)(
     const begin = Nanos.fromBigInt(naive.begin);
     const lengthMs = Math.floor(times.at(-1)!.since(begin) / 1e6);
     const prng = new Prng(1_000);
-    const count = deep(1_000, 200);
+    const count = deep(1_000, 100);
     // Half of them at a change to the nanosecond, or one nanosecond beside it.
     const pastTimes = Array.from({ length: count }, () =>
       prng.chance(0.5)

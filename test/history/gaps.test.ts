@@ -137,7 +137,7 @@ describe('books around gaps', () => {
         expect(refused).toBeGreaterThan(0);
         all.reader.close();
       }),
-      { numRuns: deep(8, 4) },
+      { numRuns: deep(8, 2) },
     );
   });
 
@@ -264,7 +264,7 @@ describe('pages over gaps', () => {
         }
         reader.close();
       }),
-      { numRuns: deep(6, 3) },
+      { numRuns: deep(6, 2) },
     );
   });
 

@@ -169,7 +169,7 @@ test.each([
     const random = new Prng(seed);
     let sliced = 0;
     const step = deep(6, 18);
-    const runs = deep(60, 20);
+    const runs = deep(60, 10);
     for (let run = 0; run < runs; run++) {
       // So some frame ends within each crossing, whose middle is no border.
       const first = run === 0 ? holes[0].to : holes[0].from - run * step;

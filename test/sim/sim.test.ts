@@ -15,9 +15,9 @@ import { World } from './world';
 import { deep } from '../support/tier';
 
 /** `TAPEDECK_SIM_RUNS=10000` for a long run by hand. */
-const RUNS = Number(Bun.env['TAPEDECK_SIM_RUNS'] ?? deep(150, 40));
+const RUNS = Number(Bun.env['TAPEDECK_SIM_RUNS'] ?? deep(150, 20));
 /** `TAPEDECK_SIM_DISK_RUNS=10000` likewise. */
-const DISK_RUNS = Number(Bun.env['TAPEDECK_SIM_DISK_RUNS'] ?? deep(100, 20));
+const DISK_RUNS = Number(Bun.env['TAPEDECK_SIM_DISK_RUNS'] ?? deep(100, 10));
 /** Many more runs than are needed to find a fault that was put back. */
 const OLD_FAULT_RUNS = 500;
 /** One in this many runs, by its seed, has a real journal behind it. */
