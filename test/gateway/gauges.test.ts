@@ -59,8 +59,19 @@ async function deafReader(): Promise<Socket> {
   return socket;
 }
 
+async function scrape(): Promise<Map<string, number>> {
+  return parseMetrics(await (await server.get('/metrics')).text());
+}
+
+/** The gauges at a time after the call: a server that is asked often gives an answer that it made earlier. */
 async function gauges(): Promise<(name: string) => number> {
-  const samples = parseMetrics(await (await server.get('/metrics')).text());
+  const asked = (samples: Map<string, number>): number =>
+    samples.get('tapedeck_rest_requests_total{route="GET /metrics",status="200"}') ?? 0;
+  const before = asked(await scrape());
+  const samples = await until(async () => {
+    const next = await scrape();
+    return asked(next) > before && next;
+  }, 'an answer that was made after another one');
   return (name) => {
     const value = samples.get(`tapedeck_${name}`);
     if (value === undefined) throw new Error(`no metric ${name}`);
