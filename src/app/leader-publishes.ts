@@ -115,7 +115,7 @@ export class LeaderPublishes {
   private readonly parts: LeaderPublishesParts;
   private readonly members = new Map<string, Member>();
   /** Where the sources of other members are, by their numbers in this process. */
-  private readonly places = new Map<number, { readonly member: Member; readonly key: number }>();
+  private readonly remote = new Map<number, { readonly member: Member; readonly key: number }>();
   private bytes = 0;
   private lookedMs: number;
   private readonly counts = { entries: 0, repeated: 0, refused: 0, expired: 0 };
@@ -240,7 +240,7 @@ export class LeaderPublishes {
       hasEnded: false,
     };
     member.sources.set(head.source, source);
-    this.places.set(source.id, { member, key: head.source });
+    this.remote.set(source.id, { member, key: head.source });
     return source;
   }
 
@@ -363,9 +363,9 @@ export class LeaderPublishes {
     const { entry, clientOf, challenge } = this.parts;
     const holder = entry.holderOf(symbol);
     if (holder === 0 || client === '' || clientOf(holder) !== client) return;
-    const place = this.places.get(holder);
-    if (place === undefined) challenge(holder);
-    else place.member.wanted.add(place.key);
+    const found = this.remote.get(holder);
+    if (found === undefined) challenge(holder);
+    else found.member.wanted.add(found.key);
   }
 
   /** A refusal names no event that the member could wait for, so the log has to prove it (`writeServer`). */
@@ -373,8 +373,8 @@ export class LeaderPublishes {
     const results = await Promise.all(outcomes);
     const refused = results.filter((result) => 'fault' in result);
     this.counts.refused += refused.length;
-    const tellsState = refused.some((result) => !PASSING.has(result.fault.code));
-    if (tellsState && !(await this.parts.isProven())) {
+    const isOfState = refused.some((result) => !PASSING.has(result.fault.code));
+    if (isOfState && !(await this.parts.isProven())) {
       const message = 'another leader has taken over from this one';
       return encodePublishAnswer(refusedMessage(fault('no-leader', message)));
     }
@@ -390,7 +390,7 @@ export class LeaderPublishes {
     if (source === undefined) return;
     member.sources.delete(key);
     member.wanted.delete(key);
-    this.places.delete(source.id);
+    this.remote.delete(source.id);
     source.hasEnded = true;
     this.drop(member, source);
     const { entry, endSource } = this.parts;

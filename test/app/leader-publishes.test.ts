@@ -215,7 +215,7 @@ describe('messages of a stream', () => {
     ]);
   });
 
-  test('a refusal is told once the log has proven it, and not by a leader that was replaced', async () => {
+  test('a refusal is answered once the log has proven it, and not by a leader that was replaced', async () => {
     const leader = new Leader();
     leader.takes = false;
     leader.isProven = false;

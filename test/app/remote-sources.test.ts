@@ -1,4 +1,4 @@
-/** Sources of a member that follows, with a leader and a log that the test plays. */
+/** Sources of a member that follows, with a leader and a log that the test steers. */
 
 import { describe, expect, test } from 'bun:test';
 
