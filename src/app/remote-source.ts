@@ -28,9 +28,11 @@ import type { Asked } from '../cluster/writes';
 
 /** Messages of a source that may be under way. What comes meanwhile goes together into the next. */
 const UNDER_WAY_MAX = 4;
-/** A message without an answer is asked again so soon, beside the first try. */
+/** A message without an answer is asked again so soon, beside the first try; and so soon after a try that failed. */
 const ASK_AGAIN_MS = 500;
 const AGAIN_MS = 50;
+/** Both double with each try, up to eight times: where the leader or the broker is in trouble, more would not help. */
+const DOUBLINGS_MAX = 3;
 /** An entry that the leader may have taken waits so long for its outcome. */
 export const OUTCOME_MS = 15_000;
 
@@ -82,6 +84,7 @@ interface Message {
   readonly entries: readonly Entry[];
   /** Tries that have not ended, and whether the leader may have got one that has. */
   asking: number;
+  tries: number;
   hasGone: boolean;
   isAnswered: boolean;
 }
@@ -353,7 +356,7 @@ export class RemoteSource {
     const { member, source } = this.parts;
     const head = { member, source, stream, number, owner: this.owner };
     const bytes = encodePublish(head, Buffer.concat(pieces));
-    const blank = { asking: 0, hasGone: false, isAnswered: false };
+    const blank = { asking: 0, tries: 0, hasGone: false, isAnswered: false };
     const message: Message = { stream, number, bytes, entries, ...blank };
     for (const entry of entries) entry.message = message;
     return message;
@@ -382,7 +385,8 @@ export class RemoteSource {
     const { parts, streamEpoch } = this;
     if (!this.isAwaited(message)) return;
     message.asking += 1;
-    const stop = parts.later(ASK_AGAIN_MS, () => this.try(message));
+    const factor = 2 ** Math.min(message.tries++, DOUBLINGS_MAX);
+    const stop = parts.later(factor * ASK_AGAIN_MS, () => this.try(message));
     void parts.ask(streamEpoch, message.bytes).then((asked) => {
       message.asking -= 1;
       if (asked.outcome !== 'nobody') {
@@ -397,7 +401,7 @@ export class RemoteSource {
       this.look();
       if (message.asking > 0) return; // the newest try goes on
       stop();
-      parts.later(AGAIN_MS, () => this.try(message));
+      parts.later(factor * AGAIN_MS, () => this.try(message));
     });
   }
 
