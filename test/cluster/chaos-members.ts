@@ -100,6 +100,19 @@ export class ChaosMember {
       return -1;
     }
   }
+
+  /** Whether it says that it leads the cluster. */
+  async leads(): Promise<boolean> {
+    try {
+      const answer = await fetch(`${this.url}/v1/cluster`, { signal: AbortSignal.timeout(1_000) });
+      const { members } = (await answer.json()) as {
+        members: { isSelf: boolean; state: string }[];
+      };
+      return members.some(({ isSelf, state }) => isSelf && state === 'leading');
+    } catch {
+      return false;
+    }
+  }
 }
 
 export class ChaosCluster {

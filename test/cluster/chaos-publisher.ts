@@ -68,8 +68,6 @@ export class ChaosPublisher {
   readonly refused: Record<string, number> = {};
   private readonly urls: readonly string[];
   private readonly clients = new Map<string, TapedeckClient>();
-  /** Where the newest acknowledgement came from. */
-  leadsAt = '';
   private isEnding = false;
   private running: Promise<void> = Promise.resolve();
 
@@ -113,7 +111,6 @@ export class ChaosPublisher {
       if (client.state !== 'connected') return false;
       const sentMs = Date.now();
       const answer = client.publish(events, number > 1 ? { continues: true } : {}).then(() => {
-        this.leadsAt = url;
         if (number > 0) this.acknowledged.push({ number, sentMs, ackMs: Date.now() });
         return true;
       });

@@ -58,6 +58,8 @@ export interface ChaosRound {
   settledMs: number;
 }
 
+const PUBLISHED_AT = { cores: ['leader', 'standby'], edges: ['edge1', 'edge2'] } as const;
+
 export interface ChaosOptions {
   readonly rounds: number;
   readonly seed: number;
@@ -67,6 +69,8 @@ export interface ChaosOptions {
   readonly targets?: readonly ChaosTarget[];
   /** The share of rounds with two targets; default 0.3. */
   readonly pairs?: number;
+  /** Where the publisher publishes; default: at the cores. */
+  readonly publishAt?: 'cores' | 'edges';
   readonly log?: (text: string) => void;
 }
 
@@ -112,8 +116,8 @@ class ChaosRun {
     this.options = options;
     this.cluster = cluster;
     this.random = new Prng(options.seed);
-    const cores = [cluster.of('leader'), cluster.of('standby')];
-    this.publisher = new ChaosPublisher(cores.map(({ url }) => url));
+    const names = PUBLISHED_AT[options.publishAt ?? 'cores'];
+    this.publisher = new ChaosPublisher(names.map((name) => cluster.of(name).url));
   }
 
   async remove(): Promise<void> {
@@ -160,7 +164,7 @@ class ChaosRun {
   private async round(i: number): Promise<void> {
     const { random, publisher } = this;
     await Bun.sleep(random.int(300, 1_200));
-    const led = this.leadingCore;
+    const led = await this.leadingCore();
     const blows = this.draw(led);
     const streamLeader = await this.cluster.broker(true);
     const brokers = new Map<Target, NatsServer | undefined>([
@@ -221,10 +225,12 @@ class ChaosRun {
     return [blow(first, 0), blow(second, random.chance(0.5) ? 0 : random.int(100, 2_500))];
   }
 
-  /** The core that answered the publisher last. */
-  private get leadingCore(): MemberName | undefined {
-    const { leadsAt } = this.publisher;
-    return MEMBER_NAMES.find((name) => this.cluster.of(name).url === leadsAt);
+  /** The core that says that it leads; a standby answers publishers too. */
+  private async leadingCore(): Promise<MemberName | undefined> {
+    for (const name of ['leader', 'standby'] as const) {
+      if (await this.cluster.of(name).leads()) return name;
+    }
+    return undefined;
   }
 
   private async strike(
@@ -281,7 +287,7 @@ class ChaosRun {
   private async end(): Promise<JournalFacts[]> {
     const { cluster, publisher, wrongs } = this;
     await publisher.end();
-    const led = this.leadingCore;
+    const led = await this.leadingCore();
     const [last, first] =
       led === 'standby' ? (['standby', 'leader'] as const) : (['leader', 'standby'] as const);
     const stop = async (name: MemberName): Promise<void> => {

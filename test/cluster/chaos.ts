@@ -1,7 +1,7 @@
 /**
  * `bun test/cluster/chaos.ts --rounds N --seed S [--readers N] [--durability replicated|async] [--pairs SHARE]
- * [--target T]…`: kills and
- * stops members of a real cluster and its brokers, and checks what became of everything. Needs `bun run nats:install`.
+ * [--publish-at cores|edges] [--target T]…`: kills and stops members of a real cluster and its brokers, and checks
+ * what became of everything. Needs `bun run nats:install`.
  */
 
 import { parseArgs } from 'node:util';
@@ -11,12 +11,13 @@ import { runChaos, type ChaosTarget } from './chaos-run';
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    readers: { type: 'string', default: '20' },
-    durability: { type: 'string', default: 'replicated' },
-    pairs: { type: 'string', default: '0.3' },
-    target: { type: 'string', multiple: true },
+    'rounds': { type: 'string', default: '5' },
+    'seed': { type: 'string', default: String(Date.now() % 1_000_000) },
+    'readers': { type: 'string', default: '20' },
+    'durability': { type: 'string', default: 'replicated' },
+    'pairs': { type: 'string', default: '0.3' },
+    'publish-at': { type: 'string', default: 'cores' },
+    'target': { type: 'string', multiple: true },
   },
 });
 console.log(`seed ${values.seed}`);
@@ -26,6 +27,7 @@ const { rounds, silences, ...report } = await runChaos({
   readers: Number(values.readers),
   pairs: Number(values.pairs),
   durability: values.durability as 'replicated' | 'async',
+  publishAt: values['publish-at'] as 'cores' | 'edges',
   ...(values.target !== undefined && { targets: values.target as ChaosTarget[] }),
   log: console.log,
 });
