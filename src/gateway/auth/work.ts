@@ -19,7 +19,7 @@ export const WORK = {
   record: 1 / 64,
   /** An order, amendment or cancel with its consequences; and the notification of each further session. */
   order: 50,
-  told: 6,
+  notified: 6,
   /** A ping or pong of WebSocket. */
   control: 1,
   /** A byte of a frame, and of a frame that is answered. */
@@ -32,5 +32,5 @@ export function orderWork(
   key: string | null | undefined,
   connections: { ofKey(name: string): number },
 ): number {
-  return WORK.order + (key ? connections.ofKey(key) * WORK.told : 0);
+  return WORK.order + (key ? connections.ofKey(key) * WORK.notified : 0);
 }

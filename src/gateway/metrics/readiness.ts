@@ -51,7 +51,7 @@ export interface Conditions {
   readonly found?: readonly NotReady[];
 }
 
-/** Without a frame of the log for so long, heartbeats too, nobody leads. */
+/** If the log has had no frame for so long, not even a heartbeat, there is no leader. */
 const NO_LEADER_MS = 2_000;
 
 export function readiness(conditions: Conditions): Readiness {
@@ -75,7 +75,7 @@ export function readiness(conditions: Conditions): Readiness {
   return { reasons, warnings };
 }
 
-/** A member that lacks events serves what no longer holds; without a leader nothing happens that it could lack. */
+/** A member that lacks events serves outdated data, so it is not ready. Without a leader there are no events to lack: a warning. */
 function addCluster(
   { status: { self, log }, behindMsMax }: NonNullable<Conditions['cluster']>,
   reasons: NotReady[],

@@ -3,7 +3,7 @@
 import { fault, fieldFault } from '../../../protocol/codes';
 import { refusal } from './responses';
 
-/** What a route is found by; parts of the path that begin with a colon stand for anything. */
+/** Method and path of a route; parts of the path that begin with a colon match anything. */
 interface RoutePath {
   readonly method: string;
   readonly path: string;

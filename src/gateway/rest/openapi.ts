@@ -128,7 +128,7 @@ class Description {
     return responses;
   }
 
-  /** A schema with references in place of those that have an `$id`. */
+  /** A schema in which each schema with an `$id` is replaced by a reference. */
   private refer(value: unknown): unknown {
     if (Array.isArray(value)) return value.map((one) => this.refer(one));
     if (typeof value !== 'object' || value === null) return value;
@@ -191,7 +191,7 @@ function withoutNotes(
   };
 }
 
-/** The role that a key must have; null: to read needs a key only if the server says so. */
+/** The role that a key must have; null: a key is needed only if the server requires one for reading. */
 function neededRole({ role }: AnyRoute): string | null {
   return role === 'read' ? null : role;
 }

@@ -1,4 +1,4 @@
-/** Orders: what the routes of order entry ask of the market, and how orders are written as JSON. */
+/** Orders: passes the requests of the order routes to the market, and writes orders as JSON. */
 
 import { fieldFault, type Fault } from '../../../protocol/codes';
 import { fromJson } from '../../../protocol/json';
@@ -13,7 +13,7 @@ import type {
   TradingState,
 } from '../../base/contracts/order-entry';
 
-/** Orders of one answer, if the request does not say. */
+/** Most orders of one answer, if the request has no `limit`. */
 export const ORDERS_MAX = 1_000;
 
 interface OrdersQuery {
@@ -64,7 +64,7 @@ export class Orders {
   /** One order of an owner. */
   get(owner: string, orderId: number): string | Fault {
     const order = this.stage.find(orderId);
-    // An order of somebody else is answered like one that does not exist, so ids reveal nothing.
+    // Another owner's order is treated like a missing one, so ids reveal nothing.
     if (order === undefined || order.owner !== owner) {
       return fieldFault('orderId', orderId, 'an order of the same owner', 'unknown-order');
     }

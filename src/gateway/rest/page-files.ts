@@ -1,10 +1,10 @@
 /**
  * Page files: the pages at `/` and `/docs` with their scripts, styles and icon, and the documents below `/docs`.
  *
- * Run from the sources, Bun bundles them when they are first asked for; in a single executable they were
- * bundled when it was built. Each file is compressed once. The content of a name with a hash never changes,
- * so browsers keep it; the page itself is requested each time. The policy lets the page load from this
- * server and speak to this server only.
+ * When the server runs from the sources, Bun bundles them at the first request; in a single executable they were
+ * bundled when it was built. Each file is compressed once. A file whose name contains a hash never changes, so
+ * browsers keep it; they request the page itself each time. The security policy lets the page load files from,
+ * and connect to, this server only.
  */
 
 import type { HTMLBundle } from 'bun';
@@ -180,7 +180,7 @@ async function bundled(entry: HTMLBundle): Promise<Built[]> {
     entrypoints: [entry.index],
     target: 'browser',
     minify: true,
-    // Else Bun takes the variants of packages that are meant for their own development.
+    // Otherwise Bun takes the variants of packages that are meant for their own development.
     define: { 'process.env.NODE_ENV': '"production"' },
   });
   return Promise.all(

@@ -2,7 +2,7 @@
  * Parameters: the TypeBox schemas of what stands in paths and query strings.
  *
  * Besides what JSON Schema knows a schema may have
- * - `x-limit`: the name of a setting of `[limits]` that is the maximum, as it is now;
+ * - `x-limit`: the name of a setting of `[limits]` whose current value is the maximum;
  * - `x-field`: the field that a fault names, if it is not the name of the parameter;
  * - `x-expected`: how a fault describes what was expected;
  * - `x-read`: how its text is read, if the type does not say so.

@@ -1,10 +1,10 @@
 /**
- * Queries: what REST asks of the market, and how the answers are written.
+ * Queries: reads the market for REST, and writes the answers.
  *
- * The text of an answer is kept beside its entry in L1: up to the source and age, which differ from answer
- * to answer, and as a whole for the requests of the same millisecond. So the usual request costs a look-up.
- * (To join the two parts for each request would cost a tenth of the requests per second, since the joined
- * text has to be copied and collected as garbage.)
+ * Each entry of L1 keeps the text of its answer in two forms: the part before source and age, which differ from
+ * answer to answer, and the whole text for further requests in the same millisecond. So the usual request costs
+ * one look-up. (Joining the parts for each request would lower the request rate by a tenth, since the joined text
+ * has to be copied and collected as garbage.)
  */
 
 import type { PlainChannel } from '../../../protocol/channels';
@@ -79,7 +79,7 @@ export interface QuerySources<I extends QueryInstrument> {
   stats(instrument: I): Stats;
   /** How many of the best levels a side are known, if deeper ones are not; null: all levels. */
   depthKnown(instrument: I): number | null;
-  /** Counts of what became of the events of its sources; null of a venue instrument. */
+  /** Outcomes of the events of its sources; null for a venue instrument. */
   intake(instrument: I): Readonly<Record<string, number>> | null;
   /** Newest first; undefined if some of them may be only in the journal. */
   trades(instrument: I, before: number, limit: number): Trade[] | undefined;

@@ -2,7 +2,7 @@
  * Query: reads the parameters of a request by the schemas of its route.
  *
  * A parameter that the route does not declare is refused with the nearest name, and so is one that is
- * given twice: whoever sent it would take the answer for a different one.
+ * given twice: the client would misunderstand an answer that ignored it.
  */
 
 import { Type, type TProperties, type TSchema } from '@sinclair/typebox';

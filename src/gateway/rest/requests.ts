@@ -2,11 +2,10 @@
  * Requests: how many a client may send in a second and have waiting at once, and the refusals beyond that.
  * A client is a key; without one an address (of IPv6 the network of 64 bits that a customer has).
  *
- * To look up an address costs as much as half an answer. So while no client exceeds its rate, one request
- * of `STRIDE` is looked at and counts for as many. As soon as one client exceeds it, every request is
- * looked at, until that has passed. A refusal would be as quick as an answer, and a flood would continue
- * at its pace; so refusals are delayed, and a connection that waits for its answers slows down.
- * Bounded: delayed refusals (`HELD_MAX`), names by what happens within some seconds.
+ * Looking up an address costs half as much as an answer. So while no client exceeds its rate, only one request in
+ * `STRIDE` is checked, and counts as `STRIDE` requests. While a client exceeds its rate, every request is checked.
+ * An immediate refusal would not slow a flood down, so refusals are delayed: a connection waits for its answers.
+ * Bounded: delayed refusals (`HELD_MAX`), clients by the activity of some seconds.
  */
 
 import { fault, type Fault } from '../../../protocol/codes';
@@ -43,7 +42,7 @@ export class Requests {
   private readonly waiting = new Counts();
   private readonly past = new Counts();
   private readonly lanes = new Lanes(LANES_A_CLIENT);
-  /** Counts down to the next request that is looked at, which counts for `stride`. */
+  /** Counts down to the next request that is checked, which counts as `stride` requests. */
   private unseen = 1;
   private stride = 1;
   private refusedMs = -Infinity;
@@ -62,7 +61,7 @@ export class Requests {
     this.addressOf = addressOf;
   }
 
-  /** Every request comes here. @returns the refusal, if its address exceeds its rate */
+  /** Called for every request. @returns the refusal, if its address exceeds its rate */
   admit(request: Request): Promise<Response> | undefined {
     if (--this.unseen > 0) return undefined; // as for nearly all requests
     return this.look(request);
@@ -103,7 +102,7 @@ export class Requests {
     return this.waiting.during(client, act);
   }
 
-  /** Runs a query of the past. The journal bounds how many there are in all. */
+  /** Runs a query of the past. The journal bounds their total number. */
   async waitForPast<T>(request: Request, act: () => T | Promise<T>): Promise<T | Fault> {
     const client = this.client(request);
     const { pastQueriesPerClientMax } = this.limits;
@@ -120,7 +119,7 @@ export class Requests {
   }
 
   /**
-   * Does work in the share of its client: a client that has asked for much waits for its turn.
+   * Does work in the share of its client: a client that has requested much waits for its turn.
    * @param least least work of it, in microseconds
    * @param bytes work of each byte of the answer
    */
@@ -146,7 +145,7 @@ export class Requests {
     return this.shares.ofSource(key, key ?? this.clientOf(request)).line(work);
   }
 
-  /** Counts the work of sending a long answer that was made before. */
+  /** Counts the work of sending a long answer that is reused. */
   sends(request: Request, work: number): void {
     const key = this.keyOf.get(request);
     this.shareOf(key, key ?? this.clientOf(request)).spend(work);

@@ -17,7 +17,7 @@ import type { KeptAnswer } from './kept-answers';
 /**
  * What the answer costs its client in work, and what it may have to wait for:
  * - `memory`: nothing; the answer is in memory. Also commands, which wait for the market.
- * - `long`: the length of the answer. Whoever has asked for much waits for a turn.
+ * - `long`: the length of the answer. A client that has requested much waits for a turn.
  * - `past`: the length of the answer and the journal blocks that were read for it.
  * - `order`: an order command, which notifies every session of its key.
  */

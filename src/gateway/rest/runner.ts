@@ -1,9 +1,10 @@
 /**
- * Runner: answers the requests of a route as its declaration says. In this order: who asks and whether the
- * role allows it, the query string, the path, a turn in the share of the client, the body, the handler.
+ * Runner: answers the requests of a route according to its declaration. The order is: identify the sender and
+ * check the role, parse the query string and the path, wait for a turn in the share of the client, read the body,
+ * call the handler.
  *
- * A route that is answered out of memory, to anybody, takes a path without promises: two thirds of its
- * time are Bun's own, so each further step shows.
+ * A route without a role that is answered from memory uses no promises: two thirds of its time are spent in Bun,
+ * so each further step is noticeable.
  */
 
 import type { TurnMeter } from '../../base/turn-meter';
@@ -139,7 +140,7 @@ export class Runner {
         return handle({ params, query, who, body, effort: UNCOUNTED }, services);
       }
       const act = (value: unknown, effort: Effort): Later<Result> =>
-        // It may have taken a while to get here, in which the key may have been revoked.
+        // The key may have been revoked while the request waited.
         (role !== null && mayNot(who, role)) ||
         handle({ params, query, who, body: value, effort }, services);
       return this.worked({ request, params, query, who }, price, body, role, act);
@@ -219,7 +220,7 @@ export class Runner {
     act: (spend: (work: number) => void) => Later<Result>,
   ): Promise<Result> {
     const { keys, requests, addressOf } = this.parts;
-    // Nobody has asked for the key of a request that anybody may send; its share is that of the key.
+    // The key of a request that needs none was not checked yet; the work counts for the share of that key.
     if (role === 'read' && keys.isOpen && request.headers.has('authorization')) {
       const who = await keys.of(request, addressOf);
       if (!('code' in who)) requests.note(request, who.name);
@@ -237,15 +238,15 @@ export class Runner {
   }
 
   /**
-   * Who asks, by the head of the request; or the refusal if that is not known, too many requests of the
-   * key have come, or it lacks the role. The body is neither read nor counted.
+   * The sender, by the head of the request; or the refusal if the key is unknown, exceeds its rate of requests,
+   * or lacks the role. The body is neither read nor counted.
    */
   private async admitted(request: Request, role: Role): Promise<Principal | Response> {
     const { keys, requests, addressOf } = this.parts;
     const who = await keys.of(request, addressOf);
     if ('code' in who) return requests.unknown(request, who);
     const unable = mayNot(who, role);
-    // Readers without a right to read may be many; their refusals count as those of unknown keys.
+    // There may be many keys without the role `read`; their refusals count as those of unknown keys.
     if (unable !== undefined && role === 'read') return requests.unknown(request, unable);
     const key = this.keyOf(who);
     const refused = key === null ? undefined : requests.admitKey(request, key);
@@ -253,7 +254,7 @@ export class Runner {
     return unable === undefined ? who : refusal(request, unable);
   }
 
-  /** Name of the key that somebody has shown; null without one. */
+  /** Name of the key that was presented; null without one. */
   private keyOf(who: Principal): string | null {
     return who.name === this.parts.keys.anonymous.name ? null : who.name;
   }

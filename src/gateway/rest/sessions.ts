@@ -1,5 +1,5 @@
 /**
- * Sessions: the WebSocket sessions as an operator sees them: listed, looked at one by one, closed.
+ * Sessions: lists, describes and closes WebSocket sessions for an operator.
  * Bounded: topic names of one answer (`TOPIC_NAMES_MAX`).
  */
 

@@ -57,7 +57,7 @@ export interface OpenedJournal {
 export interface OpeningOptions {
   /** Creates the writer; by default one on the thread of the caller. */
   readonly createWriter?: CreateWriter | undefined;
-  /** Damage that a reader of the tail has found: the records behind the good part are set aside. */
+  /** Damage that the reader of the tail has found: the records after the good part are set aside. */
   readonly damage?: JournalDamage | undefined;
   /** Reports what was damaged, and what was done about it. */
   readonly onDamage?: ((message: string) => void) | undefined;
@@ -71,7 +71,7 @@ export interface OpeningOptions {
   readonly following?: Following | undefined;
 }
 
-/** A replica's journal goes on in the epoch in which it ended. */
+/** A replica's journal continues in the epoch in which it ended. */
 export interface Following {
   /** The records after this seq were never replicated: they are set aside. Infinity: none. */
   readonly keepUpTo: number;
@@ -228,7 +228,7 @@ function recover(from: Opening): OpenedJournal {
   cutUnknown(db, savedFrom, options.directory, clock, opening);
   const end = newestSeq(db);
   const isFollowing = opening.following !== undefined;
-  // What a replica has sent and not committed it gets again from its leader.
+  // A replica gets records again from its leader that it had published and not committed.
   const lastSeq = isFollowing ? end : Math.max(end, head?.seq ?? 0);
   const gaps: GapNote[] = [];
   if (lastSeq > end) gaps.push({ type: 'gap', from: end + 1, to: lastSeq, reason: lossReason });
@@ -312,7 +312,7 @@ function createWriter({ db, options, opening }: Opening, events: WriterEvents): 
   return opening.createWriter?.(settings, db, events) ?? new InlineWriter(db, events);
 }
 
-/** Sets aside what a leader recorded and did not replicate before another one took over. */
+/** Sets aside the records that a leader had not replicated when another one took over. */
 function cutUnreplicated({ db, options, clock, opening }: Opening, { keepUpTo }: Following): void {
   const end = newestSeq(db);
   if (end <= keepUpTo) return;

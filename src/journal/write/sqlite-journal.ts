@@ -64,11 +64,11 @@ export class SqliteJournal implements Journal {
   private readonly chains: TradeChains;
   private readonly options: JournalOptions;
   private readonly isAsync: boolean;
-  /** The epoch of what is appended. */
+  /** The epoch of the events that are appended. */
   epoch: number;
   /** Whether a leader elsewhere begins and ends the epochs. */
   private isFollowing: boolean;
-  /** The seq behind which the epoch began, and whether the end of the one before is noted there. */
+  /** The seq after which the epoch began, and whether the end of the previous epoch is noted there. */
   private epochFrom: number;
   private isEndTaken: boolean;
   private writer: JournalWriter | undefined;
@@ -139,7 +139,7 @@ export class SqliteJournal implements Journal {
 
   /**
    * A replica: the epoch ends with the newest record, and another begins.
-   * @param leads whether it is one of this process, which is the leader from now on
+   * @param leads whether this process begins it, as the leader from now on
    */
   beginEpoch(epoch: number, leads: boolean): void {
     const { lastSeq, frame } = this;
