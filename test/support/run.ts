@@ -21,9 +21,6 @@ const USES_TIER = /from '(?:\.\.\/|\.\/)*(?:support\/)?tier'/;
 const WORKERS = 4;
 /** How long each file took on a small machine, in ms: the longest begin first. `--save` writes it. */
 const EXPECTED = join(import.meta.dir, 'timings.json');
-/** Run when all others are done: the longest turn is measured, and beside it are files that mostly wait. */
-const CALM = ['test/attack/memory.test.ts', 'test/attack/slow.test.ts', 'test/turns/turns.test.ts'];
-const CALM_WORKERS = 2;
 /** A test on a busy machine. */
 const TIMEOUT_MS = 60_000;
 const DEEP_TIMEOUT_MS = 300_000;
@@ -56,13 +53,9 @@ function deepFiles(): string[] {
   return files.filter((file) => USES_TIER.test(readFileSync(join(ROOT, file), 'utf8')));
 }
 
-async function quick(): Promise<boolean> {
+function quick(): Promise<boolean> {
   const env = { [LEFT_OUT_VARIABLE]: leftOut };
-  const timeout = `--timeout=${TIMEOUT_MS}`;
-  const ignored = CALM.map((file) => `--path-ignore-patterns=${file}`);
-  const most = await bunTest([timeout, `--parallel=${WORKERS}`, ...ignored], env);
-  const calm = await bunTest([timeout, `--parallel=${CALM_WORKERS}`, ...CALM], env);
-  return most && calm;
+  return bunTest([`--timeout=${TIMEOUT_MS}`, `--parallel=${WORKERS}`], env);
 }
 
 function deep(): Promise<boolean> {
