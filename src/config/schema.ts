@@ -134,7 +134,7 @@ export const ConfigSchema = section({
     logsBytesMax: count(67_108_864, 1_048_576, 1e12, 'The same of all topics together'),
     staleMs: count(500, 1, 60_000, 'What waited longer for a slow reader is conflated'),
     tradeAgeMs: count(1_000, 1, 3_600_000, 'A trade that waited longer for a slow reader is a gap'),
-    lagMs: count(50, 1, 60_000, 'A pong later than this tells a slow reader'),
+    lagMs: count(50, 1, 60_000, 'A pong later than this marks a slow reader'),
     pingMs: count(10_000, 100, 60_000, 'Each session is sent a ping this often, whatever else'),
     pongMs: count(30_000, 1_000, 600_000, 'A reader without a pong for so long is closed'),
     controlMs: count(30_000, 1_000, 600_000, 'Answers that wait longer close a session'),
@@ -145,7 +145,7 @@ export const ConfigSchema = section({
     feedStaleMs: count(0, ...FEED_STALE_MS),
     feedStaleIs: Type.Union([Type.Literal('warning'), Type.Literal('not-ready')], {
       default: 'warning',
-      description: 'What /readyz makes of such a feed: told, or also 503',
+      description: 'How /readyz reports such a feed: as a warning, or with 503',
     }),
     latenessMs: count(60_000, ...LATENESS_MS),
     timeAheadMs: count(10_000, ...TIME_AHEAD_MS),

@@ -45,7 +45,7 @@ export class Deletions {
       return fieldFault('symbol', symbol, 'a feed instrument', 'wrong-market');
     }
     if (isHeld) {
-      const expected = 'a symbol of which nothing is being taken in; try again in a moment';
+      const expected = 'a symbol without events under way; try again shortly';
       return fieldFault('symbol', symbol, expected, 'symbol-in-use');
     }
     if (this.sinceStart === DELETED_MAX) {

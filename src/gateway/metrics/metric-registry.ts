@@ -126,17 +126,17 @@ export class MetricRegistry {
  * A histogram of values counted elsewhere. Observing a value in the library's own histogram takes too long.
  */
 class CountedHistogram extends Histogram {
-  private readonly told: { readonly name: string; readonly help: string };
+  private readonly described: { readonly name: string; readonly help: string };
   private readonly read: ReadDurations;
 
   constructor(name: string, help: string, read: ReadDurations) {
     super({ name, help, buckets: [...DURATION_BOUNDS_SECONDS], registers: [] });
-    this.told = { name, help };
+    this.described = { name, help };
     this.read = read;
   }
 
   override get() {
-    const { name } = this.told;
+    const { name } = this.described;
     const values: { metricName: string; labels: Record<string, string>; value: number }[] = [];
     for (const [labels, { counts, sumSeconds }] of this.read()) {
       let count = 0;
@@ -151,7 +151,13 @@ class CountedHistogram extends Histogram {
     // The library's types declare a number here, but its code expects a string.
     const type = 'histogram' as unknown as MetricType;
     const collect = (): void => {};
-    return Promise.resolve({ ...this.told, type, aggregator: 'sum' as const, values, collect });
+    return Promise.resolve({
+      ...this.described,
+      type,
+      aggregator: 'sum' as const,
+      values,
+      collect,
+    });
   }
 
   /** The registry calls this instead of `get` where it exists. */
