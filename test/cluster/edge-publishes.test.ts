@@ -8,6 +8,7 @@ import { TapedeckClient } from '../../src/client/client';
 import { TapedeckError } from '../../src/client/errors';
 import { hasNats, NatsServers } from '../support/nats';
 import { SlowLine } from '../support/slow-line';
+import { deep, testDeep } from '../support/tier';
 import { OTHER_PUBLISH_KEY, PUBLISH_KEY, ServerProcess } from '../support/tapedeck-process';
 import { until } from '../support/until';
 
@@ -148,7 +149,7 @@ describe.skipIf(!hasNats)('publishes at an edge', () => {
     for (const server of [leader, edge]) await server.remove();
   });
 
-  test('an edge that is killed gives its symbols back', async () => {
+  testDeep('an edge that is killed gives its symbols back', async () => {
     const leader = await member('p2', 'leader');
     const edge = await member('p2', 'edge');
     const far = await connect(edge.url);
@@ -177,38 +178,41 @@ describe.skipIf(!hasNats)('publishes at an edge', () => {
     for (const server of [leader, edge]) await server.remove();
   });
 
-  test('a silent connection gives its symbols to its key at another member, and to no other key', async () => {
-    const leader = await member('p4', 'leader');
-    const edge = await member('p4', 'edge');
-    for (const [from, to, symbol] of [
-      [edge, leader, 'OATS'],
-      [leader, edge, 'BEAN'],
-      [edge, edge, 'CORN'],
-    ] as const) {
-      const line = await SlowLine.to(from.url);
-      const silent = await connect(line.url);
-      await define(silent, symbol);
-      await silent.publish([trade(symbol, 1)]);
-      line.isStalled = true;
-      const other = await connect(to.url, OTHER_PUBLISH_KEY);
-      expect(await codeOf(other.publish([trade(symbol, 2)]))).toStartWith('symbol-in-use');
-      const next = await connect(to.url);
-      await until(async () => (await codeOf(next.publish([trade(symbol, 3)]))) === 'done');
-      const ids = (await tradesAt(to.url, symbol)).map(({ tradeId }) => tradeId);
-      expect(ids).toEqual([1, 3]);
-      next.close();
-      silent.close();
-      other.close();
-      line.close();
-    }
-    for (const server of [leader, edge]) await server.remove();
-  });
+  testDeep(
+    'a silent connection gives its symbols to its key at another member, and to no other key',
+    async () => {
+      const leader = await member('p4', 'leader');
+      const edge = await member('p4', 'edge');
+      for (const [from, to, symbol] of [
+        [edge, leader, 'OATS'],
+        [leader, edge, 'BEAN'],
+        [edge, edge, 'CORN'],
+      ] as const) {
+        const line = await SlowLine.to(from.url);
+        const silent = await connect(line.url);
+        await define(silent, symbol);
+        await silent.publish([trade(symbol, 1)]);
+        line.isStalled = true;
+        const other = await connect(to.url, OTHER_PUBLISH_KEY);
+        expect(await codeOf(other.publish([trade(symbol, 2)]))).toStartWith('symbol-in-use');
+        const next = await connect(to.url);
+        await until(async () => (await codeOf(next.publish([trade(symbol, 3)]))) === 'done');
+        const ids = (await tradesAt(to.url, symbol)).map(({ tradeId }) => tradeId);
+        expect(ids).toEqual([1, 3]);
+        next.close();
+        silent.close();
+        other.close();
+        line.close();
+      }
+      for (const server of [leader, edge]) await server.remove();
+    },
+  );
 
   const ENDS = [
     ['is killed', 'SIGKILL'],
     ['stands still and goes on behind its successor', 'SIGSTOP'],
   ] as const;
-  test.each(ENDS)(
+  test.each(deep(ENDS, 1))(
     'a leader that %s: each publish is in the market of the next one once if it was acknowledged, and not if it was refused',
     async (_, signal) => {
       const leader = await member(signal, 'leader');
