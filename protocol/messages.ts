@@ -87,11 +87,11 @@ const unsubscribe = define(3, 'unsubscribe', 'Stops topics', { id: requestId, to
 const resume = define(4, 'resume', 'Everything after a `seq`, then live', {
   id: requestId,
   epoch,
-  seq: field.seq('Of each topic the client has everything up to here'),
+  seq: field.seq('The client has every message of the topics up to this `seq`'),
   topics,
   newest: field.nullable(
     field.seq(
-      'The highest `seq` met under `epoch` in anything; not below `seq`, which nil stands for',
+      'The highest `seq` met under `epoch` in any topic; at least `seq`; nil: the same as `seq`',
     ),
   ),
 });
@@ -113,7 +113,7 @@ const ping = define(6, 'ping', 'Asks for a pong', {
 });
 /** What a source may send in one publish message. */
 export const SOURCE_TYPES = ['instrument', ...SOURCE_CHANNELS, 'renumber'] as const;
-const publish = define(7, 'publish', "Brings a source's events in; all are taken or none", {
+const publish = define(7, 'publish', 'Submits events of a source; the server takes all or none', {
   id: requestId,
   events: field.messages<SourceEvent>(
     SOURCE_TYPES,
@@ -130,7 +130,7 @@ const order = define(8, 'order', 'Enters an order', {
   symbol: field.symbol(),
   side,
   kind: field.oneOf(['limit', 'market'], 'Order type'),
-  timeInForce: field.oneOf(['gtc', 'ioc', 'fok'], 'How long it stands'),
+  timeInForce: field.oneOf(['gtc', 'ioc', 'fok'], 'How long the order is valid'),
   postOnly: field.boolean('Refused if it would trade at once'),
   price: field.nullable(field.price()),
   quantity: field.quantity(),
@@ -164,10 +164,10 @@ const welcome = define(32, 'welcome', 'First message of a connection', {
   time: field.nanos("The server's clock"),
   limits: welcomeLimits,
 });
-const ack = define(33, 'ack', 'A request was done', {
+const ack = define(33, 'ack', 'A request was performed', {
   id: requestId,
   seq: field.seq(
-    'Subscribe: where the state stands. Resume: up to here everything has come. Publish: the last `seq` that it produced. Orders: that of the command',
+    'Subscribe: position of the state. Resume: every message up to this `seq` has come. Publish: the last `seq` that it produced. Orders: `seq` of the command',
   ),
   repeated: field.nullable(
     field.int(0, 0xffff_ffff, 'Publish: events dropped, since the source had sent them before'),
@@ -176,7 +176,7 @@ const ack = define(33, 'ack', 'A request was done', {
     field.int(0, 0xffff_ffff, 'Publish: book events without effect until a snapshot comes'),
   ),
 });
-const error = define(34, 'error', 'A request was refused; nothing was changed', {
+const error = define(34, 'error', 'A request was refused and changed nothing', {
   id: field.nullable(requestId),
   code: field.text(40, 'Error code, from the table'),
   message: field.text(500, 'What was wrong, with field, value and what was expected'),
@@ -195,27 +195,42 @@ const gap = define(36, 'gap', 'Messages of a topic that this reader does not get
   count: field.int(0, Number.MAX_SAFE_INTEGER, 'How many messages of the topic, at most'),
   reason: field.oneOf(['slow-reader', 'not-journaled', 'damaged', 'retention'], 'Why'),
 });
-const reset = define(37, 'reset', 'Forget what you hold of these topics; snapshots follow', {
-  topics,
-  epoch,
-  seq: field.seq('Where the state stands'),
-  reason: field.oneOf(['other-epoch', 'too-old', 'from-the-future', 'not-kept', 'too-slow'], 'Why'),
-});
-const heartbeat = define(38, 'heartbeat', "Heads of the session's topics, so that loss shows", {
-  time: field.nanos("The server's clock"),
-  seq: field.seq('Up to here this connection has been sent everything of its topics'),
-  heads: field.list(
-    field.struct({ topic: field.text(64, 'Topic'), seq: field.seq() }, 'Head of a topic'),
-    HEADS_MAX,
-    'The highest `seq` of each concrete topic of the connection that changed since the last heartbeat',
-  ),
-});
+const reset = define(
+  37,
+  'reset',
+  'What the reader holds of these topics is invalid; their state follows',
+  {
+    topics,
+    epoch,
+    seq: field.seq('Position of the state'),
+    reason: field.oneOf(
+      ['other-epoch', 'too-old', 'from-the-future', 'not-kept', 'too-slow'],
+      'Why',
+    ),
+  },
+);
+const heartbeat = define(
+  38,
+  'heartbeat',
+  "Heads of the session's topics, so that a reader detects loss",
+  {
+    time: field.nanos("The server's clock"),
+    seq: field.seq(
+      'The server has sent every message of the topics of this connection up to this `seq`',
+    ),
+    heads: field.list(
+      field.struct({ topic: field.text(64, 'Topic'), seq: field.seq() }, 'Head of a topic'),
+      HEADS_MAX,
+      'The highest `seq` of each concrete topic of the connection that changed since the last heartbeat',
+    ),
+  },
+);
 const closing = define(39, 'closing', 'The server is about to close this connection', {
   code: field.int(1000, 4999, 'Close code'),
   reason: field.text(120, 'Why'),
-  reconnect: field.boolean('Whether to come back'),
-  retryMs: field.int(0, 600_000, 'How long to wait before that'),
-  url: field.nullable(field.text(256, 'A server that serves the same; nil: none is known')),
+  reconnect: field.boolean('Whether the client should reconnect'),
+  retryMs: field.int(0, 600_000, 'How long to wait before it reconnects'),
+  url: field.nullable(field.text(256, 'Another server of the same market; nil: none is known')),
 });
 
 const queued = define(40, 'queued', 'A resume waits for its turn to be read from the journal', {
@@ -229,7 +244,7 @@ const epochMessage = define(
   'Another server continues the numbering; nothing is lost',
   {
     epoch,
-    seq: field.seq('The last `seq` of the epoch before it'),
+    seq: field.seq('The last `seq` of the previous epoch'),
   },
 );
 
@@ -238,7 +253,7 @@ const epochMessage = define(
 const instrument = define(48, 'instrument', 'Definition of an instrument', {
   symbol: field.symbol(),
   seq: field.seq('`seq` at which it was defined or last changed'),
-  market: field.oneOf(['feed', 'venue'], 'Fed from outside, or matched here'),
+  market: field.oneOf(['feed', 'venue'], 'Data of a source, or orders matched here'),
   priceScale: field.int(0, SCALE_MAX, 'Decimals of a price'),
   quantityScale: field.int(0, SCALE_MAX, 'Decimals of a quantity'),
   priceIncrement: field.price('Prices are whole multiples of this'),
@@ -259,10 +274,10 @@ const trade = define(50, 'trade', 'A trade', {
   ...sequenced,
   price: field.price(),
   quantity: field.quantity(),
-  aggressor: field.oneOf(['buy', 'sell', 'none'], 'Side that took; none in an auction'),
+  aggressor: field.oneOf(['buy', 'sell', 'none'], 'Side of the taker; none in an auction'),
   tradeId: field.int(0, Number.MAX_SAFE_INTEGER, 'Id by the source; 0 when it gives none'),
   timing: field.nullable(
-    field.oneOf(TIMINGS, 'Late: it changes the past only. Ahead: its eventTime cannot be'),
+    field.oneOf(TIMINGS, 'Late: it changes only the past. Ahead: its `eventTime` is impossible'),
   ),
 });
 const bbo = define(51, 'bbo', 'Best bid and offer', {
@@ -276,7 +291,10 @@ const bbo = define(51, 'bbo', 'Best bid and offer', {
 });
 const book = define(52, 'book', 'Ten best levels a side, whole or as changes', {
   ...sequenced,
-  form: field.oneOf(BOOK_FORMS, 'Whole book, changes (quantity 0 deletes), or: not to be trusted'),
+  form: field.oneOf(
+    BOOK_FORMS,
+    'Whole book, changes (quantity 0 deletes), or a book that cannot be trusted',
+  ),
   bids: field.levels(SOURCE_LEVELS_MAX, 'Price and quantity, best first'),
   asks: field.levels(SOURCE_LEVELS_MAX, 'Price and quantity, best first'),
   crc: field.nullable(field.int(0, 0xffff_ffff, `CRC-32 of the ${BOOK_DEPTH} best levels after`)),
@@ -319,11 +337,11 @@ const status = define(55, 'status', 'State of an instrument', {
     field.int(
       0,
       Number.MAX_SAFE_INTEGER,
-      'How many events the reason is about, where it counts them',
+      'How many events the reason is about, if it is about events',
     ),
   ),
 });
-const execution = define(56, 'execution', "What became of an order of the session's owner", {
+const execution = define(56, 'execution', "What happened to an order of the session's owner", {
   ...sequenced,
   id: field.nullable(requestId),
   orderId: field.seq('Id given by Tapedeck; 0 when it was rejected'),
@@ -342,7 +360,7 @@ const execution = define(56, 'execution', "What became of an order of the sessio
 
 const renumber = define(57, 'renumber', "A source's numbers of a symbol restart", {
   ...sequenced,
-  numbers: field.oneOf(NUMBERINGS, 'Which: a book then waits for a snapshot'),
+  numbers: field.oneOf(NUMBERINGS, 'Which numbers restart; a book then waits for a snapshot'),
 });
 
 const markMessage = define(58, 'mark', 'Mark price, index price and funding of a derivative', {

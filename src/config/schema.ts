@@ -208,7 +208,7 @@ export const ConfigSchema = section({
       'A replay or resume that waits longer is refused',
     ),
     sessionsMax: count(10_000, 1, 1_000_000, 'WebSocket connections'),
-    sessionsForKeysPercent: count(1, 0, 90, 'Of sessionsMax, kept for those who show a key'),
+    sessionsForKeysPercent: count(1, 0, 90, 'Of sessionsMax, kept for clients with a key'),
     sessionsPerAddressMax: count(2_000, 1, 1_000_000, 'WebSocket connections of one address'),
     sessionsPerKeyMax: count(1_000, 1, 1_000_000, 'WebSocket connections of one key'),
     helloMs: count(10_000, 100, 600_000, 'Longest wait for a key, where one is needed'),

@@ -134,7 +134,7 @@ function closeTable(): string {
   const rows = Object.entries(CLOSES).map(
     ([reason, { code, reconnect }]) => `| ${code} | \`${reason}\` | ${reconnect ? 'yes' : 'no'} |`,
   );
-  return ['| code | reason | come back |', '| --- | --- | --- |', ...rows].join('\n');
+  return ['| code | reason | reconnect |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
 if (import.meta.main) {
