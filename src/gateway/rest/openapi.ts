@@ -1,4 +1,4 @@
-/** OpenAPI: the document at `/openapi.json`, made of what the routes declare. */
+/** OpenAPI: builds the document at `/openapi.json` from the declarations of the routes. */
 
 import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
 

@@ -42,7 +42,7 @@ export type Result = string | Fault;
 export interface Answer {
   /** 200 unless given. */
   readonly status?: 201;
-  /** The schema of a JSON answer. One with an `$id` stands under that name in the document. */
+  /** The schema of a JSON answer. One with an `$id` has that name in the document. */
   readonly schema?: TSchema;
   readonly example?: object;
   /** Type of the content, if it is not JSON. */
@@ -61,7 +61,7 @@ interface Declared {
   /** Operation id of the document: the name of the call in clients that are generated from it. */
   readonly id: string;
   readonly method: 'GET' | 'POST' | 'DELETE';
-  /** `:name` stands for a part of the path; each is declared in `params`. */
+  /** `:name` matches a part of the path; each is declared in `params`. */
   readonly path: string;
   readonly summary: string;
   /** Null: anybody may ask, also where the server requires a key. */

@@ -1,4 +1,4 @@
-/** Schemas: pieces of answers that several groups of routes share, made of the messages of the protocol. */
+/** Schemas: parts of answers that several groups of routes share, built from the messages of the protocol. */
 
 import { Type, type Static, type TObject, type TProperties, type TSchema } from '@sinclair/typebox';
 

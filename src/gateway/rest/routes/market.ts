@@ -142,7 +142,7 @@ export const MARKET: RouteGroup<MarketServices> = {
       path: '/v1/orderbook/:symbol',
       summary: 'Best levels a side, now or at a time in the past',
       role: 'read',
-      // The default depth is at hand; other depths are written for the one who asks.
+      // The answer of the default depth is kept; other depths are written for each request.
       cost: ({ at, depth }) =>
         at !== undefined ? 'past' : depth === BOOK_DEPTH ? 'memory' : 'long',
       params: { symbol },
