@@ -127,7 +127,7 @@ type Requests =
   'follow' | 'settle' | 'subscribe' | 'unsubscribe' | 'resume' | 'replay' | 'acknowledge';
 
 /** What sessions ask of the broadcaster. */
-function requestsOf({ broadcaster, replays }: HubStages): Pick<StreamHub<Session>, Requests> {
+function requestsOf({ core, broadcaster, replays }: HubStages): Pick<StreamHub<Session>, Requests> {
   const { subscriptions, executions } = broadcaster;
   return {
     follow: (session, owner) => executions.set(session, owner),
@@ -135,7 +135,13 @@ function requestsOf({ broadcaster, replays }: HubStages): Pick<StreamHub<Session
     subscribe: (session, id, topics, intervalMs, done) =>
       subscriptions.subscribe(session, id, topics, intervalMs, done),
     unsubscribe: (session, topics, done) => subscriptions.unsubscribe(session, topics, done),
-    resume: (session, request, done) => subscriptions.resume(session, request, done),
+    resume: (session, request, done) => {
+      const arrival = core.arrival(request.epoch, request.newest ?? request.seq);
+      if (arrival === undefined) return subscriptions.resume(session, request, done);
+      void arrival.then(() => {
+        if (!session.isGone) subscriptions.resume(session, request, done);
+      });
+    },
     replay: (session, request) => replays.handle(session, request),
     acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
   };

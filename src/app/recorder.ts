@@ -107,6 +107,11 @@ export class Recorder implements Core<MarketInstrument>, LocalMarket {
     this.figures = figuresOf(journal, recovery, this.sequencer.waited);
   }
 
+  /** Nobody has more than the server that numbers. */
+  arrival(): undefined {
+    return undefined;
+  }
+
   get lastSeq(): number {
     return this.sequencer.lastSeq;
   }

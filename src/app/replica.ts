@@ -33,6 +33,7 @@ import { MarketCapture } from '../market/capture';
 import type { MarketInstrument } from '../market/instrument';
 import type { Market } from '../market/market';
 import type { Sequencer } from '../sequencer/sequencer';
+import { Arrivals } from './arrivals';
 import { beginJournal, diskNotices, figuresOf, pastOf, type DiskHooks } from './core-parts';
 import { leaderPortOf } from './leader-port';
 import { NO_LEADER } from './no-leader';
@@ -84,6 +85,7 @@ export class Replica implements Core<MarketInstrument> {
   private readonly waiting = new Map<() => void, number>();
   /** Those that also want to know when the number does not come, since another leader continues before it. */
   private readonly doubtful = new Map<() => void, number>();
+  private readonly arrivals: Arrivals;
   private isStopping = false;
   private isClosed = false;
   /** Once this process leads. */
@@ -96,6 +98,10 @@ export class Replica implements Core<MarketInstrument> {
     this.clock = clock;
     this.hooks = hooks;
     this.seq = this.followedSeq = recovered.lastSeq;
+    this.arrivals = new Arrivals((ms, act) => {
+      const timer = clock.turns.later('cluster', ms, act);
+      return () => clearTimeout(timer);
+    });
     this.epochs = new Map(recovered.pastEpochs);
     this.epochs.delete(recovered.epoch);
     journal.checkpoints.source = new MarketCapture(market, (symbol) => statistics.stateOf(symbol));
@@ -180,6 +186,7 @@ export class Replica implements Core<MarketInstrument> {
     this.followedSeq = batch.lastSeq;
     release(this.waiting, (seq) => seq <= batch.lastSeq);
     release(this.doubtful, (seq) => seq <= batch.lastSeq);
+    this.arrivals.reached(batch.epoch, batch.lastSeq);
   }
 
   /**
@@ -194,11 +201,19 @@ export class Replica implements Core<MarketInstrument> {
     return seq <= this.followedSeq && seq <= this.endOf(epoch);
   }
 
+  arrival(epoch: number, seq: number): Promise<void> | undefined {
+    if (this.recorder !== undefined || this.isStopping) return undefined;
+    // Epochs of a cluster rise: one above this one has begun elsewhere, and is on its way here.
+    const isAhead = epoch === this.epoch ? seq > this.followedSeq : epoch > this.epoch;
+    return isAhead ? this.arrivals.wait(epoch, seq) : undefined;
+  }
+
   /** Another leader continues after the newest batch. */
   beginEpoch(epoch: number): void {
     this.endEpoch();
     this.epochBase = this.seq;
     this.restored.journal.beginEpoch(epoch, false);
+    this.arrivals.reached(epoch, this.followedSeq);
   }
 
   /** The last number of the log under an epoch, as far as it has come; Infinity: of the present one. */
@@ -221,12 +236,14 @@ export class Replica implements Core<MarketInstrument> {
       this.publish(batch);
     });
     this.recorder = recorder;
+    this.arrivals.end();
     this.leader = leaderPortOf(recorder);
     return recorder;
   }
 
   refuse(): Promise<void> {
     this.isStopping = true;
+    this.arrivals.end();
     return this.recorder?.refuse() ?? this.restored.journal.flush();
   }
 

@@ -14,6 +14,7 @@ import { feed, venue } from '../orders/market-run';
 import { trade } from '../support/market-events';
 import { clusterStatus } from '../support/cluster-status';
 import { ReplicaPair } from '../support/replica-pair';
+import { StreamClient } from '../support/stream-client';
 import { ScratchDirectory } from '../support/scratch-directory';
 import { until } from '../support/until';
 
@@ -103,6 +104,41 @@ test('readers keep their topics over two leaders, and this server as the third',
   const state = (await (await fetch(`${server.url}/v1/instruments`)).json()) as { epoch: number };
   expect(state.epoch).toBe(4_711);
   client.close();
+  both.leader.close();
+  await both.leader.closed;
+  expect(await server.stop()).toBeUndefined();
+});
+
+test('a reader that has more than this member waits for it here, and is not reset', async () => {
+  const both = new ReplicaPair(scratch.fresh(), new SystemClock());
+  const { server, member } = startMember(scratch.fresh());
+  both.replica.close();
+  both.replica = member.replica;
+  defineAll(both);
+  tradeOn(both.leader);
+  both.deliver();
+  tradeOn(both.leader);
+  const seq = both.leader.lastSeq;
+  // As if it came from another member, which had the second trade already.
+  const client = await StreamClient.json(server.url);
+  const epoch = both.leader.epoch;
+  client.send({ type: 'resume', id: 7, epoch, seq, topics: ['trade:FEED'] });
+  await client.settle();
+  expect(client.seen.some(({ type, id }) => type === 'ack' && id === 7)).toBe(false);
+  both.deliver();
+  await client.find((m) => m.type === 'ack' && m['id'] === 7);
+  tradeOn(both.leader);
+  both.deliver();
+  await client.find((m) => m.type === 'trade');
+  expect(client.seen.filter(({ type }) => type === 'reset' || type === 'gap')).toEqual([]);
+
+  // Nobody has so much, or it does not come: then the reader begins again.
+  client.send({ type: 'resume', id: 8, epoch, seq: seq + 1_000, topics: ['tick:FEED'] });
+  await client.find((m) => m.type === 'ack' && m['id'] === 8);
+  expect(client.seen.findLast(({ type }) => type === 'reset')).toMatchObject({
+    reason: 'from-the-future',
+  });
+  await client.close();
   both.leader.close();
   await both.leader.closed;
   expect(await server.stop()).toBeUndefined();

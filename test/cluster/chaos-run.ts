@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { Prng } from '../../src/base/prng';
 import type { NatsServer } from '../support/nats';
-import { Scratch, tapedeck } from '../support/tapedeck-process';
+import { ADMIN_KEY, Scratch, tapedeck, TRADE_KEY } from '../support/tapedeck-process';
 import { until } from '../support/until';
 import {
   checkPublished,
@@ -22,6 +22,7 @@ import {
   type ReaderLine,
 } from './chaos-checks';
 import { ChaosCluster, MEMBER_NAMES, type MemberName } from './chaos-members';
+import { checkOrders, type OrderFigures } from './chaos-orders';
 import { ChaosPublisher } from './chaos-publisher';
 
 type Target = MemberName | 'stream-leader' | 'broker-follower';
@@ -36,6 +37,15 @@ const TARGETS: readonly ChaosTarget[] = [
 
 /** A reader that is still behind then stands still, and is reported. */
 const READ_UP_MS = 40_000;
+
+/** Order entry that goes on through all rounds. */
+const TRADERS = 5;
+
+/** A process that writes down what it is given, and ends with its standard input. */
+interface Child {
+  readonly path: string;
+  readonly child: Bun.Subprocess<'pipe', 'inherit', 'inherit'>;
+}
 
 interface Blow {
   readonly target: Target;
@@ -88,6 +98,7 @@ export interface ChaosReport {
   readonly refused: Readonly<Record<string, number>>;
   readonly failedStarts: number;
   readonly begunAgain: Readonly<Record<string, number>>;
+  readonly orders: OrderFigures;
 }
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
@@ -107,10 +118,8 @@ class ChaosRun {
   private readonly wrongs = new Wrongs();
   private readonly publisher: ChaosPublisher;
   private readonly rounds: ChaosRound[] = [];
-  private readonly readers: {
-    readonly path: string;
-    readonly child: Bun.Subprocess<'pipe', 'inherit', 'inherit'>;
-  }[] = [];
+  private readonly readers: Child[] = [];
+  private traders: Child | undefined;
 
   constructor(options: ChaosOptions, cluster: ChaosCluster) {
     this.options = options;
@@ -122,6 +131,7 @@ class ChaosRun {
 
   async remove(): Promise<void> {
     for (const { child } of this.readers) child.kill();
+    this.traders?.child.kill();
     await this.publisher.end();
     await this.cluster.remove();
     this.scratch.remove();
@@ -136,6 +146,7 @@ class ChaosRun {
     const few = Math.ceil(options.readers / 5);
     this.startReaders(options.readers - few, edges);
     this.startReaders(few, [...edges, ...cores]);
+    this.traders = this.spawn('chaos-traders.ts', TRADERS, [TRADE_KEY, ADMIN_KEY, ...edges]);
     await this.settle();
     for (let i = 0; i < options.rounds; i++) await this.round(i);
     const end = await this.end();
@@ -143,20 +154,15 @@ class ChaosRun {
   }
 
   private startReaders(count: number, urls: readonly string[]): void {
+    this.readers.push(this.spawn('chaos-readers.ts', count, urls));
+  }
+
+  private spawn(name: string, count: number, more: readonly string[]): Child {
     const path = this.scratch.fresh('.lines');
-    const seed = this.random.uint32();
-    const child = Bun.spawn(
-      [
-        process.execPath,
-        join(import.meta.dir, 'chaos-readers.ts'),
-        path,
-        String(count),
-        String(seed),
-        ...urls,
-      ],
-      { stdin: 'pipe', stdout: 'inherit', stderr: 'inherit' },
-    );
-    this.readers.push({ path, child });
+    const args = [path, String(count), String(this.random.uint32()), ...more];
+    const command = [process.execPath, join(import.meta.dir, name), ...args];
+    const child = Bun.spawn(command, { stdin: 'pipe', stdout: 'inherit', stderr: 'inherit' });
+    return { path, child };
   }
 
   // ── rounds ──────────────────────────────────────────────────────────────────────────────────
@@ -287,6 +293,7 @@ class ChaosRun {
   private async end(): Promise<JournalFacts[]> {
     const { cluster, publisher, wrongs } = this;
     await publisher.end();
+    await endOf(this.traders!);
     const led = await this.leadingCore();
     const [last, first] =
       led === 'standby' ? (['standby', 'leader'] as const) : (['leader', 'standby'] as const);
@@ -306,10 +313,7 @@ class ChaosRun {
       );
     }
     await this.untilReadersAreUp(facts[0]!);
-    for (const { child } of this.readers) {
-      await child.stdin.end();
-      await child.exited;
-    }
+    for (const child of this.readers) await endOf(child);
     await stop('edge1');
     await stop('edge2');
     for (const name of MEMBER_NAMES) {
@@ -388,6 +392,7 @@ class ChaosRun {
       refused: publisher.refused,
       failedStarts: logs.reduce((sum, { failedStarts }) => sum + failedStarts.length, 0),
       begunAgain,
+      orders: checkOrders(this.traders!.path, cluster.of(journal!.name as MemberName).data, wrongs),
     };
   }
 
@@ -404,6 +409,11 @@ class ChaosRun {
       return longest;
     });
   }
+}
+
+async function endOf({ child }: Child): Promise<void> {
+  await child.stdin.end();
+  await child.exited;
 }
 
 function addUp(all: ReaderFigures, one: ReaderFigures): void {

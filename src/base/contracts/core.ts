@@ -151,6 +151,12 @@ export interface Core<I extends CoreInstrument = CoreInstrument> {
   readonly epoch: number;
   /** The newest sequence number of its state, which readers may not have been sent yet. */
   readonly lastSeq: number;
+  /**
+   * Where a reader comes from another server of the cluster with more than this one has: resolves when it is here, or
+   * will not come soon. Undefined: the reader need not wait.
+   * @param seq the highest number that the reader has of the epoch
+   */
+  arrival(epoch: number, seq: number): Promise<void> | undefined;
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
   /** What its start found that an operator should know. */
   readonly warnings: readonly CoreWarning[];
