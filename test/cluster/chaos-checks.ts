@@ -209,6 +209,18 @@ export interface ReaderFigures {
   epochs: number;
 }
 
+/** Whether changes of a book came as one: what follows an earlier one, and leads to the same book. */
+function isMerged(
+  message: string | undefined,
+  topic: string,
+  prevSeq: number,
+  crc: string,
+): boolean {
+  if (message === undefined || !topic.startsWith('book:')) return false;
+  const [name, before, after] = message.split(' ');
+  return name === topic && prevSeq < Number(before) && after === crc;
+}
+
 /** Follows what one reader was given. */
 export class ReaderCheck {
   readonly figures: ReaderFigures = {
@@ -306,6 +318,7 @@ export class ReaderCheck {
     const isState = isFirst && prevSeq === 0; // what stands when a reader comes follows nothing
     const is = isState ? message?.replace(/ \d+ /, ' 0 ') : message;
     if (is === `${topic} ${prevSeq} ${text}`) return;
+    if (isMerged(message, topic, prevSeq, text)) return;
     // Only what another leader replaced may be in no journal, so it is of an earlier epoch than what is there now.
     const there = this.journal.epochs.findLast(({ first }) => first <= seq);
     if (there !== undefined && there.epoch <= this.epoch) {

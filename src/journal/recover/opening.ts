@@ -19,7 +19,7 @@ import { causeOf, unwritable } from '../write/causes';
 import type { Slices } from '../write/checkpoints';
 import { checkedRows, JournalDamage } from '../checked-rows';
 import { lockDirectory, type DirectoryLock } from './directory';
-import { cutOff } from '../write/cut';
+import { cutOff, dropTraces } from '../write/cut';
 import { readHead, type HeadPosition } from '../write/head';
 import { headDoubt } from './head-doubt';
 import {
@@ -317,6 +317,7 @@ function cutUnreplicated({ db, options, clock, opening }: Opening, { keepUpTo }:
   const end = newestSeq(db);
   if (end <= keepUpTo) return;
   const aside = cutOff(db, options.directory, keepUpTo + 1, clock.now());
+  db.transaction(() => dropTraces(db, keepUpTo + 1)).immediate();
   opening.onDamage?.(
     `the records from ${keepUpTo + 1} to ${end} were not replicated before another leader took over; they are in ${aside} now`,
   );

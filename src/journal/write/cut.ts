@@ -10,11 +10,11 @@ import { Database } from 'bun:sqlite';
 import type { Nanos } from '../../../protocol/time';
 import { BlockFold } from '../blocks';
 import { checkedRows } from '../checked-rows';
-import type { RecordRow } from '../records';
+import { parseDefinition, type RecordRow } from '../records';
 import { RowFrameWriter } from './row-frame';
 import { RowWriter } from './row-writer';
 import { copyInstruments, createTables, unusedName } from '../recover/salvage';
-import { idOf, SLOT, SLOTS } from '../schema';
+import { idOf, KIND, SLOT, SLOTS } from '../schema';
 
 /**
  * @param fromSeq the first seq of the gap
@@ -45,6 +45,51 @@ export function cutOff(db: Database, directory: string, fromSeq: number, now: Na
     putOpen(db, kept);
   }).immediate();
   return path;
+}
+
+/**
+ * Removes what the tables beside the records still have of removed ones: pieces of checkpoints, and definitions. An
+ * instrument gets back the definition of the records before, or goes: the log never had it, and gives its number to
+ * another.
+ * @param fromSeq the first removed record
+ */
+export function dropTraces(db: Database, fromSeq: number): void {
+  db.run('DELETE FROM piece WHERE seq >= ?', [fromSeq]);
+  const all = db.query<{ id: number; text: string }, []>(
+    'SELECT id, definition AS text FROM instrument',
+  );
+  for (const { id, text } of all.all()) {
+    if ((parseDefinition(text)?.seq ?? 0) < fromSeq) continue;
+    const before = newestDefinition(db, id);
+    if (before !== undefined) {
+      db.run('UPDATE instrument SET definition = ? WHERE id = ?', [before, id]);
+    } else if (!hasRecords(db, id)) db.run('DELETE FROM instrument WHERE id = ?', [id]);
+  }
+}
+
+/** The newest that a record has; undefined: none, or retention has deleted it. */
+function newestDefinition(db: Database, instrument: number): string | undefined {
+  const within = db.query<{ text: string }, [number, number, number]>(
+    `SELECT text FROM record WHERE id >= ? AND id <= ? AND instrument = ? AND kind = ${KIND.instrument}
+     ORDER BY id DESC LIMIT 1`,
+  );
+  const sealed = db.query<{ id: number }, []>('SELECT ifnull(max(last_id), -1) AS id FROM block');
+  const open = within.get(sealed.get()!.id + 1, Number.MAX_SAFE_INTEGER, instrument);
+  if (open !== null) return open.text;
+  const parts = db.query<{ first: number; last: number }, [number]>(
+    'SELECT first_id AS first, last_id AS last FROM part WHERE instrument = ? ORDER BY last_id DESC',
+  );
+  for (const { first, last } of parts.iterate(instrument)) {
+    const row = within.get(first, last, instrument);
+    if (row !== null) return row.text;
+  }
+  return undefined;
+}
+
+function hasRecords(db: Database, instrument: number): boolean {
+  const part = db.query('SELECT 1 FROM part WHERE instrument = ? LIMIT 1').get(instrument);
+  const piece = db.query('SELECT 1 FROM piece WHERE kind = 1 AND key = ? LIMIT 1').get(instrument);
+  return part !== null || piece !== null;
 }
 
 /** A journal of the removed rows. */
