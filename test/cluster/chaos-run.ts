@@ -105,6 +105,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const run = new ChaosRun(options, await ChaosCluster.start(options.durability));
   try {
     return await run.run();
+  } catch (e) {
+    throw new Error(await run.scene(), { cause: e });
   } finally {
     await run.remove();
   }
@@ -285,6 +287,21 @@ class ChaosRun {
         return (await member.seq()) >= newest;
       }, `${member.name} has event ${newest}`);
     }
+  }
+
+  /** What the members say of themselves where a run does not go on. */
+  async scene(): Promise<string> {
+    const texts: string[] = [];
+    for (const member of this.cluster.members.values()) {
+      const said: string[] = [];
+      for (const path of ['/v1/cluster', '/readyz']) {
+        const answer = fetch(`${member.url}${path}`, { signal: AbortSignal.timeout(2_000) });
+        said.push(await answer.then((a) => a.text()).catch(String));
+      }
+      await member.end('SIGKILL');
+      texts.push(`${member.name}: ${said.join('\n')}\n${member.logs.at(-1)?.slice(-3_000)}`);
+    }
+    return texts.join('\n\n');
   }
 
   // ── the end ─────────────────────────────────────────────────────────────────────────────────
