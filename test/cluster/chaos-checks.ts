@@ -171,14 +171,27 @@ export function readLines(path: string): {
 /** How many readers do not yet have the newest message of each of their topics. */
 export function readersBehind(lines: readonly ReaderLine[], journal: JournalFacts): number {
   const newest = newestOf(journal);
-  const behind = new Map<string, number>();
-  for (const { reader, what, topic, a } of lines) {
-    if (what !== 'item') continue;
+  const behind = new Map<string, { reader: number; topic: string }>();
+  for (const { reader, what, topic, a, b } of lines) {
     const name = `${reader} ${topic}`;
-    if (a >= newest.get(topic)!) behind.delete(name);
-    else behind.set(name, reader);
+    if (what === 'item') {
+      if (a >= newest.get(topic)!) behind.delete(name);
+      else behind.set(name, { reader, topic });
+    } else if (what === 'gap' || what === 'reset') {
+      // What it does not have up to here was declared.
+      const upTo = what === 'gap' ? b : a;
+      for (const [one, of] of behind) {
+        if (of.reader !== reader || newest.get(of.topic)! > upTo) continue;
+        if (isOf(of.topic, topic.split(' '))) behind.delete(one);
+      }
+    }
   }
-  return new Set(behind.values()).size;
+  return new Set(Array.from(behind.values(), ({ reader }) => reader)).size;
+}
+
+/** Whether a topic is one of these, which may be wildcards. */
+function isOf(topic: string, names: readonly string[]): boolean {
+  return names.includes(topic) || names.includes(`${topic.split(':')[0]}:*`);
 }
 
 /** The number of the newest message of each topic. */
@@ -196,6 +209,8 @@ interface Track {
   orphans: { readonly seq: number; readonly epoch: number; readonly line: ReaderLine }[];
   last: number;
   isBroken: boolean;
+  /** What it does not have up to here was declared. */
+  declaredTo: number;
 }
 
 export interface ReaderFigures {
@@ -258,11 +273,10 @@ export class ReaderCheck {
         return;
       case 'gap':
         this.figures.gaps += 1;
-        return this.withdraw(topic, a);
+        return this.withdraw([topic], a, line.b);
       case 'reset':
         this.figures.resets[text] = (this.figures.resets[text] ?? 0) + 1;
-        for (const one of topic.split(' ')) this.withdraw(one, 0);
-        return;
+        return this.withdraw(topic.split(' '), 0, a);
       default:
         this.wrongs.add(`${this.name}: ${what} ${topic} ${a}`);
     }
@@ -271,13 +285,13 @@ export class ReaderCheck {
   /** The reader was there to the end: it has to have everything. */
   end(): void {
     const newest = newestOf(this.journal);
-    for (const [topic, { orphans, last }] of this.tracks) {
+    for (const [topic, { orphans, last, declaredTo }] of this.tracks) {
       for (const { seq, line } of orphans) {
         this.wrongs.add(
           `${this.name}: ${topic} ${seq} (${line.b}, ${line.text}) of epoch ${this.epoch} is in no journal: ${this.journal.messages.get(seq)}`,
         );
       }
-      if (last < newest.get(topic)!) {
+      if (Math.max(last, declaredTo) < newest.get(topic)!) {
         this.wrongs.add(
           `${this.name}: ${topic} ends at ${last}, in the journal at ${newest.get(topic)}`,
         );
@@ -288,14 +302,15 @@ export class ReaderCheck {
   private track(topic: string): Track {
     let track = this.tracks.get(topic);
     if (track === undefined) {
-      this.tracks.set(topic, (track = { orphans: [], last: 0, isBroken: true }));
+      this.tracks.set(topic, (track = { orphans: [], last: 0, isBroken: true, declaredTo: 0 }));
     }
     return track;
   }
 
-  private withdraw(topic: string, from: number): void {
+  private withdraw(topics: readonly string[], from: number, upTo: number): void {
     for (const [name, track] of this.tracks) {
-      if (name !== topic && topic !== `${name.split(':')[0]}:*`) continue;
+      if (!isOf(name, topics)) continue;
+      track.declaredTo = upTo;
       this.figures.withdrawn += track.orphans.length;
       track.orphans = track.orphans.filter(({ seq }) => seq < from);
       track.isBroken = true;
