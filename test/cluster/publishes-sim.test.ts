@@ -79,7 +79,7 @@ function disordered(world: PublishesWorld, logged: Logged): string[] {
 
 test('each event is in the log at most once and in order; what is acknowledged is there, what is refused is not', async () => {
   const first = readSeed();
-  const runs = Number(process.env['TAPEDECK_SIM_PUBLISH_RUNS'] ?? deep(60, 1));
+  const runs = Number(process.env['TAPEDECK_SIM_PUBLISH_RUNS'] ?? deep(20, 1));
   const seen = new Map<string, number>();
   const count = (what: string, by = 1): void => void seen.set(what, (seen.get(what) ?? 0) + by);
   for (let seed = first; seed < first + runs; seed++) {
