@@ -2,7 +2,7 @@
  * Runs the tests of a tier. It says in the end which files took longest, and what the quick tier left to
  * the deep one.
  *
- *     bun test/support/run.ts          # quick: all files, six at a time
+ *     bun test/support/run.ts          # quick: all files, four at a time
  *     bun test/support/run.ts --deep   # the full form of the files that have one, one at a time
  *     bun test/support/run.ts --save   # quick, and writes down how long each file took
  */
@@ -17,8 +17,8 @@ import { buildExecutable, EXECUTABLE_VARIABLE } from './program';
 
 const ROOT = join(import.meta.dir, '../..');
 const USES_TIER = /from '(?:\.\.\/|\.\/)*(?:support\/)?tier'/;
-/** Three times the cores of a small machine, since many tests wait. */
-const WORKERS = 6;
+/** Twice the cores of a small machine, since many tests wait. With six the same tests cost more processor time. */
+const WORKERS = 4;
 /** How long each file took on a small machine, in ms: the longest begin first. `--save` writes it. */
 const EXPECTED = join(import.meta.dir, 'timings.json');
 /** A test on a busy machine. */
