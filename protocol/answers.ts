@@ -11,5 +11,12 @@ export interface PublishIntake {
 /** @param intake counts for a publish; zeros are omitted */
 export function ackOf(id: number, seq: number, intake?: PublishIntake): MessageOf<'ack'> {
   const { repeated = 0, waiting = 0 } = intake ?? {};
-  return { type: 'ack', id, seq, repeated: repeated || null, waiting: waiting || null };
+  return {
+    type: 'ack',
+    id,
+    seq,
+    repeated: repeated || null,
+    waiting: waiting || null,
+    shards: null,
+  };
 }

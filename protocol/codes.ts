@@ -16,6 +16,10 @@ export const ERRORS = {
   'too-deep': { status: 400, hint: 'No message nests deeper than 6.' },
   'no-replay': { status: 409, hint: 'Start a replay first.' },
   'replay-under-way': { status: 409, hint: 'Stop the replay, or use another connection.' },
+  'several-shards': {
+    status: 400,
+    hint: 'Send one request for each shard; instrument.shard names that of a symbol.',
+  },
   'not-subscribed': { status: 400, hint: 'Subscribe before unsubscribing.' },
   'off-increment': { status: 400, hint: 'Use a whole multiple of the increment.' },
   'out-of-range': { status: 400, hint: 'Send a value within the range that is named.' },

@@ -17,9 +17,9 @@
 import { decodeBatch, type WireBatch } from './batch';
 import { crc32 } from './checksum';
 import { fieldFault, within, type Fault } from './codes';
+import { SHARD_NAME_MAX } from './messages';
 
 export const LOG_FRAME_VERSION = 1;
-export const SHARD_LENGTH_MAX = 32;
 /** The most parts of one batch. */
 export const FRAME_PARTS_MAX = 0xffff;
 
@@ -127,7 +127,7 @@ export function decodeLogFrame(bytes: Uint8Array): LogFrame | Fault {
   if (bodyAt > crcAt) return wrong('shard.length', view.getUint8(10), 'no more than the frame has');
   const shard = String.fromCharCode(...bytes.subarray(HEADER_BYTES, bodyAt));
   if (!isShardName(shard)) {
-    return wrong('shard', shard, `1 to ${SHARD_LENGTH_MAX} letters, digits, dashes or underscores`);
+    return wrong('shard', shard, `1 to ${SHARD_NAME_MAX} letters, digits, dashes or underscores`);
   }
   const part = view.getUint16(6);
   const parts = view.getUint16(8);

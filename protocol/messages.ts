@@ -45,6 +45,10 @@ export const SOURCE_LEVELS_MAX = 20_000;
 export const PUBLISH_EVENTS_MAX = 10_000;
 /** Most topics in one subscribe, unsubscribe, resume or replay message. */
 export const TOPICS_MAX = 1_000;
+/** Longest name of a shard. */
+export const SHARD_NAME_MAX = 32;
+/** Most shards of one server. */
+export const SHARDS_MAX = 64;
 /** Most heads in one heartbeat. */
 export const HEADS_MAX = 0xffff;
 
@@ -54,6 +58,10 @@ const epoch = field.int(
   0,
   Number.MAX_SAFE_INTEGER,
   'One run of the numbering, from a start to an end of the server',
+);
+const shardName = field.text(SHARD_NAME_MAX, 'Name of a shard');
+const shard = field.nullable(
+  field.text(SHARD_NAME_MAX, 'Shard of the numbers; nil: the server names none'),
 );
 const count = field.int(0, 0xffff_ffff, 'How many updates this one stands for; 1 unless conflated');
 const side = field.oneOf(SIDES, 'Side');
@@ -94,6 +102,16 @@ const resume = define(4, 'resume', 'Everything after a `seq`, then live', {
       'The highest `seq` met under `epoch` in any topic; at least `seq`; nil: the same as `seq`',
     ),
   ),
+  positions: field.nullable(
+    field.list(
+      field.struct(
+        { shard: shardName, epoch, seq: field.seq(), newest: field.nullable(field.seq()) },
+        'As `epoch`, `seq` and `newest` of the message',
+      ),
+      SHARDS_MAX,
+      'The position in each shard, in place of `epoch`, `seq` and `newest`',
+    ),
+  ),
 });
 const replay = define(5, 'replay', 'Replays the journal in the live format', {
   id: requestId,
@@ -105,6 +123,9 @@ const replay = define(5, 'replay', 'Replays the journal in the live format', {
   toSeq: field.nullable(field.seq('Last `seq`, where `to` is nil')),
   speed: field.nullable(
     field.int(0, 1_000_000, 'Hundredths of real time: 100 is ×1; 0 is as fast as it is read'),
+  ),
+  shard: field.nullable(
+    field.text(SHARD_NAME_MAX, 'Shard whose journal is read; nil: that of the topics'),
   ),
 });
 const ping = define(6, 'ping', 'Asks for a pong', {
@@ -163,6 +184,16 @@ const welcome = define(32, 'welcome', 'First message of a connection', {
   seq: field.seq('Highest `seq` published'),
   time: field.nanos("The server's clock"),
   limits: welcomeLimits,
+  shards: field.nullable(
+    field.list(
+      field.struct(
+        { shard: shardName, epoch, seq: field.seq() },
+        'A shard and its newest position',
+      ),
+      SHARDS_MAX,
+      'The shards of the server; if there are several, `epoch` and `seq` of the message are 0',
+    ),
+  ),
 });
 const ack = define(33, 'ack', 'A request was performed', {
   id: requestId,
@@ -174,6 +205,13 @@ const ack = define(33, 'ack', 'A request was performed', {
   ),
   waiting: field.nullable(
     field.int(0, 0xffff_ffff, 'Publish: book events without effect until a snapshot comes'),
+  ),
+  shards: field.nullable(
+    field.list(
+      field.struct({ shard: shardName, seq: field.seq() }, 'As `seq` of the message'),
+      SHARDS_MAX,
+      'Subscribe, unsubscribe, resume: `seq` in each shard of the server; `seq` is 0 if there are several',
+    ),
   ),
 });
 const error = define(34, 'error', 'A request was refused and changed nothing', {
@@ -194,6 +232,7 @@ const gap = define(36, 'gap', 'Messages of a topic that this reader does not get
   to: field.seq('Last `seq` missed'),
   count: field.int(0, Number.MAX_SAFE_INTEGER, 'How many messages of the topic, at most'),
   reason: field.oneOf(['slow-reader', 'not-journaled', 'damaged', 'retention'], 'Why'),
+  shard,
 });
 const reset = define(
   37,
@@ -207,6 +246,7 @@ const reset = define(
       ['other-epoch', 'too-old', 'from-the-future', 'not-kept', 'too-slow'],
       'Why',
     ),
+    shard,
   },
 );
 const heartbeat = define(
@@ -223,6 +263,7 @@ const heartbeat = define(
       HEADS_MAX,
       'The highest `seq` of each concrete topic of the connection that changed since the last heartbeat',
     ),
+    shard,
   },
 );
 const closing = define(39, 'closing', 'The server is about to close this connection', {
@@ -245,6 +286,7 @@ const epochMessage = define(
   {
     epoch,
     seq: field.seq('The last `seq` of the previous epoch'),
+    shard,
   },
 );
 
@@ -260,6 +302,9 @@ const instrument = define(48, 'instrument', 'Definition of an instrument', {
   quantityIncrement: field.quantity('Quantities are whole multiples of this'),
   previousClose: field.nullable(field.price('Last price of the session before')),
   rules: field.nullable(venueRules),
+  shard: field.nullable(
+    field.text(SHARD_NAME_MAX, 'Shard that numbers its events; nil: the server names none'),
+  ),
 });
 const tick = define(49, 'tick', 'State after a trade', {
   ...sequenced,

@@ -71,6 +71,7 @@ export function definitionOf(setting: InstrumentSettings, known?: Instrument): I
     quantityIncrement,
     previousClose,
     rules: market === 'venue' ? rules : null,
+    shard: null,
   };
 }
 

@@ -231,7 +231,7 @@ export class Broadcaster implements SessionHost {
   /** Another leader continues the numbering after a seq: what readers hold stays valid [T8]. */
   beginEpoch(epoch: number, seq: number): void {
     this.subscriptions.epoch = epoch;
-    this.announce([{ type: 'epoch', epoch, seq }]);
+    this.announce([{ type: 'epoch', epoch, seq, shard: null }]);
   }
 
   /** Publishes new states of bars that had already ended. */

@@ -134,7 +134,15 @@ function gapJson(
 ): MessageOf<'gap'> {
   const isOfAll = isChannel(kind) && CHANNEL_TABLE[kind].topic === 'all';
   const topic = isOfAll ? kind : `${kind}:${symbol}`;
-  return { type: 'gap', topic, from, to, count: to - from + 1, reason: sentReason(reason) };
+  return {
+    type: 'gap',
+    topic,
+    from,
+    to,
+    count: to - from + 1,
+    reason: sentReason(reason),
+    shard: null,
+  };
 }
 
 /** A price of 0 means no price; only new and amended orders have a quantity. */

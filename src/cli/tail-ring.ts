@@ -51,11 +51,11 @@ export async function tailRing(
 function messageOf(item: RingItem): Message {
   if (item.type === 'opened') {
     const { epoch, seq } = item;
-    return { type: 'reset', topics: ['*'], epoch, seq, reason: 'other-epoch' };
+    return { type: 'reset', topics: ['*'], epoch, seq, reason: 'other-epoch', shard: null };
   }
   if (item.type !== 'lapped') return item;
   const { from, seq: to, missed: count } = item;
-  return { type: 'gap', topic: '*', from: from + 1, to, count, reason: 'slow-reader' };
+  return { type: 'gap', topic: '*', from: from + 1, to, count, reason: 'slow-reader', shard: null };
 }
 
 /** Definitions, gaps and resets match every topic. */

@@ -236,5 +236,6 @@ function extend(
     count: (before?.count ?? 0) + count,
     reason,
     local: true,
+    shard: null,
   });
 }

@@ -165,7 +165,13 @@ export class MarketReader {
   private restart(subscription: Subscription): Item[] {
     const { table } = this;
     const { topics } = subscription;
-    const head = { type: 'reset', topics, epoch: table.epoch ?? 0, seq: table.newest } as const;
+    const head = {
+      type: 'reset',
+      topics,
+      epoch: table.epoch ?? 0,
+      seq: table.newest,
+      shard: null,
+    } as const;
     return [{ ...head, reason: 'slow-reader', local: true }, ...this.stateOf(subscription)];
   }
 
@@ -230,7 +236,7 @@ export class MarketReader {
     for (const some of parts) {
       this.intervals.apply(some, 0);
       this.ask(
-        (id) => ({ type: 'resume', id, epoch: epoch!, seq, topics: some, newest }),
+        (id) => ({ type: 'resume', id, epoch: epoch!, seq, topics: some, newest, positions: null }),
         (to) => {
           answered();
           this.table.resumed(some, to);

@@ -177,7 +177,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     const { speed = null } = range;
     const fields = { topics: [...topics], from, to, fromSeq, toSeq, speed };
     this.connection!.ask({
-      make: (id) => ({ type: 'replay', id, action, ...fields }),
+      make: (id) => ({ type: 'replay', id, action, ...fields, shard: null }),
       resolve: (seq) => {
         // In the order of the wire: messages before the answer of a seek are from before it.
         if (action === 'seek') this.clear();

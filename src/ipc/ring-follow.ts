@@ -167,13 +167,13 @@ class Follower {
     const definition = this.reader.definition(instrument);
     if (definition === undefined) return null;
     (this.given[instrument] ??= new Map()).set(KIND.instrument, definition.seq);
-    return { type: 'instrument', ...definition, rules: null };
+    return { type: 'instrument', ...definition, rules: null, shard: null };
   }
 
   private messages(): RingMessage[] {
     const { tick, bbo, status } = this.latest;
     const messages: RingMessage[] = [
-      { type: 'instrument', ...this.latest.definition(), rules: null },
+      { type: 'instrument', ...this.latest.definition(), rules: null, shard: null },
     ];
     if (status !== null) messages.push(statusOf(status));
     if (bbo !== null) messages.push(bboOf(bbo));

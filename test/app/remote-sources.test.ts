@@ -59,6 +59,7 @@ const DEFINITION: SourceEvent = {
   quantityIncrement: 1,
   previousClose: null,
   rules: null,
+  shard: null,
 };
 
 function publishedNumbers(): SourceEvent {

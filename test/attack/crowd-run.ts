@@ -85,7 +85,15 @@ export class Resumer {
     this.heardMs = this.askedMs;
     this.lastSeq = seq;
     const done = new Promise<void>((resolve) => (this.finish = resolve));
-    const request: Message = { type: 'resume', id: 1, epoch, seq, topics: [TOPIC], newest: null };
+    const request: Message = {
+      type: 'resume',
+      id: 1,
+      epoch,
+      seq,
+      topics: [TOPIC],
+      newest: null,
+      positions: null,
+    };
     this.socket.write(rawFrame(2, encoder.encode([request])));
     return done;
   }

@@ -94,6 +94,7 @@ const WELCOME: Message = {
   seq: 0,
   time: Nanos.ZERO,
   limits: namedLimits(),
+  shards: null,
 };
 
 class FakeSocket {

@@ -139,6 +139,7 @@ export class Sayings {
           seq: this.position(),
           topics: this.topics(),
           newest: this.pick([null, this.position()]),
+          positions: null,
         };
       case 6:
       case 7:
@@ -209,6 +210,7 @@ export class Sayings {
       fromSeq,
       toSeq: random.chance(0.7) ? (fromSeq ?? 1) + random.int(0, 300) : null,
       speed: this.pick([null, 0, 100, 1_000_000]),
+      shard: null,
     };
   }
 

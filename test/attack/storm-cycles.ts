@@ -81,6 +81,7 @@ export async function storm(
                 seq,
                 topics,
                 newest: null,
+                positions: null,
               },
             ]
           : [
@@ -91,6 +92,7 @@ export async function storm(
                 ...NONE,
                 topics: ['trade:ACME'],
                 speed: 100,
+                shard: null,
               },
             ];
     socket.write(rawFrame(2, encoder.encode(requests)));

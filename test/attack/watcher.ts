@@ -121,7 +121,7 @@ export class Watcher {
     const topics = this.topics;
     if (topics.length === 0) return null;
     this.isResuming = true;
-    return this.ask({ type: 'resume', id: 0, epoch, seq, topics, newest: null });
+    return this.ask({ type: 'resume', id: 0, epoch, seq, topics, newest: null, positions: null });
   }
 
   /** Sends a request with its own id, and waits for its answer; null: the connection ended. */

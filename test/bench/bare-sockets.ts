@@ -19,7 +19,9 @@ export interface BareSockets {
 }
 
 export function acknowledge(ws: ServerWebSocket, id: number): void {
-  ws.send(encoder.encode([{ type: 'ack', id, seq: 0, repeated: null, waiting: null }]));
+  ws.send(
+    encoder.encode([{ type: 'ack', id, seq: 0, repeated: null, waiting: null, shards: null }]),
+  );
 }
 
 /** Serves on a free port, and acknowledges each connection with the id 0. */
@@ -42,7 +44,7 @@ export function serveBare({
   };
   const payload = new Uint8Array(4);
   const heartbeat = encoder.encode([
-    { type: 'heartbeat', time: Nanos.ZERO, seq: 1_000_000, heads },
+    { type: 'heartbeat', time: Nanos.ZERO, seq: 1_000_000, heads, shard: null },
   ]);
   spread(pingMs, (ws) => ws.ping(payload));
   spread(heartbeatMs, (ws) => ws.send(heartbeat));

@@ -53,6 +53,7 @@ broadcaster.accept({
     quantityIncrement: 1,
     previousClose: null,
     rules: null,
+    shard: null,
   })),
 });
 

@@ -147,7 +147,15 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
   'connections': { unit: () => frame(ping), of: 1, perSecond: 500, on: 'brief' },
   'resumes': {
     unit: ({ epoch, seq }) =>
-      frame({ type: 'resume', id: 1, epoch, seq: Math.max(0, seq - BACK), topics, newest: null }),
+      frame({
+        type: 'resume',
+        id: 1,
+        epoch,
+        seq: Math.max(0, seq - BACK),
+        topics,
+        newest: null,
+        positions: null,
+      }),
     of: 1,
     perSecond: 50,
     on: 'brief',
@@ -161,6 +169,7 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
         topics,
         fromSeq: Math.max(1, seq - BACK),
         ...nothing,
+        shard: null,
       }),
     of: 1,
     perSecond: 50,

@@ -75,6 +75,7 @@ export class GeneratedFeed {
       quantityIncrement: 1,
       previousClose: null,
       rules: null,
+      shard: null,
     };
   }
 

@@ -38,6 +38,7 @@ function raw({ url, topics }: PlaybackJob): Promise<PlaybackDone> {
     fromSeq: null,
     toSeq: null,
     speed: null,
+    shard: null,
   };
   let messages = 0;
   let startMs = 0;

@@ -95,7 +95,11 @@ function publish(made: readonly Publish[]): void {
 }
 
 function acknowledge(ws: ServerWebSocket<Client>, id: number): void {
-  ws.send(new FrameEncoder().encode([{ type: 'ack', id, seq: 0, repeated: null, waiting: null }]));
+  ws.send(
+    new FrameEncoder().encode([
+      { type: 'ack', id, seq: 0, repeated: null, waiting: null, shards: null },
+    ]),
+  );
 }
 
 function take(ws: ServerWebSocket<Client>, data: Uint8Array): void {

@@ -21,6 +21,7 @@ export const DEFINITION: Instrument = {
   quantityIncrement: 1,
   previousClose: null,
   rules: null,
+  shard: null,
 };
 
 /** The price that ends a round. */

@@ -113,7 +113,7 @@ function newBook(symbol: string): SourceEvent[] {
     rules: null,
   } as const;
   return [
-    { type: 'instrument', symbol, seq: 0, ...more },
+    { type: 'instrument', symbol, seq: 0, ...more, shard: null },
     {
       type: 'book',
       symbol,

@@ -64,7 +64,9 @@ function resume(
       askedMs = performance.now();
       const seq = Math.max(0, m.seq - back);
       socket.send(
-        encoder.encode([{ type: 'resume', id: 1, epoch: m.epoch, seq, topics, newest: null }]),
+        encoder.encode([
+          { type: 'resume', id: 1, epoch: m.epoch, seq, topics, newest: null, positions: null },
+        ]),
       );
     } else if (m.type === 'ack') {
       waits.push(performance.now() - askedMs);

@@ -108,7 +108,15 @@ export class RuleReader {
     const seq = Math.min(...this.names.map((name) => this.held.get(name)!.position));
     subscriptions.resume(
       session,
-      { type: 'resume', id: 1, epoch: this.epoch, seq, topics: [...this.topics], newest: null },
+      {
+        type: 'resume',
+        id: 1,
+        epoch: this.epoch,
+        seq,
+        topics: [...this.topics],
+        newest: null,
+        positions: null,
+      },
       done,
     );
   }

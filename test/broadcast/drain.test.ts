@@ -199,7 +199,7 @@ test('messages that wait for an interval are not sent ahead of a long answer', (
   session.join(topic, 60_000);
   const answer = Array.from({ length: 50_000 }, (_, i) => trade(i + 1));
   session.answer(
-    [...answer, { type: 'ack', id: 1, seq: 50_000, repeated: null, waiting: null }],
+    [...answer, { type: 'ack', id: 1, seq: 50_000, repeated: null, waiting: null, shards: null }],
     0,
   );
   topic.log!.append([trade(50_001)], 0);

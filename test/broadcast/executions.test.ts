@@ -25,7 +25,7 @@ const SEND_NANOS = 100_000;
 const SENT_A_TURN = 21;
 const SESSIONS = 100;
 const TIME = at(1);
-const ACK: Message = { type: 'ack', id: 1, seq: 5, repeated: 0, waiting: 0 };
+const ACK: Message = { type: 'ack', id: 1, seq: 5, repeated: 0, waiting: 0, shards: null };
 
 interface Reader {
   readonly session: Session;

@@ -96,6 +96,7 @@ class World {
         toSeq: null,
         speed: null,
         ...more,
+        shard: null,
       };
       const refused = replays.handle(session, m);
       if (refused !== undefined)
@@ -163,7 +164,7 @@ describe('[R6] a replay releases its slot', () => {
     await world.settle();
     await world.pass(300);
     expect(one.seqs()).toEqual(upTo(last));
-    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
+    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last, shards: null });
   });
 
   test('when its reader reads nothing for long; it continues without loss when the reader does', async () => {
@@ -180,7 +181,7 @@ describe('[R6] a replay releases its slot', () => {
     one.read(true);
     await world.settle();
     expect(one.seqs()).toEqual(upTo(last));
-    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
+    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last, shards: null });
   });
 
   test('when the next message is due much later; the message is sent when due', async () => {
@@ -192,7 +193,7 @@ describe('[R6] a replay releases its slot', () => {
     await world.pass(700);
     one.pull();
     await world.settle();
-    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: 6 });
+    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: 6, shards: null });
     // A market at night: so slow that each wait is longer than an idle replay keeps its slot.
     const source = world.source as unknown as { read(playback: number): { atMs: number[] } };
     const read = source.read.bind(world.source);
@@ -253,7 +254,7 @@ describe('[R6] a replay releases its slot', () => {
     one.ask('continue');
     const replayed = one.seqs().at(-1);
     await world.pass(WAIT_MS - 500);
-    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 3 });
+    expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 3, shards: null });
     await world.pass(1_000);
     one.pull();
     expect(one.received.at(-1)).toMatchObject({ type: 'error', id: 1, code: 'overloaded' });
@@ -283,7 +284,7 @@ describe('[R6] a replay releases its slot', () => {
     await world.pass(300);
     for (const one of two) {
       expect(one.seqs()).toEqual(upTo(last));
-      expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last });
+      expect(one.received.at(-1)).toMatchObject({ type: 'ack', id: 1, seq: last, shards: null });
     }
   });
 

@@ -108,6 +108,7 @@ class Floor {
           seq,
           topics: [`trade:${SYMBOL}`],
           newest: null,
+          positions: null,
         } as const;
         const topics = more.topics ?? [...request.topics];
         subscriptions.resume(
@@ -355,7 +356,11 @@ describe('a resume from the journal', () => {
           const first = reader.received.findIndex(
             (m) => m.type !== 'queued' && m.type !== 'heartbeat',
           );
-          expect(reader.received[first]).toMatchObject({ type: 'instrument', symbol: SYMBOL });
+          expect(reader.received[first]).toMatchObject({
+            type: 'instrument',
+            symbol: SYMBOL,
+            shard: null,
+          });
           expect(reader.received.findLastIndex((m) => m.type === 'queued')).toBeLessThan(first);
         }
       }),

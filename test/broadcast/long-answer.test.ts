@@ -95,7 +95,7 @@ test('[S5] changes during the answer are in a state or follow it; short messages
   const trades = trade({ symbol: late, seq: 2 * COUNT + 2, prevSeq: 0 });
   await until(() => session.topics.size >= COUNT);
   broadcaster.accept({ lastSeq: 2 * COUNT + 2, events: [change, trades], executions: [] });
-  session.send([{ type: 'ack', id: 8, seq: 1, repeated: null, waiting: null }]);
+  session.send([{ type: 'ack', id: 8, seq: 1, repeated: null, waiting: null, shards: null }]);
   let most = 0;
   for (let before = received.length; pong(); before = received.length)
     most = Math.max(most, received.length - before);

@@ -233,6 +233,7 @@ function enter(playbacks: Playbacks, clock: ManualClock, last = LAST) {
         toSeq: null,
         speed: null,
         ...more,
+        shard: null,
       };
       const refused = replays.handle(session, m);
       if (refused !== undefined)
@@ -274,6 +275,7 @@ describe('a replay of a session', () => {
       seq: last,
       repeated: null,
       waiting: null,
+      shards: null,
     });
     expect(received.slice(0, -1)).toEqual(Array.from({ length: last }, (_, i) => tradeAt(i + 1)));
   });
@@ -314,6 +316,7 @@ describe('a replay of a session', () => {
       seq: LAST,
       repeated: null,
       waiting: null,
+      shards: null,
     });
     expect(session.hasSource).toBe(false);
   });

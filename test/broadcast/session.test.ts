@@ -94,7 +94,7 @@ test('an operator sees how much waits for a session that is behind, and for how 
   const { broadcaster, session, frames } = enter(10, { getBufferedAmount: () => 70_000 });
   expect(session.state).toMatchObject({ lane: 'express', waitingBytes: 70_000, lagMs: 0 });
   session.look(1_000);
-  session.send([{ type: 'ack', id: 1, seq: 1, repeated: null, waiting: null }]);
+  session.send([{ type: 'ack', id: 1, seq: 1, repeated: null, waiting: null, shards: null }]);
   session.look(1_250);
   expect(session.state).toMatchObject({ lane: 'lagging', lagMs: 250, rttMs: null, lagged: 1 });
   expect(session.state.waitingBytes).toBeGreaterThan(70_000);
@@ -103,7 +103,7 @@ test('an operator sees how much waits for a session that is behind, and for how 
   expect(session.state).toMatchObject({ lagMs: 0, rttMs: 300, waitingBytes: 70_000 });
   expect(session.state.sentBytes).toBe(
     broadcaster.encoders.binary.encode([
-      { type: 'ack', id: 1, seq: 1, repeated: null, waiting: null },
+      { type: 'ack', id: 1, seq: 1, repeated: null, waiting: null, shards: null },
     ]).length,
   );
 });

@@ -56,7 +56,7 @@ test('many slow readers share one topic: its log counts once in the total, and n
     expect(session.state.waitingBytes).toBe(logBytes + BUFFERED);
   }
   // An answer belongs to one session alone.
-  sessions[0]!.send([{ type: 'ack', id: 1, seq, repeated: null, waiting: null }]);
+  sessions[0]!.send([{ type: 'ack', id: 1, seq, repeated: null, waiting: null, shards: null }]);
   expect(finished(broadcaster.figures()).bytes - bytes).toBe(
     sessions[0]!.state.waitingBytes - sessions[1]!.state.waitingBytes,
   );

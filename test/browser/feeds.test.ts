@@ -68,6 +68,7 @@ describe.skipIf(CHROMIUM === undefined)('a book in doubt', () => {
     quantityIncrement: 1,
     previousClose: null,
     rules: null,
+    shard: null,
   };
 
   function levels(form: Book['form'], seq: number, prevSeq: number, bid: number): Book {

@@ -24,6 +24,7 @@ const ACME: Instrument = {
   quantityIncrement: 1,
   previousClose: null,
   rules: null,
+  shard: null,
 };
 const START_S = 1_796_000_000;
 const BOUNDARY_S = 61_200;

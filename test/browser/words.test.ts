@@ -82,6 +82,7 @@ const ACME: Instrument = {
     referencePrice: null,
     initialState: 'open',
   },
+  shard: null,
 };
 const TICKET: Ticket = { side: 'buy', kind: 'limit', price: '10.00', quantity: '1.5' };
 

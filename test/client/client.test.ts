@@ -244,7 +244,7 @@ describe('recovering', () => {
     peer!.topics.clear();
     const lost = model.tick('AAA');
     peer!.topics.add('tick:*');
-    const head = { type: 'reset', epoch: 1, reason: 'too-slow' } as const;
+    const head = { type: 'reset', epoch: 1, reason: 'too-slow', shard: null } as const;
     peer!.wire.send([{ ...head, topics: ['tick:*'], seq: model.seq }, lost]);
     model.tick('AAA');
     model.tick('BBB');
@@ -288,7 +288,9 @@ test('orders: promises with their executions, refusals as errors; publish waits 
   model.answer = (peer, m) => {
     if (m.type === 'publish') {
       held.push(() =>
-        peer.wire.send([{ type: 'ack', id: m.id, seq: 1, repeated: null, waiting: null }]),
+        peer.wire.send([
+          { type: 'ack', id: m.id, seq: 1, repeated: null, waiting: null, shards: null },
+        ]),
       );
     } else if (m.type === 'order') {
       const { symbol, clientOrderId, side, quantity: open, price } = m;
@@ -296,7 +298,9 @@ test('orders: promises with their executions, refusals as errors; publish waits 
       const tail = { tradePrice: null, tradeQuantity: null, code: null, orderId: 9 };
       const own = { symbol, clientOrderId, side, open, price, event: 'accepted' } as const;
       peer.wire.send([{ type: 'execution', ...head, ...own, ...tail }]);
-      peer.wire.send([{ type: 'ack', id: m.id, seq: 4, repeated: null, waiting: null }]);
+      peer.wire.send([
+        { type: 'ack', id: m.id, seq: 4, repeated: null, waiting: null, shards: null },
+      ]);
     } else if (m.type === 'cancel') {
       const text = { message: 'no such order', field: null, hint: null };
       peer.wire.send([{ type: 'error', id: m.id, code: 'unknown-order', ...text }]);

@@ -39,7 +39,7 @@ describe('a real server', () => {
       client: 'test',
       onMessage: (message) => seen.push(message),
     });
-    expect(connection.welcome).toMatchObject({ type: 'welcome', version: 1, seq: 1 });
+    expect(connection.welcome).toMatchObject({ type: 'welcome', version: 1, seq: 1, shards: null });
     expect(await connection.subscribe(['trade:ACME'])).toBe(1);
     expect(connection.instruments.get('ACME')).toMatchObject({ priceScale: 2, quantityScale: 3 });
     const seqs = await Promise.all(
@@ -120,6 +120,7 @@ describe('a server that misbehaves', () => {
     seq: 0,
     time: Nanos.ZERO,
     limits: namedLimits({ frameBytesMax: 65_536, topicsMax: 10, heartbeatMs: 1000 }),
+    shards: null,
   };
   let fake: Server<undefined> | undefined;
   afterEach(async () => {
@@ -163,7 +164,9 @@ describe('a server that misbehaves', () => {
         serve(
           (s) =>
             void s.send(
-              encoder.encode([{ type: 'ack', id: 1, seq: 1, repeated: null, waiting: null }]),
+              encoder.encode([
+                { type: 'ack', id: 1, seq: 1, repeated: null, waiting: null, shards: null },
+              ]),
             ),
         ),
     ],

@@ -103,6 +103,7 @@ describe('bars', () => {
       to: 12,
       count: 6,
       reason: 'not-journaled',
+      shard: null,
     } as const;
     expect(c.skip(gap)).toBe(true);
     expect(c.state()).toMatchObject([{ trades: 1, seq: 12 }]);

@@ -260,6 +260,7 @@ test('a program ends by itself after close, whatever is open', async () => {
         seq: 0,
         time: Nanos.ZERO,
         limits: namedLimits(),
+        shards: null,
       },
     ],
     () => undefined,

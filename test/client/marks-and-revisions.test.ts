@@ -113,7 +113,9 @@ describe('[P3] the numbers of a source', () => {
     bench.model.answer = (peer, m: Message) => {
       if (m.type !== 'publish') return false;
       said.push(m.continues);
-      peer.wire.send([{ type: 'ack', id: m.id, seq: 1, repeated: null, waiting: null }]);
+      peer.wire.send([
+        { type: 'ack', id: m.id, seq: 1, repeated: null, waiting: null, shards: null },
+      ]);
       return true;
     };
     const client = await bench.connect();
@@ -149,7 +151,7 @@ describe('[P3] the numbers of a source', () => {
     bench.model.answer = (peer, m: Message) => {
       if (m.type !== 'publish') return false;
       const [repeated, waiting] = counts.shift()!;
-      peer.wire.send([{ type: 'ack', id: m.id, seq: 7, repeated, waiting }]);
+      peer.wire.send([{ type: 'ack', id: m.id, seq: 7, repeated, waiting, shards: null }]);
       return true;
     };
     const client = await bench.connect();

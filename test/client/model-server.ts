@@ -75,7 +75,13 @@ export class ModelServer {
     const { heartbeatMs } = this;
     const limits = namedLimits({ frameBytesMax: 65_536, topicsMax: 1_000, heartbeatMs });
     const { epoch, seq } = this;
-    const head = { type: 'welcome', version: 1, server: 'model', session: 's' } as const;
+    const head = {
+      type: 'welcome',
+      version: 1,
+      server: 'model',
+      session: 's',
+      shards: null,
+    } as const;
     wire.send([{ ...head, epoch, seq, time: TIME, limits }]);
     return peer;
   }
@@ -108,7 +114,7 @@ export class ModelServer {
         const { id } = message;
         peer.wire.send([
           ...this.state(message.topics),
-          { type: 'ack', id, seq: this.seq, repeated: null, waiting: null },
+          { type: 'ack', id, seq: this.seq, repeated: null, waiting: null, shards: null },
         ]);
         return;
       }
@@ -121,7 +127,14 @@ export class ModelServer {
           }
         }
         peer.wire.send([
-          { type: 'ack', id: message.id, seq: this.seq, repeated: null, waiting: null },
+          {
+            type: 'ack',
+            id: message.id,
+            seq: this.seq,
+            repeated: null,
+            waiting: null,
+            shards: null,
+          },
         ]);
         return;
       case 'resume':
@@ -145,8 +158,22 @@ export class ModelServer {
     const reason = epoch !== this.epoch ? 'other-epoch' : this.resume;
     for (const topic of topics) peer.topics.add(topic);
     if (reason !== 'served') {
-      const head = { type: 'reset', topics, epoch: this.epoch, seq: this.seq, reason } as const;
-      const ack = { type: 'ack', id, seq: this.seq, repeated: null, waiting: null } as const;
+      const head = {
+        type: 'reset',
+        topics,
+        epoch: this.epoch,
+        seq: this.seq,
+        reason,
+        shard: null,
+      } as const;
+      const ack = {
+        type: 'ack',
+        id,
+        seq: this.seq,
+        repeated: null,
+        waiting: null,
+        shards: null,
+      } as const;
       peer.wire.send([head, ...this.state(topics), ack]);
       return;
     }
@@ -159,7 +186,10 @@ export class ModelServer {
       peer.wire.cut();
       return;
     }
-    peer.wire.send([...missed, { type: 'ack', id, seq: this.seq, repeated: null, waiting: null }]);
+    peer.wire.send([
+      ...missed,
+      { type: 'ack', id, seq: this.seq, repeated: null, waiting: null, shards: null },
+    ]);
   }
 
   private state(topics: readonly string[]): Message[] {
@@ -180,7 +210,15 @@ export class ModelServer {
     const scales = { priceScale: 2, quantityScale: 3 };
     const steps = { priceIncrement: 1, quantityIncrement: 1 };
     const rest = { previousClose: null, rules: null, seq: 0 };
-    return { type: 'instrument', symbol, market: 'feed', ...scales, ...steps, ...rest };
+    return {
+      type: 'instrument',
+      symbol,
+      market: 'feed',
+      ...scales,
+      ...steps,
+      ...rest,
+      shard: null,
+    };
   }
 
   private snapshot(newest: Book): Book {
@@ -247,7 +285,7 @@ export class ModelServer {
       if (fault === 'announce') {
         const { seq } = message;
         const gap = { topic, from: seq, to: seq, count: 1, reason: 'slow-reader' } as const;
-        peer.wire.send([{ type: 'gap', ...gap }]);
+        peer.wire.send([{ type: 'gap', ...gap, shard: null }]);
         continue;
       }
       if (fault === 'corrupt' && message.type === 'book') {
@@ -267,7 +305,7 @@ export class ModelServer {
         peer.sentHeads.set(topic, seq);
         heads.push({ topic, seq });
       }
-      peer.wire.send([{ type: 'heartbeat', time: TIME, seq: this.seq, heads }]);
+      peer.wire.send([{ type: 'heartbeat', time: TIME, seq: this.seq, heads, shard: null }]);
     }
   }
 }

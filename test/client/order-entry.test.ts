@@ -25,7 +25,9 @@ async function orderEntry(): Promise<{ client: TapedeckClient; sent: MessageOf<'
     }
     if (m.type !== 'order') return false;
     sent.push(m);
-    peer.wire.send([{ type: 'ack', id: m.id, seq: 4, repeated: null, waiting: null }]);
+    peer.wire.send([
+      { type: 'ack', id: m.id, seq: 4, repeated: null, waiting: null, shards: null },
+    ]);
     return true;
   };
   const client = await bench.connect();

@@ -66,12 +66,14 @@ describe('a model server on a real port', () => {
         peer.wire.send([model.definition('AAA'), ...log.slice(0, 3)]);
         return true;
       }
-      peer.wire.send([{ type: 'ack', id: m.id, seq: 0, repeated: null, waiting: null }]);
+      peer.wire.send([
+        { type: 'ack', id: m.id, seq: 0, repeated: null, waiting: null, shards: null },
+      ]);
       if (m.action === 'seek') {
         const from = log.filter(({ seq }) => seq >= m.fromSeq!);
         peer.wire.send([
           ...from,
-          { type: 'ack', id: start, seq: 10, repeated: null, waiting: null },
+          { type: 'ack', id: start, seq: 10, repeated: null, waiting: null, shards: null },
         ]);
       }
       return true;
@@ -107,7 +109,9 @@ describe('a model server on a real port', () => {
     const play = (peer: Peer, to: number) => {
       for (; at < to; at += 1_000) peer.wire.send(model.log.slice(at, at + 1_000));
       if (at >= 50_000)
-        peer.wire.send([{ type: 'ack', id: start, seq: at, repeated: null, waiting: null }]);
+        peer.wire.send([
+          { type: 'ack', id: start, seq: at, repeated: null, waiting: null, shards: null },
+        ]);
     };
     model.answer = (peer, m) => {
       if (m.type !== 'replay') return false;
@@ -116,7 +120,9 @@ describe('a model server on a real port', () => {
         start = m.id;
         play(peer, 25_000);
       } else {
-        peer.wire.send([{ type: 'ack', id: m.id, seq: 0, repeated: null, waiting: null }]);
+        peer.wire.send([
+          { type: 'ack', id: m.id, seq: 0, repeated: null, waiting: null, shards: null },
+        ]);
         if (m.action === 'continue') play(peer, 50_000);
       }
       return true;

@@ -252,7 +252,7 @@ describe('reconnecting', () => {
       if (m.type !== 'resume') return false;
       peer.wire.send(model.log.slice(0, 2));
       const heads = [...model.heads].map(([topic, seq]) => ({ topic, seq }));
-      peer.wire.send([{ type: 'heartbeat', time: Nanos.ZERO, seq: model.seq, heads }]);
+      peer.wire.send([{ type: 'heartbeat', time: Nanos.ZERO, seq: model.seq, heads, shard: null }]);
       setImmediate(() => peer.wire.cut());
       model.answer = () => false;
       return true;
@@ -277,7 +277,7 @@ describe('reconnecting', () => {
     model.tick('AAA');
     model.answer = (peer, m) => {
       if (m.type !== 'resume') return false;
-      const head = { type: 'reset', epoch: 1, reason: 'too-old' } as const;
+      const head = { type: 'reset', epoch: 1, reason: 'too-old', shard: null } as const;
       peer.wire.send([{ ...head, topics: m.topics, seq: model.seq }]);
       setImmediate(() => peer.wire.cut());
       model.answer = () => false;

@@ -80,7 +80,8 @@ export class RollingServer {
     const { seq } = model;
     model.epoch = this.nextEpoch();
     pastEpochs.push({ epoch: model.epoch, after: seq });
-    for (const peer of model.peers) peer.wire.send([{ type: 'epoch', epoch: model.epoch, seq }]);
+    for (const peer of model.peers)
+      peer.wire.send([{ type: 'epoch', epoch: model.epoch, seq, shard: null }]);
   }
 
   private nextEpoch(): number {
@@ -152,10 +153,17 @@ export class RollingServer {
     const start = this.startOf(request);
     const messages: Message[] = model.symbols.map((symbol) => model.definition(symbol));
     if (typeof start === 'string') {
-      messages.push({ type: 'reset', topics, epoch: model.epoch, seq: model.seq, reason: start });
+      messages.push({
+        type: 'reset',
+        topics,
+        epoch: model.epoch,
+        seq: model.seq,
+        reason: start,
+        shard: null,
+      });
       for (const name of names) messages.push(...this.state(name));
     } else messages.push(...this.behind(start, names));
-    messages.push({ type: 'ack', id, seq: model.seq, repeated: null, waiting: null });
+    messages.push({ type: 'ack', id, seq: model.seq, repeated: null, waiting: null, shards: null });
     peer.wire.send(messages.splice(0, model.symbols.length));
     // One message in a frame, so that it may be cut anywhere.
     for (const message of messages.slice(0, this.cutAfter)) peer.wire.send([message]);
@@ -196,6 +204,7 @@ export class RollingServer {
           to,
           count: to - from + 1,
           reason: 'not-journaled',
+          shard: null,
         });
       for (const name of names) {
         const [channel, symbol] = name.split(':');

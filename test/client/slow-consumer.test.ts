@@ -76,7 +76,7 @@ describe('a slow consumer', () => {
       peer!.fault = 'announce';
       model.trade('AAA');
       model.tick('AAA');
-      const head = { type: 'reset', epoch: 1, reason: 'too-slow' } as const;
+      const head = { type: 'reset', epoch: 1, reason: 'too-slow', shard: null } as const;
       if (i % 3 === 0) peer!.wire.send([{ ...head, topics: ['tick:AAA'], seq: model.seq }]);
       await settled();
       expect(slow.waiting).toBeLessThanOrEqual(20);
@@ -115,7 +115,7 @@ describe('a slow consumer', () => {
     }
     const items = Array.from({ length: queue.length }, () => queue.shift()!);
     const [gap, ...bars] = items as [GapItem, ...Bar[]];
-    expect(gap).toMatchObject({ type: 'gap', topic: 'bar:AAA:1s', from: 10 });
+    expect(gap).toMatchObject({ type: 'gap', topic: 'bar:AAA:1s', from: 10, shard: null });
     let last = gap.to;
     for (const bar of bars) {
       expect(bar.prevSeq).toBe(last);

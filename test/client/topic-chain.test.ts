@@ -14,7 +14,15 @@ test('the book after a crash gap is invalid, also if the gap ends at the newest 
   chain.take(book('snapshot', 395, 390, [99, 1], [101, 1]));
   chain.take(book('delta', 400, 395, [98, 1]));
   chain.isUnconfirmed = true;
-  chain.skip({ type: 'gap', topic: NAME, from: 393, to: 403, count: 11, reason: 'not-journaled' });
+  chain.skip({
+    type: 'gap',
+    topic: NAME,
+    from: 393,
+    to: 403,
+    count: 11,
+    reason: 'not-journaled',
+    shard: null,
+  });
   expect(chain.take(book('snapshot', 403, 403, [99, 7], [101, 1]))).toBe('taken');
   chain.rewind(403);
   expect(chain.book!.trusted).toBe(false);

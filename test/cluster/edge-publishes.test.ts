@@ -49,6 +49,7 @@ function definition(symbol: string): SourceEvent {
     quantityIncrement: 1,
     previousClose: null,
     rules: null,
+    shard: null,
   };
 }
 

@@ -26,6 +26,7 @@ export function definitionOf(instrument: number): Instrument {
     quantityIncrement: 1,
     previousClose: null,
     rules: null,
+    shard: null,
   };
 }
 

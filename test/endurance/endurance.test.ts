@@ -130,6 +130,7 @@ describe('the check of the items that readers have', () => {
     to,
     count: 1,
     reason: 'slow-reader',
+    shard: null,
     local: false,
   });
 

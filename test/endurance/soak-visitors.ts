@@ -112,7 +112,15 @@ async function resume({ url, symbols }: Target): Promise<void> {
   const seq = Math.max(0, now - pick(BACK));
   const topics = topicsOf(pick(symbols));
   try {
-    await connection.request((id) => ({ type: 'resume', id, epoch, seq, topics, newest: null }));
+    await connection.request((id) => ({
+      type: 'resume',
+      id,
+      epoch,
+      seq,
+      topics,
+      newest: null,
+      positions: null,
+    }));
     sum.resumes += 1;
   } finally {
     connection.close();

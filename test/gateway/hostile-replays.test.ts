@@ -48,7 +48,7 @@ async function given(...events: Record<string, unknown>[]): Promise<void> {
 
 function act(id: number, action: string, more: Record<string, unknown> = {}) {
   const topics = action === 'start' ? [TOPIC] : [];
-  return { type: 'replay', id, action, topics, ...NONE, ...more };
+  return { type: 'replay', id, action, topics, ...NONE, ...more, shard: null };
 }
 
 /** The answers to these requests, in the form `7 ack`, `8 no-replay`. */
@@ -87,7 +87,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
       act(6, 'pause'),
       { type: 'subscribe', id: 7, topics: [TOPIC], intervalMs: null },
       { type: 'unsubscribe', id: 8, topics: [TOPIC] },
-      { type: 'resume', id: 9, epoch: 1, seq: 0, topics: [TOPIC] },
+      { type: 'resume', id: 9, epoch: 1, seq: 0, topics: [TOPIC], positions: null },
       act(10, 'stop'),
     );
     expect((await answers(client, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])).toSorted()).toEqual([
@@ -108,7 +108,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
   test('[R2] requests during a resume wait for it, and are answered in order', async () => {
     const client = await open();
     const { epoch } = (await client.next('welcome')) as unknown as { epoch: number };
-    const resume = { type: 'resume', epoch, seq: 1, topics: [TOPIC, TOPIC] };
+    const resume = { type: 'resume', epoch, seq: 1, topics: [TOPIC, TOPIC], positions: null };
     client.send(
       { ...resume, id: 1 },
       act(2, 'start'),
@@ -135,7 +135,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
   test('more than a thousand requests during a resume are refused, and the connection is closed', async () => {
     const client = await open();
     const { epoch } = (await client.next('welcome')) as unknown as { epoch: number };
-    const resume = { type: 'resume', id: 1, epoch, seq: 5, topics: [TOPIC] };
+    const resume = { type: 'resume', id: 1, epoch, seq: 5, topics: [TOPIC], positions: null };
     client.send(resume, ...Array.from({ length: 1_200 }, (_, i) => act(i + 2, 'pause')));
     expect(await client.closed).toMatchObject({ code: 4003 });
   });
@@ -143,7 +143,14 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
   test('topics over the limits of a request and of a session', async () => {
     const client = await open();
     const topics = (count: number): string[] => Array.from({ length: count }, () => TOPIC);
-    const many = { type: 'resume', id: 1, epoch: 1, seq: 1, topics: topics(1_001) };
+    const many = {
+      type: 'resume',
+      id: 1,
+      epoch: 1,
+      seq: 1,
+      topics: topics(1_001),
+      positions: null,
+    };
     if (form === FORMS[1]) client.send(many);
     else client.raw(packed(1_001));
     expect(await client.next('error')).toMatchObject({
@@ -152,7 +159,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
     });
     const { epoch } = (await client.next('welcome')) as unknown as { epoch: number };
     client.send({ ...many, id: 2, epoch, seq: last, topics: topics(1_000) });
-    expect(await client.answer(2, 0)).toMatchObject({ type: 'ack' });
+    expect(await client.answer(2, 0)).toMatchObject({ type: 'ack', shards: null });
     if (form === FORMS[1]) client.raw(JSON.stringify([{ ...many, topics: topics(1_000_000) }]));
     else client.raw(packed(1_000_000));
     expect(await client.closed).toMatchObject({ code: 1009 });
@@ -168,7 +175,7 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
       ),
     );
     other.send(act(1, 'start', { fromSeq: last - 200 }));
-    expect(await other.answer(1, 0)).toMatchObject({ type: 'ack', seq: last - 1 });
+    expect(await other.answer(1, 0)).toMatchObject({ type: 'ack', seq: last - 1, shards: null });
     await client.answer(4_001, 0);
     client.send(act(5_000, 'stop'));
     await client.answer(5_000, 0);
@@ -188,8 +195,8 @@ describe.each(deep(FORMS, 1))('%s', (form) => {
     third.send(act(1, 'start'));
     expect(await third.answer(1, 0)).toMatchObject({ code: 'overloaded' });
     const { epoch } = (await third.next('welcome')) as unknown as { epoch: number };
-    third.send({ type: 'resume', id: 2, epoch, seq: 5, topics: [TOPIC] });
-    expect(await third.answer(2, 0)).toMatchObject({ type: 'ack' });
+    third.send({ type: 'resume', id: 2, epoch, seq: 5, topics: [TOPIC], positions: null });
+    expect(await third.answer(2, 0)).toMatchObject({ type: 'ack', shards: null });
     await first.close();
     for (let id = 3; ; id++) {
       third.send({ type: 'unsubscribe', id: 1_000 + id, topics: [TOPIC] }, act(id, 'start'));
@@ -237,7 +244,7 @@ test('clients that never read: the memory held for them is bounded, and their sl
     await new Promise((resolve) => socket.once('data', resolve));
     socket.pause();
     const start = encodeTextFrame(
-      [{ type: 'replay', id: 1, action: 'start', topics: [TOPIC], ...NONE }],
+      [{ type: 'replay', id: 1, action: 'start', topics: [TOPIC], ...NONE, shard: null }],
       () => undefined,
     );
     socket.write(masked(start));

@@ -26,6 +26,7 @@ export const ACME: Instrument = {
   quantityIncrement: 1,
   previousClose: null,
   rules: null,
+  shard: null,
 };
 
 /** Known definitions, and no options. */

@@ -59,6 +59,7 @@ export function definition(symbol: string, seq: number): Instrument {
     quantityIncrement: 1,
     previousClose: null,
     rules: null,
+    shard: null,
   };
 }
 

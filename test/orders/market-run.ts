@@ -53,6 +53,7 @@ export function venue(
       ...rules,
     },
     ...more,
+    shard: null,
   };
 }
 

@@ -17,7 +17,10 @@ import { messageOf, nanos, safeInteger, symbol } from '../support/arbitraries';
 import { fromHex, toHex } from '../support/bytes';
 
 const encoder = new BatchEncoder();
-const GOLDEN = readFileSync(`${import.meta.dir}/../../fixtures/batches/batch.hex`, 'utf8').trim();
+const fixture = (name: string): string =>
+  readFileSync(`${import.meta.dir}/../../fixtures/batches/${name}.hex`, 'utf8').trim();
+const GOLDEN = fixture('batch');
+const EARLIER = fixture('earlier');
 
 const NUMBERED = CHANNELS.filter((channel) => channelDef(channel).isNumbered);
 const levels = fc
@@ -155,6 +158,10 @@ describe('batches', () => {
     expect(batch.events[3]).toMatchObject({ asOf: Nanos.fromBigInt(1723161255343234567n) });
     expect(batch.executions[0]).toMatchObject({ owner: 'alice', message: { event: 'traded' } });
     expect(toHex(encoder.encode(batch))).toBe(GOLDEN);
+  });
+
+  test('[X4] bytes from before a field was added decode to the same batch', () => {
+    expect(decodeBatch(fromHex(EARLIER))).toEqual(decodeBatch(fromHex(GOLDEN)));
   });
 
   test('[X2] a batch that is cut anywhere is refused', () => {

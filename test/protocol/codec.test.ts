@@ -365,6 +365,7 @@ describe('what a reader tolerates', () => {
         quantityIncrement: 1,
         previousClose: null,
         rules: null,
+        shard: null,
       },
       { ...emptyBook, symbol: 'NEW', form: 'snapshot', bids: [1_500, 2] },
     ];

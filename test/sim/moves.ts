@@ -102,7 +102,15 @@ export class Moves {
     const id = ++this.lastId;
     const resetBy = this.resetBy(epoch, newest ?? seq);
     this.ask(reader, topicRequest('resume', id, names, seq, resetBy));
-    this.publish(reader, { type: 'resume', id, epoch, seq, topics: [...names], newest });
+    this.publish(reader, {
+      type: 'resume',
+      id,
+      epoch,
+      seq,
+      topics: [...names],
+      newest,
+      positions: null,
+    });
   }
 
   /** The reason for which a resume from there must be refused: not everything published after it was kept. */
@@ -128,6 +136,7 @@ export class Moves {
         seq,
         topics: some,
         newest: null,
+        positions: null,
       });
     } else this.resumeFrom(reader, some, position);
   }
@@ -190,11 +199,19 @@ export class Moves {
       { type: 'subscribe', id, topics: ['nothing'], intervalMs: 0 },
       { type: 'subscribe', id, topics: [`tick:${this.symbols[0]}`, 'tick:NOBODY'], intervalMs: 0 },
       { type: 'unsubscribe', id, topics: ['tick:NOBODY'] },
-      { type: 'resume', id, epoch: reader.epoch, seq: 1, topics: ['book:NOBODY'], newest: null },
-      { type: 'replay', id, action: 'start', topics: [], ...NO_RANGE },
+      {
+        type: 'resume',
+        id,
+        epoch: reader.epoch,
+        seq: 1,
+        topics: ['book:NOBODY'],
+        newest: null,
+        positions: null,
+      },
+      { type: 'replay', id, action: 'start', topics: [], ...NO_RANGE, shard: null },
     ];
     if (reader.replay === null)
-      wrong.push({ type: 'replay', id, action: 'pause', topics: [], ...NO_RANGE });
+      wrong.push({ type: 'replay', id, action: 'pause', topics: [], ...NO_RANGE, shard: null });
     this.publish(reader, wrong[this.random.int(0, wrong.length - 1)]!);
   }
 
@@ -215,6 +232,7 @@ export class Moves {
       action: 'start',
       topics,
       ...NO_RANGE,
+      shard: null,
     };
     if (random.chance(0.4)) request.speed = random.int(50, 2_000);
     if (random.chance(0.7)) request.fromSeq = fromSeq;
@@ -243,6 +261,7 @@ export class Moves {
       action: 'pause',
       topics: [],
       ...NO_RANGE,
+      shard: null,
     };
     if (draw < 0.35) {
       request.action = 'seek';
@@ -268,7 +287,14 @@ export class Moves {
     replay.isPaused = false;
     const id = ++this.lastId;
     this.ask(reader, { kind: 'replay', id, action: 'continue' });
-    this.publish(reader, { type: 'replay', id, action: 'continue', topics: [], ...NO_RANGE });
+    this.publish(reader, {
+      type: 'replay',
+      id,
+      action: 'continue',
+      topics: [],
+      ...NO_RANGE,
+      shard: null,
+    });
   }
 
   // ── parts ────────────────────────────────────────────────────────────────────────────────────

@@ -257,6 +257,7 @@ export class SteeredSource implements PlaybackSource {
         to,
         count: to - first + 1,
         reason: 'not-journaled',
+        shard: null,
       });
       if (!topic.startsWith('book:')) continue;
       const book = this.bookUpTo(topic.slice('book:'.length), from - 1);

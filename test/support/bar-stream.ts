@@ -24,6 +24,7 @@ const DEFINITION: Instrument = {
   quantityIncrement: 1,
   previousClose: null,
   rules: null,
+  shard: null,
 };
 const START = 1_700_000_000;
 

@@ -28,6 +28,7 @@ export function instrument(symbol = SYMBOL, more: Partial<Instrument> = {}): Ins
     previousClose: null,
     rules: null,
     ...more,
+    shard: null,
   };
 }
 

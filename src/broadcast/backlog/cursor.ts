@@ -148,7 +148,15 @@ export class Cursor {
       counts.dropped += count;
       counts.gaps += 1;
     }
-    return { type: 'gap', topic: this.topic.name, from, to, count, reason: 'slow-reader' };
+    return {
+      type: 'gap',
+      topic: this.topic.name,
+      from,
+      to,
+      count,
+      reason: 'slow-reader',
+      shard: null,
+    };
   }
 
   /**

@@ -39,6 +39,7 @@ export function gapsOf(
     topic: name,
     ...range,
     reason: 'not-journaled',
+    shard: null,
   }));
 }
 
@@ -51,7 +52,12 @@ export function resetsOf(
 ): MessageOf<'reset'>[] {
   const resets: MessageOf<'reset'>[] = [];
   for (let i = 0; i < topics.length; i += RESET_TOPICS_MAX) {
-    resets.push({ type: 'reset', topics: topics.slice(i, i + RESET_TOPICS_MAX), ...rest });
+    resets.push({
+      type: 'reset',
+      topics: topics.slice(i, i + RESET_TOPICS_MAX),
+      ...rest,
+      shard: null,
+    });
   }
   return resets;
 }

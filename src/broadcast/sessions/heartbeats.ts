@@ -223,6 +223,6 @@ export class Heartbeats {
 
   private message(seq: number, topics: readonly TopicState[]): Message {
     const heads = topics.map(({ name, head }) => ({ topic: name, seq: head }));
-    return { type: 'heartbeat', time: this.time, seq, heads };
+    return { type: 'heartbeat', time: this.time, seq, heads, shard: null };
   }
 }

@@ -23,6 +23,7 @@ export function welcome<S extends StreamSession>(
     seq: hub.lastSeq(),
     time: hub.clock.now(),
     limits: hub.welcomeLimits(),
+    shards: null,
   };
 }
 

@@ -98,5 +98,6 @@ function fed(symbol: string, { priceScale, quantityScale }: Scales): Instrument 
     quantityIncrement: 1,
     previousClose: null,
     rules: null,
+    shard: null,
   };
 }

@@ -195,7 +195,15 @@ export class ReplayChain {
   private addGap(from: number, to: number, reason: SentReason, into: Message[]): void {
     const first = Math.max(from, this.lastSeq + 1);
     if (to < first) return;
-    into.push({ type: 'gap', topic: this.topic, from: first, to, count: to - first + 1, reason });
+    into.push({
+      type: 'gap',
+      topic: this.topic,
+      from: first,
+      to,
+      count: to - first + 1,
+      reason,
+      shard: null,
+    });
     this.lastSeq = to;
   }
 }
