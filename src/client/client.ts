@@ -7,7 +7,7 @@
  * place.
  */
 
-import type { Instrument, Message, SourceEvent } from '../../protocol/messages';
+import type { Instrument, Message, MessageOf, SourceEvent } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import type { Scales } from '../../protocol/units';
 import { Addresses } from './addresses';
@@ -89,11 +89,8 @@ export class TapedeckClient {
     this.reader = new MarketReader(timers, {
       broken: (why, event) => this.emitter.emit(why, event),
       gap: (gap) => this.emitter.emit('gap', gap),
-      resumed: (from, to) => this.emitter.emit('resumed', { from, to }),
-      reset: (topics, seq, reason, local) => {
-        const epoch = this.reader.table.epoch ?? 0;
-        this.emitter.emit('reset', { type: 'reset', topics, epoch, seq, reason, local });
-      },
+      resumed: (range) => this.emitter.emit('resumed', range),
+      reset: (reset) => this.emitter.emit('reset', reset),
     });
   }
 
@@ -122,7 +119,10 @@ export class TapedeckClient {
     return client;
   }
 
-  /** Epoch and newest sequence number of the server when the present connection began. */
+  /**
+   * Epoch and newest sequence number of the server when the present connection began. If the server has several shards,
+   * both are 0, and `shards` has those of each.
+   */
   get welcome(): Connection['welcome'] | undefined {
     return this.connection?.welcome;
   }
@@ -149,7 +149,7 @@ export class TapedeckClient {
 
   /** The local copy of a book that a subscription reads; it knows whether it is reliable. */
   book(symbol: string): LocalBook | undefined {
-    return this.reader.table.book(symbol);
+    return this.reader.book(symbol);
   }
 
   /**
@@ -289,9 +289,9 @@ export class TapedeckClient {
     }
     this.connection = connection;
     this.state = 'connected';
-    const { epoch, seq, server } = connection.welcome;
+    const { epoch, seq, server, shards } = connection.welcome;
     this.reader.attach(connection);
-    this.emitter.emit('connected', { epoch, seq, server });
+    this.emitter.emit('connected', { epoch, seq, server, shards });
     return connection;
   }
 
@@ -353,6 +353,7 @@ export class TapedeckClient {
     switch (message.type) {
       case 'instrument':
         this.instruments.set(message.symbol, message);
+        this.reader.instrument(message);
         this.emitter.emit('instrument', message);
         return;
       case 'ack': {
@@ -378,7 +379,7 @@ export class TapedeckClient {
         return;
       }
       case 'epoch':
-        this.emitter.emit('epoch', { epoch: message.epoch, seq: message.seq });
+        this.emitter.emit('epoch', positionOf(message));
         break;
       case 'queued':
         this.emitter.emit('queued', { ahead: message.ahead });
@@ -425,4 +426,8 @@ export class TapedeckClient {
   private assertOpen(): void {
     if (this.state === 'closed') throw new TapedeckError('closed', 'the client is closed');
   }
+}
+
+function positionOf({ epoch, seq, shard }: MessageOf<'epoch'>): ClientEvents['epoch'] {
+  return { epoch, seq, shard };
 }

@@ -18,20 +18,20 @@ export interface BreakEvent {
 export interface ReaderEvents {
   broken(why: 'chain-break' | 'book-mismatch', event: BreakEvent): void;
   gap(gap: MessageOf<'gap'>): void;
-  reset(topics: readonly string[], seq: number, reason: string, local: boolean): void;
-  /** Everything missed since the last connection has arrived. */
-  resumed(from: number, to: number): void;
+  reset(reset: ResetItem): void;
+  /** Everything missed of a shard since the last connection has arrived. */
+  resumed(range: ClientEvents['resumed']): void;
 }
 
 export interface ClientEvents {
-  /** Connected; also after each reconnect. */
-  'connected': { readonly epoch: number; readonly seq: number; readonly server: string };
+  /** Connected; also after each reconnect. At a server of several shards `epoch` and `seq` are 0; see `shards`. */
+  'connected': Pick<MessageOf<'welcome'>, 'epoch' | 'seq' | 'server' | 'shards'>;
   /** Disconnected. `retryInMs`: when the client tries again; undefined if it will not. */
   'disconnected': ConnectionEnd & { readonly retryInMs: number | undefined };
   /** Another server continues the numbering behind `seq`; nothing is lost. */
-  'epoch': { readonly epoch: number; readonly seq: number };
-  /** Everything missed between the two sequence numbers has arrived, without gap or repetition. */
-  'resumed': { readonly from: number; readonly to: number };
+  'epoch': { readonly epoch: number; readonly seq: number; readonly shard: string | null };
+  /** Everything missed between the two sequence numbers of a shard has arrived, without gap or repetition. */
+  'resumed': { readonly from: number; readonly to: number; readonly shard: string | null };
   /** The state of topics was requested again; messages in between are not delivered. */
   'reset': ResetItem;
   /** A resume waits at the server; repeated with each heartbeat until its messages arrive. */

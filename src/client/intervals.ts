@@ -8,19 +8,19 @@
 
 import { parseTopic } from '../../protocol/topics';
 import type { Consumers } from './consumers';
-import type { Asked, TopicTable } from './topic-table';
+import type { AskedTopic, Numberings } from './numberings';
 
 /** Topics of one request; with their names it stays well below the largest frame. */
 const TOPICS_PER_REQUEST = 500;
 
 export class Intervals {
-  private readonly table: TopicTable;
+  private readonly numberings: Numberings;
   private readonly consumers: Consumers;
   /** The server's interval, once it has read what was sent; in ms. */
   private readonly applied = new Map<string, number>();
 
-  constructor(table: TopicTable, consumers: Consumers) {
-    this.table = table;
+  constructor(numberings: Numberings, consumers: Consumers) {
+    this.numberings = numberings;
     this.consumers = consumers;
   }
 
@@ -51,7 +51,7 @@ export class Intervals {
       const topic = parseTopic(name)!;
       this.applied.set(name, intervalMs);
       if (topic.symbol !== '*') continue;
-      for (const other of this.table.asked.values()) {
+      for (const other of this.numberings.allAsked()) {
         const { channel, interval } = other.topic;
         if (channel === topic.channel && interval === topic.interval) {
           this.applied.set(other.name, intervalMs);
@@ -62,9 +62,9 @@ export class Intervals {
 
   /** Topics whose interval at the server differs from the wanted one. */
   off(): string[] {
-    const isOff = ({ name, stage, resuming }: Asked): boolean =>
+    const isOff = ({ name, stage, resuming }: AskedTopic): boolean =>
       stage === 'acked' && !resuming && this.wanted(name) !== (this.applied.get(name) ?? 0);
-    return [...this.table.asked.values()].filter(isOff).map(({ name }) => name);
+    return [...this.numberings.allAsked()].filter(isOff).map(({ name }) => name);
   }
 
   forget(names: readonly string[]): void {

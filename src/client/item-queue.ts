@@ -23,6 +23,8 @@ import type { GapItem, Item, TopicMessage } from './items';
 export interface QueueSource {
   /** The newest state of a topic; empty if there is none. */
   stateOf(topic: string): readonly TopicMessage[];
+  /** The shard of a symbol; null: there are none, or it is not known. */
+  shardOf(symbol: string): string | null;
   /** Number of topics of the subscription at present. */
   topicCount(): number;
   /** A `reset` of all its topics, followed by their state. */
@@ -83,9 +85,33 @@ export class ItemQueue {
   private relieve(): void {
     const bound = Math.max(this.itemsMax, this.source.topicCount() * TOPICS_FACTOR);
     if (this.length <= bound) return;
-    const thinned = dropOldest(this.newestOnly(this.items.slice(this.head)), bound >> 1);
+    const thinned = this.dropOldest(this.newestOnly(this.items.slice(this.head)), bound >> 1);
     this.items = thinned.length > (bound * 3) / 4 ? [...this.source.restart()] : thinned;
     this.head = 0;
+  }
+
+  /** Drops the oldest messages that stand alone until `lengthMax` items are left, with a gap for each topic. */
+  private dropOldest(items: readonly Item[], lengthMax: number): Item[] {
+    const gaps = new Map<string, GapItem>();
+    const rest: Item[] = [];
+    let excess = items.length - lengthMax;
+    for (const item of items) {
+      if (excess > 0 && item.type !== 'gap' && item.type !== 'reset' && standsAlone(item)) {
+        const { seq, symbol } = item;
+        const shard = this.source.shardOf(symbol);
+        extend(gaps, { topic: topicOf(item)!, from: seq, to: seq, count: 1, shard });
+        excess -= 1;
+      } else if (
+        item.type === 'gap' &&
+        (gaps.has(gapKey(item.topic, item.shard)) || (excess > 0 && item.local))
+      ) {
+        // A gap among the dropped items: merge both, or gaps would accumulate.
+        extend(gaps, item);
+      } else {
+        rest.push(item);
+      }
+    }
+    return [...gaps.values(), ...rest];
   }
 
   /** Keeps only the newest of each topic of state; what precedes a `reset` of it is obsolete anyway. */
@@ -94,9 +120,10 @@ export class ItemQueue {
     const out: (Item | undefined)[] = items.slice();
     for (const [i, item] of items.entries()) {
       if (item.type === 'reset') {
-        for (const { at } of takeOut(kept, (topic) => isAmong(topic, item.topics))) {
-          out[at] = undefined;
-        }
+        const isObsolete = (topic: string): boolean =>
+          isAmong(topic, item.topics) &&
+          (item.shard === null || item.shard === this.source.shardOf(topic.split(':')[1]!));
+        for (const { at } of takeOut(kept, isObsolete)) out[at] = undefined;
         continue;
       }
       if (item.type === 'gap') {
@@ -194,48 +221,33 @@ function isAmong(topic: string, topics: readonly string[]): boolean {
   return topics.includes(topic) || topics.includes(parts.join(':'));
 }
 
-/** Drops the oldest messages that stand alone until `lengthMax` items are left, with a gap for each topic. */
-function dropOldest(items: readonly Item[], lengthMax: number): Item[] {
-  const gaps = new Map<string, GapItem>();
-  const rest: Item[] = [];
-  let excess = items.length - lengthMax;
-  for (const item of items) {
-    if (excess > 0 && item.type !== 'gap' && item.type !== 'reset' && standsAlone(item)) {
-      extend(gaps, topicOf(item)!, item.seq, item.seq, 1);
-      excess -= 1;
-    } else if (item.type === 'gap' && (gaps.has(item.topic) || (excess > 0 && item.local))) {
-      // A gap among the dropped items: merge both, or gaps would accumulate.
-      extend(gaps, item.topic, item.from, item.to, item.count);
-    } else {
-      rest.push(item);
-    }
-  }
-  return [...gaps.values(), ...rest];
-}
-
 /** Whether no newer message replaces it once the queue is conflated. */
 function standsAlone({ type }: TopicMessage): boolean {
   const def = channelDef(type);
   return !isReplaced(def) || def.conflation === 'each-bar';
 }
 
+/** @param range the gap, or the message, that it includes from now on */
 function extend(
   gaps: Map<string, GapItem>,
-  topic: string,
-  from: number,
-  to: number,
-  count: number,
+  range: Omit<GapItem, 'type' | 'reason' | 'local'>,
 ): void {
-  const before = gaps.get(topic);
+  const key = gapKey(range.topic, range.shard);
+  const before = gaps.get(key);
   const reason: MessageOf<'gap'>['reason'] = 'slow-reader';
-  gaps.set(topic, {
+  gaps.set(key, {
     type: 'gap',
-    topic,
-    from: before?.from ?? from,
-    to,
-    count: (before?.count ?? 0) + count,
+    topic: range.topic,
+    from: before?.from ?? range.from,
+    to: range.to,
+    count: (before?.count ?? 0) + range.count,
     reason,
     local: true,
-    shard: null,
+    shard: range.shard,
   });
+}
+
+/** `status` has a gap in each shard. */
+function gapKey(topic: string, shard: string | null): string {
+  return shard === null ? topic : `${topic} ${shard}`;
 }

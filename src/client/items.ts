@@ -42,6 +42,12 @@ export interface ResetItem {
   readonly seq: number;
   readonly reason: MessageOf<'reset'>['reason'] | LocalResetReason | (string & {});
   readonly local: boolean;
+  /**
+   * Of a server of several shards: only what you hold of this one is invalid (`client.instruments` names the shard of a
+   * symbol). Null: the server has no shards. If the server no longer serves the shard, `epoch` and `seq` are 0, and the
+   * state follows only of topics that it has in another one.
+   */
+  readonly shard: string | null;
 }
 
 /** The message type of a topic, from the text of the topic. */

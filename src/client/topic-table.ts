@@ -1,5 +1,6 @@
 /**
- * Topic table: what the client has requested and how far it has it; pure, without a connection.
+ * Topic table: what the client has requested of one numbering and how far it has it; pure, without a connection. A client
+ * has one, or one for each shard of its server.
  *
  * _The sequence number to resume from._ A `resume` has one number P for all topics, and the client must have everything of
  * each of them up to P. The lowest last `seq` of the topics would be correct but useless: if one topic was quiet for an
@@ -33,12 +34,12 @@ import { TopicChain } from './topic-chain';
 export interface Asked {
   readonly name: string;
   readonly topic: Topic;
-  /** Number of subscriptions that use it. */
-  users: number;
   /** `idle`: not requested. `pending`: requested. `acked`: the server serves it. */
   stage: 'idle' | 'pending' | 'acked';
   /** Why its state is requested again; reported to the application when it has arrived. */
   voidBy: string | undefined;
+  /** It is requested by a `resume` without a position, which a `reset` answers [H5]. */
+  byReset: boolean;
   /** A `resume` is in progress: heartbeats do not count until its answer is complete. */
   resuming: boolean;
   /** The client has everything of the topics that it covers, up to this sequence number. */
@@ -77,29 +78,22 @@ export class TopicTable {
     this.output = output;
   }
 
-  /** Counts a user of a topic. @returns undefined if the text is no topic */
-  retain(name: string): Asked | undefined {
-    const topic = parseTopic(name);
-    if (topic === undefined) return undefined;
-    let asked = this.asked.get(name);
-    if (asked === undefined) {
-      const rest = { users: 0, stage: 'idle', resuming: false, upTo: 0 } as const;
-      asked = { name, topic, ...rest, voidBy: undefined, stateSeq: undefined };
-      this.asked.set(name, asked);
-    }
-    asked.users += 1;
-    return asked;
+  /** Adds a topic, which is to be requested. */
+  want(name: string, topic: Topic): void {
+    if (this.asked.has(name)) return;
+    const rest = { stage: 'idle', byReset: false, resuming: false, upTo: 0 } as const;
+    this.asked.set(name, { name, topic, ...rest, voidBy: undefined, stateSeq: undefined });
   }
 
-  /** @returns true if that was the last user; the topic is then removed */
-  release(name: string): boolean {
+  /** Removes a topic. */
+  drop(name: string): Asked | undefined {
     const asked = this.asked.get(name);
-    if (asked === undefined || --asked.users > 0) return false;
+    if (asked === undefined) return undefined;
     this.asked.delete(name);
     for (const chain of this.chains.values()) {
       if (this.covering(chain.topic, chain.name).length === 0) this.chains.delete(chain.name);
     }
-    return true;
+    return asked;
   }
 
   book(symbol: string): LocalBook | undefined {
@@ -173,11 +167,15 @@ export class TopicTable {
       const topic = parseTopic(name);
       if (topic === undefined) continue;
       const asked = this.asked.get(name);
+      const isAnswer = asked?.byReset === true;
+      if (isAnswer) serve(asked);
       if (asked?.stage === 'acked') {
         asked.upTo = seq;
         asked.stateSeq = seq;
       }
-      for (const chain of this.under(topic)) if (chain.phase !== 'collecting') chain.reset(seq);
+      for (const chain of this.under(topic)) {
+        if (isAnswer || chain.phase !== 'collecting') chain.reset(seq);
+      }
       if (topic.symbol !== '*' && !this.chains.has(name)) this.begin(name)?.reset(seq);
     }
   }
@@ -202,6 +200,7 @@ export class TopicTable {
     this.ascending = undefined;
     for (const asked of this.asked.values()) {
       if (asked.stage === 'pending') asked.stage = 'idle';
+      asked.byReset = false;
       asked.resuming = false;
       asked.stateSeq = undefined;
     }
@@ -218,6 +217,7 @@ export class TopicTable {
       const asked = this.asked.get(name);
       if (asked !== undefined) {
         asked.stage = 'pending';
+        asked.byReset = false;
         asked.voidBy ??= why;
         asked.resuming = false;
         asked.stateSeq = undefined;
@@ -226,6 +226,24 @@ export class TopicTable {
         if (why !== undefined || chain.phase === 'void') chain.collectState(why);
       }
     }
+  }
+
+  /** Requests topics that a `reset` will answer. @param why given if what is held of them is invalid */
+  awaitReset(topics: readonly string[], why: string | undefined): void {
+    for (const name of topics) {
+      const asked = this.asked.get(name);
+      if (asked === undefined) continue;
+      asked.stage = 'pending';
+      asked.byReset = true;
+      asked.stateSeq = undefined;
+      if (why === undefined) continue;
+      for (const chain of this.under(asked.topic)) chain.discard(why);
+    }
+  }
+
+  /** Whether a reset of these topics answers `awaitReset`, and thus is about nothing else. */
+  awaitsReset(topics: readonly string[]): boolean {
+    return topics.every((name) => this.asked.get(name)?.byReset === true);
   }
 
   /** The answer of `collect`: the state of these topics is complete. */
@@ -276,6 +294,7 @@ export class TopicTable {
     for (const name of topics) {
       const asked = this.asked.get(name);
       if (asked !== undefined) {
+        if (asked.byReset) serve(asked);
         asked.resuming = false;
         asked.stateSeq = undefined;
         asked.upTo = Math.max(asked.upTo, seq);
@@ -315,7 +334,11 @@ export class TopicTable {
       asked.stateSeq = undefined;
       asked.upTo = Math.max(asked.upTo, seq);
     }
-    for (const chain of this.chains.values()) if (chain.phase === 'state') chain.settle();
+    for (const chain of this.chains.values()) {
+      if (chain.phase !== 'state') continue;
+      // While its request is open, its state is still under way.
+      if (!this.covering(chain.topic, chain.name).some(({ resuming }) => resuming)) chain.settle();
+    }
     this.met(seq);
   }
 
@@ -347,4 +370,10 @@ export class TopicTable {
     if (ascending === undefined || !own.every((asked) => ascending.has(asked))) return;
     for (const asked of ascending) asked.upTo = Math.max(asked.upTo, seq - 1);
   }
+}
+
+function serve(asked: Asked): void {
+  asked.stage = 'acked';
+  asked.byReset = false;
+  asked.voidBy = undefined;
 }

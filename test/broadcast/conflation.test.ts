@@ -90,6 +90,7 @@ function queued(channel: Channel): string[] {
   const queue = new ItemQueue(8, {
     stateOf: () => [{ ...made(9), isPresent: true } as unknown as TopicMessage],
     topicCount: () => 1,
+    shardOf: () => null,
     restart: () => [],
   });
   for (let seq = 1; seq <= 9; seq++) queue.push(made(seq));

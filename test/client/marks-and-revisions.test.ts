@@ -72,6 +72,7 @@ describe('[D8] bars that are revised', () => {
       const queue = new ItemQueue(80, {
         stateOf: () => [],
         topicCount: () => 1,
+        shardOf: () => null,
         restart: () => [],
       });
       const reader = new BarReader();

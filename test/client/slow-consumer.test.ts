@@ -104,7 +104,12 @@ describe('a slow consumer', () => {
   });
 
   test('[D8] of each bar the newest state is kept; the oldest bars are replaced by a gap', () => {
-    const queue = new ItemQueue(20, { stateOf: () => [], topicCount: () => 1, restart: () => [] });
+    const queue = new ItemQueue(20, {
+      stateOf: () => [],
+      topicCount: () => 1,
+      shardOf: () => null,
+      restart: () => [],
+    });
     const prices = { open: 1, high: 1, low: 1, close: 1, volume: 1, trades: 1 };
     for (let i = 1; i <= 400; i++) {
       const openTime = Nanos.fromSeconds(Math.ceil(i / 10), 0);

@@ -151,6 +151,7 @@ describe('the check of the items that readers have', () => {
       seq: 8,
       reason: 'other-epoch',
       local: false,
+      shard: null,
     };
     expect(found(tick(5, 2), reset, tick(5, 2), tick(9, 5))).toEqual([0, 0, 0]);
   });

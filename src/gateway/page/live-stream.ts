@@ -189,7 +189,10 @@ export class LiveStream {
     const { epoch, connectedAtSeq: seq } = this;
     const reason = epoch === epochBefore ? 'other-key' : 'other-epoch';
     for (const [part, topics] of this.wanted) {
-      this.events.item({ type: 'reset', topics, epoch, seq, reason, local: true }, part);
+      this.events.item(
+        { type: 'reset', topics, epoch, seq, reason, local: true, shard: null },
+        part,
+      );
     }
   }
 
