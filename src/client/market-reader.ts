@@ -212,7 +212,10 @@ export class MarketReader {
     this.connection = connection;
     const { welcome } = connection;
     const { numberings } = this;
-    for (const gone of numberings.serve(welcome.shards)) gone.retire();
+    const held = numberings.serve(welcome.shards).flatMap((gone) => gone.retire());
+    for (const [{ table }, names] of numberings.split(held)) {
+      for (const name of names) table.replace(name);
+    }
     for (const { shard, epoch } of welcome.shards ?? [{ shard: null, epoch: welcome.epoch }]) {
       numberings.get(shard)!.attach(epoch);
     }

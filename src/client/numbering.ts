@@ -99,22 +99,35 @@ export class Numbering {
     this.repairTimer = undefined;
   }
 
-  /** The server does not serve it any more: what the application holds of it does not continue. */
-  retire(): void {
-    const { asked } = this.table;
+  /**
+   * The server does not serve it any more: what the application holds of it does not continue.
+   * @returns topics whose next state replaces something that the application had before
+   */
+  retire(): string[] {
     const topics = new Map<string, Topic>();
-    for (const { name, topic, stage } of asked.values()) {
-      const isHeld = stage === 'acked' || !this.table.under(topic).next().done;
+    const replaced: string[] = [];
+    for (const { name, topic, stage, voidBy } of this.table.asked.values()) {
+      const isHeld = stage === 'acked' || this.table.under(topic).next().done === false;
       if (isHeld) topics.set(name, topic);
+      if (isHeld || voidBy !== undefined) replaced.push(name);
     }
-    if (topics.size > 0) this.tellReset(topics, { epoch: 0, seq: 0 }, 'other-epoch', true);
+    if (topics.size > 0) this.tellGone(topics);
+    return replaced;
   }
 
-  /** A topic has no part in it any more: its symbol is in another shard. */
-  leave(name: string): void {
+  /**
+   * A topic has no part in it any more: its symbol is in another shard.
+   * @returns whether its next state replaces something that the application had before
+   */
+  leave(name: string): boolean {
     const asked = this.table.drop(name);
-    if (asked?.stage !== 'acked') return;
-    const topics = new Map([[name, asked.topic]]);
+    if (asked === undefined) return false;
+    const isHeld = asked.stage === 'acked';
+    if (isHeld) this.tellGone(new Map([[name, asked.topic]]));
+    return isHeld || asked.voidBy !== undefined;
+  }
+
+  private tellGone(topics: ReadonlyMap<string, Topic>): void {
     this.tellReset(topics, { epoch: 0, seq: 0 }, 'other-epoch', true);
   }
 

@@ -110,9 +110,13 @@ export class Numberings {
   place(name: string): void {
     const topic = this.wanted.topic(name)!;
     const parts = new Set(this.parts(topic));
+    let isReplaced = false;
     for (const numbering of this.all) {
-      if (parts.has(numbering)) numbering.table.want(name, topic);
-      else numbering.leave(name);
+      if (!parts.has(numbering) && numbering.leave(name)) isReplaced = true;
+    }
+    for (const { table } of parts) {
+      table.want(name, topic);
+      if (isReplaced) table.replace(name);
     }
   }
 

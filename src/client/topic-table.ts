@@ -85,6 +85,12 @@ export class TopicTable {
     this.asked.set(name, { name, topic, ...rest, voidBy: undefined, stateSeq: undefined });
   }
 
+  /** What the application has of a topic is of a numbering that is gone: its state here replaces that. */
+  replace(name: string): void {
+    const asked = this.asked.get(name);
+    if (asked?.stage === 'idle') asked.voidBy ??= 'other-epoch';
+  }
+
   /** Removes a topic. */
   drop(name: string): Asked | undefined {
     const asked = this.asked.get(name);
@@ -200,6 +206,12 @@ export class TopicTable {
     this.ascending = undefined;
     for (const asked of this.asked.values()) {
       if (asked.stage === 'pending') asked.stage = 'idle';
+      // Of a `*`, the state of topics that are not known yet may be missing: a partial state counts as none.
+      if (asked.stateSeq !== undefined) {
+        asked.stage = 'idle';
+        asked.voidBy ??= 'connection-failed';
+        for (const chain of this.under(asked.topic)) chain.discard('connection-failed');
+      }
       asked.byReset = false;
       asked.resuming = false;
       asked.stateSeq = undefined;

@@ -6,12 +6,12 @@
 
 import { bookChecksum } from '../../protocol/checksum';
 import { diffLevels } from '../../protocol/levels';
-import type { Book, Message, MessageOf, Tick, Trade } from '../../protocol/messages';
+import type { Book, Message, MessageOf, Status, Tick, Trade } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import { topicOf } from '../../protocol/topics';
 import { namedLimits } from '../support/welcome';
 
-export type LoggedMessage = Tick | Trade | Book;
+export type LoggedMessage = Tick | Trade | Book | Status;
 type ResetReason = MessageOf<'reset'>['reason'];
 
 /** The connection of one client, as the transport provides it. */
@@ -195,6 +195,10 @@ export class ModelServer {
   private state(topics: readonly string[]): Message[] {
     const messages: Message[] = [];
     for (const name of topics) {
+      if (name === 'status') {
+        messages.push(...this.symbols.map((one) => this.definition(one)), ...this.statuses());
+        continue;
+      }
       const [channel, symbol] = name.split(':');
       for (const one of symbol === '*' ? this.symbols : [symbol!]) {
         messages.push(this.definition(one));
@@ -204,6 +208,13 @@ export class ModelServer {
       }
     }
     return messages;
+  }
+
+  /** The newest status of each instrument, in the order of `seq`. */
+  statuses(): Status[] {
+    const newest = new Map<string, Status>();
+    for (const m of this.log) if (m.type === 'status') newest.set(m.symbol, m);
+    return [...newest.values()].sort((a, b) => a.seq - b.seq);
   }
 
   definition(symbol: string): Message {
@@ -267,8 +278,14 @@ export class ModelServer {
     });
   }
 
+  /** Changes the state of an instrument. @param missed a value that tells it from others */
+  status(symbol: string, missed = 0): Status {
+    const more = { state: 'live', reason: 'test', missed, events: null } as const;
+    return this.push({ type: 'status', ...this.next('status', symbol), ...more });
+  }
+
   private next(channel: string, symbol: string) {
-    const topic = `${channel}:${symbol}`;
+    const topic = channel === 'status' ? channel : `${channel}:${symbol}`;
     const prevSeq = this.heads.get(topic) ?? 0;
     this.heads.set(topic, (this.seq += 1));
     return { symbol, seq: this.seq, prevSeq, eventTime: TIME, receiveTime: TIME };

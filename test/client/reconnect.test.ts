@@ -298,6 +298,35 @@ describe('reconnecting', () => {
     client.close();
   });
 
+  test('a reset of a * that is cut off: the state of a topic that was not known follows too', async () => {
+    const bench = new Bench();
+    const { model } = bench;
+    const client = await bench.connect();
+    const ticks = client.subscribe(['tick:*']);
+    await ticks.ready;
+    model.cutAll();
+    model.tick('AAA');
+    model.answer = (peer, m) => {
+      if (m.type !== 'resume') return false;
+      const head = { type: 'reset', epoch: 1, reason: 'too-old', shard: null } as const;
+      peer.wire.send([{ ...head, topics: m.topics, seq: model.seq }]);
+      setImmediate(() => peer.wire.cut());
+      model.answer = () => false;
+      return true;
+    };
+    await bench.comeBack();
+    await bench.timers.advance(1_000);
+    model.heartbeat();
+    model.tick('BBB');
+    expect(await briefs(ticks)).toEqual([
+      'reset too-old tick:*',
+      'reset connection-failed tick:*',
+      'tick AAA 1',
+      'tick BBB 2',
+    ]);
+    client.close();
+  });
+
   test('a subscription made while disconnected is requested on the next connection', async () => {
     const bench = new Bench();
     const client = await bench.connect();

@@ -176,6 +176,7 @@ export class RollingServer {
   }
 
   private state(name: string): Message[] {
+    if (name === 'status') return this.model.statuses();
     const [channel, symbol] = name.split(':');
     const newest = this.model.log.findLast((m) => topicOf(m) === name);
     if (channel === 'tick' && newest !== undefined) return [newest];
@@ -217,6 +218,7 @@ export class RollingServer {
     for (const name of names) {
       const newest = this.model.log.findLast((m) => topicOf(m) === name);
       if (newest?.type === 'tick' && newest.seq < lostTo) messages.push(newest);
+      if (name === 'status') messages.push(...this.model.statuses().filter((m) => m.seq < lostTo));
     }
     return messages;
   }

@@ -7,19 +7,22 @@ import type { ClientEvents } from '../../src/client/events';
 import type { Subscription } from '../../src/client/subscription';
 import type { Item } from '../../src/client/items';
 import { ModelServer } from './model-server';
-import { localWire, ManualTimers, settled } from './wires';
+import { localWire, ManualTimers, settled, type WireServer } from './wires';
 
 export class Bench {
   readonly timers = new ManualTimers();
   readonly events: { name: string; event: unknown }[] = [];
   readonly clients: TapedeckClient[] = [];
   readonly model: ModelServer;
+  private readonly server: WireServer;
   readonly guests = new Map<string, Subscription>();
   up = true;
   urls: string | readonly string[] = 'http://model';
 
-  constructor(model: ModelServer = new ModelServer()) {
+  /** @param server what clients connect to, if it is not the model itself */
+  constructor(model: ModelServer = new ModelServer(), server: WireServer = model) {
     this.model = model;
+    this.server = server;
   }
 
   async connect(options: ClientOptions = {}): Promise<TapedeckClient> {
@@ -27,7 +30,7 @@ export class Bench {
     const client = await TapedeckClient.connect(this.urls, {
       ...options,
       environment: {
-        WebSocket: localWire(this.model, () => this.up),
+        WebSocket: localWire(this.server, () => this.up),
         timers: this.timers,
         random: () => prng.unit(),
         clientName: 'test',

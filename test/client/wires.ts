@@ -16,6 +16,9 @@ import type { Message } from '../../protocol/messages';
 import type { SocketConstructor, SocketLike, Timers } from '../../src/client/environment';
 import type { ModelServer, Peer } from './model-server';
 
+/** What a wire leads to. */
+export type WireServer = Pick<ModelServer, 'open' | 'take' | 'gone'>;
+
 const scalesOf = () => ({ priceScale: 2, quantityScale: 3 });
 
 interface Data {
@@ -121,7 +124,7 @@ export function settled(): Promise<void> {
 }
 
 /** Sockets that lead to a model in this process; frames pass through the real codec at once. */
-export function localWire(model: ModelServer, isUp: () => boolean = () => true): SocketConstructor {
+export function localWire(model: WireServer, isUp: () => boolean = () => true): SocketConstructor {
   return class LocalSocket implements SocketLike {
     binaryType = '';
     readyState = 0;
