@@ -26,7 +26,7 @@ import {
   type OrderRequest,
   type OrderTarget,
 } from './order-entry';
-import { Publishing, type PublishOptions } from './publishing';
+import { Publishing, refuseSeveralShards, type PublishOptions } from './publishing';
 import { Replay, type ReplayOptions } from './replay';
 import { fetchScales } from './rest';
 import type { SubscribeOptions, Subscription } from './subscription';
@@ -157,12 +157,16 @@ export class TapedeckClient {
    * At most 16 messages are in progress; await the promises to send no faster than the server accepts.
    * The event `intake` reports events without effect. After a reconnect the client states by itself that it continues
    * the numbering of what it published before; a source that restarts its numbering sends `renumber`.
-   * @throws TapedeckError with the server's code and the field at fault; `connection-failed` if no answer came, so
+   * At a server of several shards all events are of one, and the definition of a new symbol names it (`shard`).
+   * @throws TapedeckError with the server's code and the field at fault; `several-shards` too before it is sent;
+   *   `connection-failed` if no answer came, so
    *   the outcome is unknown
    */
   publish(events: readonly SourceEvent[], options: PublishOptions = {}): Promise<number> {
     return this.publishing.inTurn(async () => {
       const connection = this.connected();
+      const { reader } = this;
+      if (reader.isSharded) refuseSeveralShards(events, (symbol) => reader.shardOf(symbol));
       if (this.options.form === 'json') {
         // One after the other, so that a source's events keep their order.
         const turn = this.learning.then(() => this.learn(connection, events));

@@ -69,6 +69,16 @@ export class MarketReader {
     return this.numberings.of(symbol)?.table.book(symbol);
   }
 
+  /** Whether the server has several shards. */
+  get isSharded(): boolean {
+    return this.numberings.single === undefined;
+  }
+
+  /** The shard of a symbol; null if it has none, or it is not known. */
+  shardOf(symbol: string): string | null {
+    return this.numberings.shardOf(symbol);
+  }
+
   // ── subscriptions ───────────────────────────────────────────────────────────────────────────
 
   /** @throws TapedeckError `unknown-topic` */

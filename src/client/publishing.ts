@@ -4,7 +4,9 @@
  * by itself; for a symbol that it has not published before, nothing is known. Bound: published symbols.
  */
 
+import { ERRORS } from '../../protocol/codes';
 import type { SourceEvent } from '../../protocol/messages';
+import { TapedeckError } from './errors';
 
 export interface PublishOptions {
   /**
@@ -61,5 +63,31 @@ export class Publishing {
     }
     // It applies to all symbols of the message, so it must be true for each.
     return continues ?? (hasBefore && !hasNew ? true : null);
+  }
+}
+
+/**
+ * The server takes all events of a message or none, which it can promise within one shard only [H7]. Symbols whose shard is
+ * not known are left to the server.
+ * @param shardOf the shard of a symbol; null: not known, or there are none
+ * @throws TapedeckError `several-shards` if events are of different shards
+ */
+export function refuseSeveralShards(
+  events: readonly SourceEvent[],
+  shardOf: (symbol: string) => string | null,
+): void {
+  let first: { readonly symbol: string; readonly shard: string } | undefined;
+  for (const [i, event] of events.entries()) {
+    const { symbol } = event;
+    const shard = (event.type === 'instrument' ? event.shard : null) ?? shardOf(symbol);
+    if (shard === null) continue;
+    first ??= { symbol, shard };
+    if (shard === first.shard) continue;
+    throw new TapedeckError(
+      'several-shards',
+      `${symbol} is of shard ${shard}, and ${first.symbol} of shard ${first.shard}: the server takes all events of one publish or none`,
+      ERRORS['several-shards'].hint,
+      `publish.events[${i}].symbol`,
+    );
   }
 }

@@ -327,6 +327,35 @@ describe('reconnecting', () => {
     client.close();
   });
 
+  test('a heartbeat between a reset and its state: the state is taken', async () => {
+    const bench = new Bench();
+    const { model } = bench;
+    const client = await bench.connect();
+    const ticks = client.subscribe(['tick:AAA', 'tick:*']);
+    await ticks.ready;
+    model.tick('AAA');
+    await settled();
+    model.cutAll();
+    const newest = model.tick('AAA');
+    model.answer = (peer, m) => {
+      if (m.type !== 'resume') return false;
+      const head = { type: 'reset', epoch: 1, reason: 'too-old', shard: null } as const;
+      peer.wire.send([{ ...head, topics: m.topics, seq: model.seq }]);
+      const beat = { time: Nanos.ZERO, seq: model.seq, heads: [], shard: null };
+      peer.wire.send([{ type: 'heartbeat', ...beat }]);
+      const ack = { id: m.id, seq: model.seq, repeated: null, waiting: null, shards: null };
+      peer.wire.send([newest, { type: 'ack', ...ack }]);
+      return true;
+    };
+    await bench.comeBack();
+    expect(await briefs(ticks)).toEqual([
+      'tick AAA 1',
+      'reset too-old tick:AAA tick:*',
+      'tick AAA 2',
+    ]);
+    client.close();
+  });
+
   test('a subscription made while disconnected is requested on the next connection', async () => {
     const bench = new Bench();
     const client = await bench.connect();

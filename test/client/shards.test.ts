@@ -6,7 +6,7 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 
-import type { MessageOf } from '../../protocol/messages';
+import type { Instrument, MessageOf, Trade } from '../../protocol/messages';
 import { topicOf } from '../../protocol/topics';
 import type { TapedeckClient } from '../../src/client/client';
 import type { Item } from '../../src/client/items';
@@ -206,6 +206,86 @@ describe('[H1] the shards of another server', () => {
       [null, 0],
       ['a', 2],
     ]);
+    client.close();
+  });
+});
+
+describe('[H7] a publish', () => {
+  const trade = (symbol: string): Trade => ({
+    ...server.model('a').trade('A1'),
+    symbol,
+    seq: 0,
+    prevSeq: 0,
+  });
+  let server: ShardedServer;
+
+  test('of symbols of two shards is refused before it is sent, and names the event', async () => {
+    const started = await start(['a', 'b']);
+    ({ server } = started);
+    const { client } = started;
+    await client.subscribe(['status']).ready;
+    const sent = (): number => server.requests.filter((m) => m.type === 'publish').length;
+    expect(client.publish([trade('A1'), trade('A2'), trade('B1')])).rejects.toMatchObject({
+      code: 'several-shards',
+      field: 'publish.events[2].symbol',
+      message: expect.stringContaining('B1 is of shard b, and A1 of shard a'),
+    });
+    const definition = server.model('a').definition('N1') as Instrument;
+    expect(
+      client.publish([trade('A1'), { ...definition, shard: 'b' }, trade('N1')]),
+    ).rejects.toMatchObject({ code: 'several-shards', field: 'publish.events[1].symbol' });
+    await settled();
+    expect(sent()).toBe(0);
+    // The server decides about symbols that the client does not know.
+    for (const events of [
+      [trade('B1'), trade('B2')],
+      [trade('A1'), trade('N1')],
+    ]) {
+      client.publish(events).catch(() => {});
+    }
+    await settled();
+    expect(sent()).toBe(2);
+    client.close();
+  });
+});
+
+describe('a slow consumer', () => {
+  test('what is dropped of `status` is a gap in each shard, and a reset of one leaves the other', async () => {
+    const { server, client } = await start(['a', 'b']);
+    const slow = client.subscribe(['status', 'tick:*'], { queueMax: 8 });
+    await slow.ready;
+    const [a, b] = [server.model('a'), server.model('b')];
+    a.tick('A1');
+    b.tick('B1', 7);
+    for (let i = 0; i < 40; i++) {
+      a.status('A1', i);
+      b.status('B1', i);
+      if (i === 20) {
+        const [peer] = b.peers;
+        const head = { type: 'reset', epoch: 1, reason: 'too-slow', shard: null } as const;
+        peer!.wire.send([{ ...head, topics: ['tick:*'], seq: b.seq }]);
+      }
+    }
+    const items = await drain(slow);
+    expect(slow.waiting).toBe(0);
+    for (const shard of ['a', 'b']) {
+      const own = items.filter((m) => 'shard' in m && m.shard === shard);
+      const told = own.flatMap((m) => (m.type === 'gap' ? [m] : []));
+      expect(told.every(({ topic }) => topic === 'status')).toBe(true);
+      const kept = items.flatMap((m) =>
+        m.type === 'status' && shardOf(m.symbol) === shard ? [m.seq] : [],
+      );
+      const seqs = server.model(shard).log.flatMap((m) => (m.type === 'status' ? [m.seq] : []));
+      const missing = seqs.filter((seq) => !kept.includes(seq));
+      expect(missing.length).toBeGreaterThan(0);
+      expect(told.reduce((sum, { count }) => sum + count, 0)).toBe(missing.length);
+      for (const seq of missing) {
+        expect(told.some(({ from, to }) => from <= seq && seq <= to)).toBe(true);
+      }
+      for (const seq of kept) expect(told.every(({ to }) => to < seq)).toBe(true);
+    }
+    // The tick of a is not what the reset of b is about.
+    expect(items.filter((m) => m.type === 'tick').map(brief)).toEqual(['tick A1 1']);
     client.close();
   });
 });
