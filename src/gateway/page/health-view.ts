@@ -5,9 +5,12 @@
 import type { Clock } from '../../base/clock';
 import { cell, type Cell } from './dom';
 import { count, duration, latency } from './format';
-import type { Link } from './live-stream';
+import { epochsOf, type Link } from './live-stream';
 import type { Health } from './health';
 import type { View } from './painter';
+
+/** Most shards whose epochs are displayed one by one. */
+const SHOWN_MAX = 3;
 
 export class HealthView implements View {
   private readonly health: Health;
@@ -55,8 +58,11 @@ export class HealthView implements View {
     this.state.element.dataset['state'] = link.state;
     this.state.set('', mood);
     this.stateText.set(text);
-    this.epoch.set(link.state === 'live' ? String(link.epoch) : '–');
-    this.seq.set(count(health.seq));
+    const positions = link.state === 'live' ? link.positions : [];
+    const areMany = positions.length > SHOWN_MAX;
+    this.epoch.set(areMany ? `${positions.length} shards` : epochsOf(positions));
+    // Numbers of several shards cannot be compared.
+    this.seq.set(positions.length > 1 ? '–' : count(health.seq));
     const times = health.latency();
     this.latency.set(times ? `${latency(times.p50)} / ${latency(times.p99)} ms` : '–');
     this.rate.set(count(health.perSecond));

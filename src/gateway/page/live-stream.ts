@@ -25,9 +25,16 @@ import type { TabKey } from './tab-key';
 /** The part of the page that an item is for: all instruments, the chosen one, or its bars. */
 export type Part = 'all' | 'chosen' | 'bars';
 
+/** A shard of the server, its epoch, and its newest seq when the connection began; `shard` is null if it has no name. */
+export interface Position {
+  readonly shard: string | null;
+  readonly epoch: number;
+  readonly seq: number;
+}
+
 export type Link =
   | { readonly state: 'connecting' }
-  | { readonly state: 'live'; readonly epoch: number; readonly server: string }
+  | { readonly state: 'live'; readonly positions: readonly Position[]; readonly server: string }
   /** The server requires a key, or another key; `why` is a text for the user. */
   | { readonly state: 'locked'; readonly why: string }
   | {
@@ -64,9 +71,8 @@ const ASKED = 'The server requires a key with the role read, or a token.';
 export class LiveStream {
   link: Link = { state: 'connecting' };
   client: TapedeckClient | undefined;
-  /** Newest seq when the last connection began: no latency is measured for earlier items. */
-  private connectedAtSeq = 0;
-  private epoch = 0;
+  /** Where the last connection began: no latency is measured for earlier items. */
+  private positions: readonly Position[] = [];
   private readonly url: string;
   private readonly clock: Clock;
   private readonly key: TabKey;
@@ -97,7 +103,14 @@ export class LiveStream {
     if (item.type === 'gap' || item.type === 'reset') return false;
     if (item.type === 'book') return item.form === 'delta';
     const { nature, topic } = CHANNEL_TABLE[item.type];
-    return nature !== 'derived' && topic !== 'all' && item.seq > this.connectedAtSeq;
+    return nature !== 'derived' && topic !== 'all' && item.seq > this.beganAt(item.symbol);
+  }
+
+  private beganAt(symbol: string): number {
+    const [first, ...others] = this.positions;
+    if (others.length === 0) return first?.seq ?? 0;
+    const shard = this.client?.instruments.get(symbol)?.shard;
+    return this.positions.find((position) => position.shard === shard)?.seq ?? 0;
   }
 
   follow(symbol: string): void {
@@ -168,7 +181,7 @@ export class LiveStream {
     client.on('connected', () => this.connected());
     client.on('instrument', (definition) => this.events.instrument(definition));
     client.on('execution', (execution) => this.events.execution(execution));
-    client.on('epoch', ({ epoch }) => this.goOn(epoch));
+    client.on('epoch', (event) => this.goOn(event));
     client.on('disconnected', ({ reason, code, retryInMs }) => {
       const why = KEY_ENDS.get(code);
       if (why === undefined) this.away(reason || `closed with ${code}`, retryInMs);
@@ -177,7 +190,7 @@ export class LiveStream {
     client.on('closed', ({ error }) => {
       if (this.link.state !== 'locked') this.away(error?.message ?? 'closed', undefined);
     });
-    const before = this.epoch;
+    const before = this.positions;
     this.connected();
     if (isAnother) this.notifyReset(before);
     this.want('all', ['tick:*', 'bbo:*', 'status']);
@@ -185,31 +198,32 @@ export class LiveStream {
   }
 
   /** Subscriptions of the previous client do not continue. Each part gets its state from the new client. */
-  private notifyReset(epochBefore: number): void {
-    const { epoch, connectedAtSeq: seq } = this;
-    const reason = epoch === epochBefore ? 'other-key' : 'other-epoch';
+  private notifyReset(before: readonly Position[]): void {
+    const { positions } = this;
+    const reason = epochsOf(positions) === epochsOf(before) ? 'other-key' : 'other-epoch';
+    const [{ epoch, seq } = { epoch: 0, seq: 0 }, ...others] = positions;
+    // It is about all shards.
+    const at = others.length === 0 ? { epoch, seq } : { epoch: 0, seq: 0 };
     for (const [part, topics] of this.wanted) {
-      this.events.item(
-        { type: 'reset', topics, epoch, seq, reason, local: true, shard: null },
-        part,
-      );
+      this.events.item({ type: 'reset', topics, ...at, reason, local: true, shard: null }, part);
     }
   }
 
   private connected(): void {
-    const { epoch, server, seq } = this.client!.welcome!;
+    const { epoch, server, seq, shards } = this.client!.welcome!;
     this.sinceMs = undefined;
-    this.connectedAtSeq = seq;
-    this.epoch = epoch;
-    this.link = { state: 'live', epoch, server };
+    this.positions = shards ?? [{ shard: null, epoch, seq }];
+    this.link = { state: 'live', positions: this.positions, server };
     this.events.link(this.link);
     void this.ping();
   }
 
-  private goOn(epoch: number): void {
-    this.epoch = epoch;
+  private goOn({ shard, epoch }: Pick<Position, 'shard' | 'epoch'>): void {
+    this.positions = this.positions.map((position) =>
+      position.shard === shard ? { ...position, epoch } : position,
+    );
     if (this.link.state !== 'live') return;
-    this.link = { ...this.link, epoch };
+    this.link = { ...this.link, positions: this.positions };
     this.events.link(this.link);
   }
 
@@ -263,4 +277,12 @@ export class LiveStream {
 /** Whether another key would help. */
 export function isOfKey({ code }: TapedeckError): boolean {
   return code === 'unauthorized' || code === 'forbidden';
+}
+
+/** The epoch of a server, or of each of its shards: `4`, `eu 4, us 12`. */
+export function epochsOf(positions: readonly Position[]): string {
+  const [first, ...others] = positions;
+  if (first === undefined) return '–';
+  if (others.length === 0) return String(first.epoch);
+  return positions.map(({ shard, epoch }) => `${shard} ${epoch}`).join(', ');
 }

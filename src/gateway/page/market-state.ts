@@ -90,7 +90,7 @@ export class MarketState {
   /** Handles an item of the subscription to all instruments. */
   takeOverview(item: Item): void {
     if (item.type === 'reset') {
-      this.begin(item.reason === 'other-epoch');
+      this.begin(item.reason === 'other-epoch', item.shard);
       return;
     }
     if (item.type === 'gap') return;
@@ -140,9 +140,10 @@ export class MarketState {
     if (this.trades.length > TRADES_MAX) this.trades.length = TRADES_MAX;
   }
 
-  /** Data from before are invalid. With another epoch, instruments may have been removed too. */
-  private begin(otherEpoch: boolean): void {
+  /** Data from before are invalid, of one shard or of all. With another epoch, instruments may have been removed too. */
+  private begin(otherEpoch: boolean, shard: string | null): void {
     for (const [symbol, row] of this.rows) {
+      if (shard !== null && row.definition.shard !== shard) continue;
       if (otherEpoch && !this.announced.has(symbol)) this.rows.delete(symbol);
       else
         Object.assign(row, { ...emptyRow(row.definition), state: row.state, reason: row.reason });
