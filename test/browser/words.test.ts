@@ -2,8 +2,16 @@
 
 import { describe, expect, test } from 'bun:test';
 
-import { Nanos, TapedeckError, type Instrument } from '../../src/client/index';
+import {
+  Nanos,
+  TapedeckError,
+  type Instrument,
+  type ResetItem,
+  type Tick,
+} from '../../src/client/index';
 import { doubtOf } from '../../src/gateway/page/book-doubt';
+import { epochsOf } from '../../src/gateway/page/live-stream';
+import { MarketState } from '../../src/gateway/page/market-state';
 import { readTime } from '../../src/gateway/page/time-input';
 import { refusalMessage, ticketFault, type Ticket } from '../../src/gateway/page/order-messages';
 import { travelMessage } from '../../src/gateway/page/travel-messages';
@@ -189,4 +197,40 @@ test('why a book is in doubt', () => {
   // A trade brings the source back; its book is still the last known one.
   expect(doubtOf({ ...row, mark: 'stale' })).toContain('disconnected');
   expect(doubtOf({ ...row, mark: 'recovered' })).toContain('before the server restarted');
+});
+
+describe('a server of several shards', () => {
+  const of = (symbol: string, shard: string): Instrument =>
+    ({ type: 'instrument', symbol, shard }) as Instrument;
+  const tick = (symbol: string): Tick => ({ type: 'tick', symbol, last: 7 }) as Tick;
+  const reset = (shard: string | null): ResetItem => ({
+    type: 'reset',
+    topics: ['tick:*'],
+    epoch: 1,
+    seq: 0,
+    reason: 'other-epoch',
+    local: false,
+    shard,
+  });
+
+  test('a reset of one clears its instruments only; those of one that is gone go', () => {
+    const market = new MarketState();
+    market.define(of('A1', 'a'));
+    market.define(of('B1', 'b'));
+    for (const symbol of ['A1', 'B1']) market.takeOverview(tick(symbol));
+    market.takeOverview(reset('a'));
+    expect([...market.rows.values()].map(({ last }) => last)).toEqual([null, 7]);
+    market.connected();
+    market.takeOverview(reset('b'));
+    expect([...market.rows.keys()]).toEqual(['A1']);
+    market.takeOverview(reset(null));
+    expect(market.rows.size).toBe(0);
+  });
+
+  test('its epochs are displayed', () => {
+    const position = (shard: string | null, epoch: number) => ({ shard, epoch, seq: 1 });
+    expect(epochsOf([position(null, 4)])).toBe('4');
+    expect(epochsOf([position('eu', 4)])).toBe('4');
+    expect(epochsOf([position('eu', 4), position('us', 12)])).toBe('eu 4, us 12');
+  });
 });

@@ -118,6 +118,31 @@ describe('[H3] [H4] two shards with the same numbers', () => {
     client.close();
   });
 
+  test('behind a change of epochs, too, only the topic that broke is reset', async () => {
+    const { server, bench, client } = await start(['a', 'b']);
+    const all = client.subscribe(['status', 'trade:*']);
+    await all.ready;
+    const { model } = server.shards.get('b')!;
+    model.trade('B1');
+    await settled();
+    server.cutAll();
+    server.shards.get('b')!.takeOver(); // while the client is away: it crosses over
+    await bench.comeBack();
+    for (const peer of model.peers) peer.fault = 'lose';
+    model.status('B1');
+    model.log.pop();
+    model.status('B2');
+    model.trade('B1');
+    await bench.timers.advance(600);
+    expect(await briefs(all)).toEqual([
+      'trade B1 1',
+      'trade B1 4',
+      'reset other-epoch status',
+      'status B2 3',
+    ]);
+    client.close();
+  });
+
   test('[T8] another epoch of one: its event names it, and it alone is resumed in it', async () => {
     const { server, bench, client } = await start(['a', 'b']);
     const epochs: unknown[] = [];
