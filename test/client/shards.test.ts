@@ -133,7 +133,7 @@ describe('[H3] [H4] two shards with the same numbers', () => {
     model.log.pop();
     model.status('B2');
     model.trade('B1');
-    await bench.timers.advance(600);
+    await bench.timers.advance(1_500);
     expect(await briefs(all)).toEqual([
       'trade B1 1',
       'trade B1 4',
