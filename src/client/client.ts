@@ -28,7 +28,8 @@ import {
 } from './order-entry';
 import { Publishing, refuseSeveralShards, type PublishOptions } from './publishing';
 import { Replay, type ReplayOptions } from './replay';
-import { fetchScales } from './rest';
+import { planReplay, type ShardsOfSymbols } from './replay-plan';
+import { fetchDefinitions, fetchScales } from './rest';
 import type { SubscribeOptions, Subscription } from './subscription';
 
 export interface ClientOptions {
@@ -216,10 +217,14 @@ export class TapedeckClient {
     this.comeBack();
   }
 
-  /** Replays the journal over a connection of its own. @throws TapedeckError `closed` */
+  /**
+   * Replays the journal over a connection of its own; if the topics are of several shards, over one for each, merged by
+   * receive time.
+   * @throws TapedeckError `closed`
+   */
   replay<const T extends string>(options: ReplayOptions<T>): Replay<T> {
     this.assertOpen();
-    const replay: Replay<T> = new Replay(options, {
+    const replay: Replay<T> = new Replay({
       open: (onMessage, onClose, signal) =>
         Connection.connect(this.addresses.current, {
           ...this.connecting,
@@ -227,6 +232,7 @@ export class TapedeckClient {
           onClose,
           signal,
         }),
+      plan: (shards) => planReplay(shards, options, this.shardsOfSymbols()),
       ended: () => void this.replays.delete(replay),
     });
     this.replays.add(replay);
@@ -395,6 +401,18 @@ export class TapedeckClient {
       default:
     }
     this.reader.message(message);
+  }
+
+  /** Shards of symbols, also of those of which no definition has come yet. */
+  private shardsOfSymbols(): ShardsOfSymbols {
+    const fetched = new Map<string, string | null>();
+    return {
+      shardOf: (symbol) => fetched.get(symbol) ?? this.instruments.get(symbol)?.shard ?? null,
+      learn: async () => {
+        const all = await fetchDefinitions(this.addresses.current, this.options.key);
+        for (const { symbol, shard } of all) fetched.set(symbol, shard);
+      },
+    };
   }
 
   private async scalesOf(symbol: string): Promise<Scales> {

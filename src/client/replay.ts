@@ -1,41 +1,20 @@
 /**
- * Replay: the journal in the live format [R6], as an async iterable over a connection of its own; on a shared one nobody
- * could tell replayed messages from live ones.
+ * Replay: the journal in the live format [R6], as an async iterable. If its topics are of several shards, each has a journal
+ * and a connection of its own [H6]; their messages are merged by receive time, in the order of each journal. So a message
+ * waits until every other journal has a later one, or has ended.
  *
- * Nothing is dropped: with more than `WAITING_HIGH` messages waiting for the consumer the replay is paused, and continued
- * at `WAITING_LOW`. Messages in flight still arrive; beyond `WAITING_MAX` the server did not pause, and the iteration
- * fails. It does not reconnect: an error has the reached sequence number in its hint. The `ack` of `start` ends it, as
- * that of `resume` ends its answer.
+ * Bounds: those of `replay-part.ts`, for each journal.
  */
 
-import type { Instrument, Message, MessageOf } from '../../protocol/messages';
+import type { Instrument, MessageOf } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
 import type { Connection } from './connection';
-import { deferred } from './environment';
 import { TapedeckError } from './errors';
 import type { Item, MessageOfTopic } from './items';
-import { isTopicMessage } from '../../protocol/topics';
+import { ReplayPart, type ReplayPartHost, type ReplayRequest } from './replay-part';
+import { ofSeveral } from './replay-plan';
 
-const WAITING_HIGH = 20_000;
-const WAITING_LOW = 5_000;
-const WAITING_MAX = 1_000_000;
-
-export interface ReplayRange {
-  /** First event time; undefined: from the beginning. */
-  readonly from?: Nanos | undefined;
-  /** Last event time. */
-  readonly to?: Nanos | undefined;
-  /** First sequence number, instead of `from`. */
-  readonly fromSeq?: number | undefined;
-  /** Last sequence number, instead of `to`. */
-  readonly toSeq?: number | undefined;
-}
-
-export interface ReplayOptions<T extends string = string> extends ReplayRange {
-  readonly topics: readonly T[];
-  /** Multiple of real time: 1 as recorded, 10 ten times as fast. Default: as fast as it is read. */
-  readonly speed?: number;
-}
+export type { ReplayOptions } from './replay-plan';
 
 interface Waiter {
   resolve(result: IteratorResult<Item, undefined>): void;
@@ -45,85 +24,87 @@ interface Waiter {
 /** What a replay needs of the client. */
 export interface ReplayHost {
   /** Opens a connection whose messages go to `take` and its end to `lost`; `signal` aborts. */
-  open(take: (m: Message) => void, lost: () => void, signal: AbortSignal): Promise<Connection>;
+  readonly open: ReplayPartHost['open'];
+  /** What to ask of which journal. */
+  plan(shards: MessageOf<'welcome'>['shards']): Promise<readonly ReplayRequest[]>;
   /** The replay has ended, for any reason. */
   ended(): void;
 }
-
-type ReplayAction = MessageOf<'replay'>['action'];
 
 /** Iterate over it once, with `for await`; leaving the loop stops it. */
 export class Replay<T extends string = string> implements AsyncIterableIterator<
   Item<MessageOfTopic<T>>
 > {
-  private readonly opened: Promise<Connection>;
-  private connection: Connection | undefined;
-  private items: Item[] = [];
-  private head = 0;
-  private readonly waiters: Waiter[] = [];
-  private state: 'playing' | 'ended' | TapedeckError = 'playing';
-  /** Whether the application paused it; a pause by the queue is separate. */
-  private paused = false;
-  private held = false;
-  private reachedSeq = 0;
-
   private readonly host: ReplayHost;
-  private readonly opening = new AbortController();
+  private readonly parts: ReplayPart[];
+  private requests: readonly ReplayRequest[] = [];
+  /** Resolves when every journal has been asked. */
+  private readonly begun: Promise<void>;
+  private readonly waiters: Waiter[] = [];
+  /** Whether the end, or the error, was reported. */
+  private isOver = false;
+  private hasEnded = false;
+  private paused = false;
+  private seeking = 0;
 
   /** For the client only. */
-  constructor(options: ReplayOptions<T>, host: ReplayHost) {
+  constructor(host: ReplayHost) {
     this.host = host;
-    this.opened = host.open(
-      (message) => this.take(message),
-      () => this.finish(this.connection?.endedBy ?? lostAt(this.reachedSeq)),
-      this.opening.signal,
-    );
-    const speed = options.speed === undefined ? null : Math.round(options.speed * 100);
-    void this.opened
-      .then((connection) => {
-        this.connection = connection;
-        if (this.state === 'playing') return this.act('start', { ...options, speed });
-        this.letGo(); // it opened too late to be aborted
-        return 0;
-      })
-      .then(
-        () => this.finish('ended'),
-        (e: unknown) => this.finish(e as TapedeckError),
-      );
+    const first = this.part();
+    this.parts = [first];
+    this.begun = first.opened.then((connection) => this.begin(connection));
+    this.begun.catch((e: unknown) => this.finish(e as TapedeckError));
   }
 
   /** Definitions that came with it: the decimals of its messages. */
   get instruments(): ReadonlyMap<string, Instrument> {
-    return this.connection?.instruments ?? new Map<string, Instrument>();
+    const [first, ...others] = this.parts;
+    if (others.length === 0) return first!.instruments;
+    const all = new Map<string, Instrument>();
+    for (const { instruments } of this.parts) {
+      for (const [symbol, definition] of instruments) all.set(symbol, definition);
+    }
+    return all;
   }
 
   /** Resolves when nothing more is sent until `continue`; messages in flight are still delivered. */
   async pause(): Promise<void> {
     this.paused = true;
-    await this.request('pause');
+    await this.all((part) => part.pause());
   }
 
   async continue(): Promise<void> {
     this.paused = false;
-    if (!this.held) await this.request('continue');
+    await this.all((part) => part.continue());
   }
 
   /**
    * Continues from another time or sequence number; messages that wait from before are dropped.
-   * @throws TapedeckError `no-replay` if the server has sent all of it
+   * @throws TapedeckError `no-replay` if the server has sent all of it; `several-shards` if the topics are of several shards
+   *   and `fromSeq` is given
    */
   async seek(to: { readonly from?: Nanos; readonly fromSeq?: number }): Promise<void> {
-    await this.request('seek', to);
+    await this.begun.catch(() => {});
+    const { parts } = this;
+    if (parts.length === 1) return parts[0]!.seek(to);
+    if (to.fromSeq !== undefined) throw ofSeveral('numbers are of one shard', 'fromSeq');
+    if (!this.isPlaying) throw new TapedeckError('no-replay', 'the replay is over');
+    this.seeking += 1;
+    try {
+      await Promise.all(parts.map((part, i) => this.seekPart(part, i, to)));
+    } finally {
+      this.seeking -= 1;
+      this.deliver();
+    }
   }
 
   /** Ends it; the iteration ends too. */
   async stop(): Promise<void> {
-    if (this.state !== 'playing') return;
+    if (!this.isPlaying) return;
     try {
-      // Before it is open there is no connection to use.
-      if (this.connection !== undefined) await this.request('stop');
+      await Promise.all(this.parts.map((part) => part.stop()));
     } catch (e) {
-      if (this.state === 'playing') throw e;
+      if (this.isPlaying) throw e;
     } finally {
       this.clear();
       this.finish('ended');
@@ -156,122 +137,120 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     return this;
   }
 
-  private async request(action: ReplayAction, range: ReplayRange = {}): Promise<void> {
+  // ── journals ────────────────────────────────────────────────────────────────────────────────
+
+  private get isPlaying(): boolean {
+    return this.parts.some((part) => part.isPlaying);
+  }
+
+  private part(): ReplayPart {
+    return new ReplayPart({
+      open: this.host.open,
+      arrived: () => this.deliver(),
+      ended: () => this.partEnded(),
+    });
+  }
+
+  private async begin({ welcome }: Connection): Promise<void> {
+    const { parts } = this;
+    this.requests = await this.host.plan(welcome.shards);
+    if (!this.isPlaying) return;
+    for (let i = 1; i < this.requests.length; i++) parts.push(this.part());
+    await Promise.all(parts.map(({ opened }) => opened));
+    for (const [i, part] of parts.entries()) part.start(this.requests[i]!);
+  }
+
+  private async all(act: (part: ReplayPart) => Promise<void>): Promise<void> {
+    await this.begun.catch(() => {});
+    await Promise.all(this.parts.map(act));
+  }
+
+  /** A journal that was sent to its end is opened again. */
+  private async seekPart(part: ReplayPart, i: number, to: { from?: Nanos }): Promise<void> {
     try {
-      await this.opened;
-      if (this.state === 'playing') return void (await this.act(action, range));
+      return await part.seek(to);
     } catch (e) {
-      // The server has sent everything; messages in flight still arrive.
-      const isOver = e instanceof TapedeckError && e.code === 'no-replay';
-      if (this.state === 'playing' && !isOver) throw e;
+      if ((e as TapedeckError).code !== 'no-replay' || !this.isPlaying) throw e;
     }
-    if (action === 'seek') throw new TapedeckError('no-replay', 'the replay is over');
-  }
-
-  private act(
-    action: ReplayAction,
-    range: ReplayRange & { readonly topics?: readonly string[]; readonly speed?: number | null },
-  ): Promise<number> {
-    const { promise, resolve, reject } = deferred<number>();
-    const { topics = [], from = null, to = null, fromSeq = null, toSeq = null } = range;
-    const { speed = null } = range;
-    const fields = { topics: [...topics], from, to, fromSeq, toSeq, speed };
-    this.connection!.ask({
-      make: (id) => ({ type: 'replay', id, action, ...fields, shard: null }),
-      resolve: (seq) => {
-        // In the order of the wire: messages before the answer of a seek are from before it.
-        if (action === 'seek') this.clear();
-        resolve(seq);
-      },
-      reject,
-    });
-    return promise;
-  }
-
-  private take(message: Message): void {
-    if (this.state !== 'playing') return;
-    if (message.type === 'gap' || message.type === 'reset') {
-      this.push({ ...message, local: false });
-    } else if (isTopicMessage(message)) {
-      this.reachedSeq = message.seq;
-      this.push(message);
-    }
-  }
-
-  private push(item: Item): void {
-    const waiter = this.waiters.shift();
-    if (waiter !== undefined) {
-      waiter.resolve({ done: false, value: item });
-      return;
-    }
-    this.items.push(item);
-    const waiting = this.items.length - this.head;
-    if (waiting > WAITING_MAX) {
-      const message = `${waiting} messages wait, and the server did not pause`;
-      this.finish(new TapedeckError('overloaded', message));
-    } else if (waiting > WAITING_HIGH && !this.held) {
-      this.hold(true);
-    }
-  }
-
-  private hold(held: boolean): void {
-    this.held = held;
-    if (this.paused) return;
-    // If it is refused, the connection and the replay continue.
-    this.act(held ? 'pause' : 'continue', {}).catch(() => {});
-  }
-
-  private nextItem(): Promise<IteratorResult<Item, undefined>> {
-    const item = this.items[this.head];
-    if (item !== undefined) {
-      this.head += 1;
-      if (this.head >= 1024 || this.head === this.items.length) {
-        this.items = this.items.slice(this.head);
-        this.head = 0;
-      }
-      const waiting = this.items.length - this.head;
-      if (this.held && waiting < WAITING_LOW && this.state === 'playing') this.hold(false);
-      return Promise.resolve({ done: false, value: item });
-    }
-    if (this.state === 'ended') return Promise.resolve({ done: true, value: undefined });
-    if (this.state !== 'playing') {
-      const error = this.state;
-      this.state = 'ended';
-      return Promise.reject(error);
-    }
-    return new Promise((resolve, reject) => {
-      this.waiters.push({ resolve, reject });
-    });
+    const again = this.part();
+    part.finish('ended');
+    this.parts[i] = again;
+    await again.opened;
+    again.start({ ...this.requests[i]!, from: to.from });
+    if (this.paused) await again.pause();
   }
 
   private clear(): void {
-    this.items = [];
-    this.head = 0;
-    if (this.held) this.hold(false);
+    for (const part of this.parts) part.clear();
   }
 
   private finish(how: 'ended' | TapedeckError): void {
-    if (this.state !== 'playing') return;
-    this.state = how;
-    this.opening.abort();
-    this.letGo();
-    this.host.ended();
-    const waiters = this.waiters.splice(0);
-    if (how !== 'ended' && waiters.length > 0) {
-      this.state = 'ended'; // reported once
-      waiters.shift()!.reject(how);
-    }
-    for (const waiter of waiters) waiter.resolve({ done: true, value: undefined });
+    for (const part of this.parts) part.finish(how);
   }
 
-  /** Closes without waiting for the peer, which may be dead. */
-  private letGo(): void {
-    this.connection?.close();
-    this.connection?.abandon('the replay has ended', 1000);
+  // ── items ───────────────────────────────────────────────────────────────────────────────────
+
+  private partEnded(): void {
+    if (!this.hasEnded && !this.isPlaying) {
+      this.hasEnded = true;
+      this.host.ended();
+    }
+    this.deliver();
+  }
+
+  /** Gives waiting consumers what there is. */
+  private deliver(): void {
+    while (this.waiters.length > 0) {
+      const part = this.ready();
+      if (part === undefined) return;
+      const waiter = this.waiters.shift()!;
+      if (part === 'over') waiter.resolve({ done: true, value: undefined });
+      else if (part instanceof TapedeckError) waiter.reject(part);
+      else waiter.resolve({ done: false, value: take(part) });
+    }
+  }
+
+  private nextItem(): Promise<IteratorResult<Item, undefined>> {
+    const part = this.waiters.length === 0 ? this.ready() : undefined;
+    if (part === undefined) {
+      return new Promise((resolve, reject) => this.waiters.push({ resolve, reject }));
+    }
+    if (part === 'over') return Promise.resolve({ done: true, value: undefined });
+    if (part instanceof TapedeckError) return Promise.reject(part);
+    return Promise.resolve({ done: false, value: take(part) });
+  }
+
+  /** The part with the next item; an error, once; or that it is over. Undefined: that is not known yet. */
+  private ready(): ReplayPart | TapedeckError | 'over' | undefined {
+    if (this.isOver) return 'over';
+    if (this.seeking > 0) return undefined;
+    let next: ReplayPart | undefined;
+    for (const part of this.parts) {
+      if (part.head === undefined) {
+        if (part.isPlaying) return undefined;
+        if (part.state === 'ended') continue;
+        this.isOver = true;
+        const error = part.state as TapedeckError;
+        this.clear();
+        this.finish(error); // the others
+        return error;
+      }
+      if (next === undefined || isBefore(part.head, next.head!)) next = part;
+    }
+    if (next !== undefined) return next;
+    this.isOver = true;
+    return 'over';
   }
 }
 
-function lostAt(reachedSeq: number): TapedeckError {
-  const hint = `The newest received seq is ${reachedSeq}; start again with fromSeq.`;
-  return new TapedeckError('connection-failed', 'the connection of the replay ended', hint);
+function take(part: ReplayPart): Item {
+  const item = part.head!;
+  part.shift();
+  return item;
+}
+
+/** A declaration has no time: it comes before the message behind it. */
+function isBefore(a: Item, b: Item): boolean {
+  if (!('receiveTime' in b)) return false;
+  return !('receiveTime' in a) || a.receiveTime.compare(b.receiveTime) < 0;
 }

@@ -45,6 +45,8 @@ export class Peer {
 export class ModelServer {
   /** By its own clock. */
   serverTime = TIME;
+  /** The receive time of the next messages. */
+  receiveTime = TIME;
   epoch = 1;
   seq = 0;
   heartbeatMs = 1_000;
@@ -288,7 +290,7 @@ export class ModelServer {
     const topic = channel === 'status' ? channel : `${channel}:${symbol}`;
     const prevSeq = this.heads.get(topic) ?? 0;
     this.heads.set(topic, (this.seq += 1));
-    return { symbol, seq: this.seq, prevSeq, eventTime: TIME, receiveTime: TIME };
+    return { symbol, seq: this.seq, prevSeq, eventTime: TIME, receiveTime: this.receiveTime };
   }
 
   private push<M extends LoggedMessage>(message: M): M {

@@ -5,6 +5,7 @@
 
 import type { Message, MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
+import { topicOf } from '../../protocol/topics';
 import { namedLimits } from '../support/welcome';
 import { ModelServer, Peer, type Wire } from './model-server';
 import { RollingServer } from './rolling-server';
@@ -15,7 +16,15 @@ export function shardOf(symbol: string): string {
   return symbol[0]!.toLowerCase();
 }
 
+interface Playing {
+  readonly shard: string;
+  readonly start: MessageOf<'replay'>;
+  readonly all: readonly Message[];
+  rest: Message[];
+}
+
 class Front extends Peer {
+  playing: Playing | undefined;
   readonly parts = new Map<string, Peer>();
   /** Answers of the parts to the request in hand. */
   readonly acks = new Map<string, number>();
@@ -101,12 +110,59 @@ export class ShardedServer implements WireServer {
         return this.split(front, message);
       case 'resume':
         return this.resume(front, message);
+      case 'replay':
+        return this.replay(front, message);
       case 'ping': {
         const [part] = front.parts;
         return this.model(part![0]).take(part![1], message);
       }
       default:
     }
+  }
+
+  /** Sends the next messages of the replays of a shard, and the end after the last one. */
+  play(shard: string, count: number): void {
+    for (const front of this.fronts) {
+      const { playing } = front;
+      if (playing?.shard !== shard) continue;
+      const messages = playing.rest.splice(0, count);
+      if (messages.length > 0) front.wire.send(messages);
+      if (playing.rest.length > 0) continue;
+      front.playing = undefined;
+      this.answer(front, playing.start.id);
+    }
+  }
+
+  /** The connection of the replay of a shard. */
+  playerOf(shard: string): Front | undefined {
+    return [...this.fronts].find(({ playing }) => playing?.shard === shard);
+  }
+
+  private replay(front: Front, message: MessageOf<'replay'>): void {
+    const { action, topics, id, from } = message;
+    const isFrom = (m: Message): boolean =>
+      from === null || !('receiveTime' in m) || m.receiveTime.compare(from) >= 0;
+    if (action === 'start') {
+      const named = message.shard ?? new Set(topics.map((t) => shardOf(t.split(':')[1]!)));
+      const shard = typeof named === 'string' ? named : [...named][0]!;
+      if (!this.served.includes(shard)) return this.refuse(front, id, 'unknown-symbol');
+      const only = new Peer(front.wire);
+      for (const topic of topics) only.topics.add(topic);
+      const all = this.model(shard).log.filter((m) => only.on(topicOf(m)!));
+      front.playing = { shard, start: message, all, rest: all.filter(isFrom) };
+      return;
+    }
+    const { playing } = front;
+    if (playing === undefined) return this.refuse(front, id, 'no-replay');
+    this.answer(front, id);
+    if (action === 'seek') playing.rest = playing.all.filter(isFrom);
+    if (action === 'stop') front.playing = undefined;
+    if (action === 'stop') this.answer(front, playing.start.id);
+  }
+
+  private answer(front: Front, id: number): void {
+    const none = { repeated: null, waiting: null, shards: null } as const;
+    front.wire.send([{ type: 'ack', id, seq: 0, ...none }]);
   }
 
   private split(front: Front, message: MessageOf<'subscribe'> | MessageOf<'unsubscribe'>): void {
