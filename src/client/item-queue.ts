@@ -17,7 +17,7 @@
 import { channelDef, isReplaced, type ChannelDef } from '../../protocol/channels';
 import type { Bar, MessageOf } from '../../protocol/messages';
 import { topicOf } from '../../protocol/topics';
-import type { GapItem, Item, TopicMessage } from './items';
+import type { GapItem, Item, ResetItem, TopicMessage } from './items';
 
 /** What the queue needs of the client. */
 export interface QueueSource {
@@ -86,8 +86,21 @@ export class ItemQueue {
     const bound = Math.max(this.itemsMax, this.source.topicCount() * TOPICS_FACTOR);
     if (this.length <= bound) return;
     const thinned = this.dropOldest(this.newestOnly(this.items.slice(this.head)), bound >> 1);
-    this.items = thinned.length > (bound * 3) / 4 ? [...this.source.restart()] : thinned;
+    this.items = thinned.length > (bound * 3) / 4 ? this.restarted() : thinned;
     this.head = 0;
+  }
+
+  /** A restart, which says nothing of shards that the server no longer has: they stay declared. */
+  private restarted(): Item[] {
+    const restart = this.source.restart();
+    const present = new Set(restart.flatMap((item) => (item.type === 'reset' ? [item.shard] : [])));
+    const gone = new Map<string | null, ResetItem>();
+    for (const item of this.items.slice(this.head)) {
+      if (item.type !== 'reset' || present.has(item.shard)) continue;
+      const topics = new Set([...(gone.get(item.shard)?.topics ?? []), ...item.topics]);
+      gone.set(item.shard, { ...item, topics: [...topics] });
+    }
+    return [...gone.values(), ...restart];
   }
 
   /** Drops the oldest messages that stand alone until `lengthMax` items are left, with a gap for each topic. */

@@ -359,6 +359,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('guest' as const),
       topic: fc.constantFrom('trade:*', 'trade:A1', 'tick:B2', 'book:C1', 'status', 'book:*'),
+      intervalMs: fc.constantFrom(0, 500),
     }),
   },
 );
@@ -456,7 +457,7 @@ async function run(server: ShardedServer, bench: Bench, s: Step): Promise<void> 
     case 'guest': {
       const [client] = bench.clients;
       const guest = bench.guests.get(s.topic);
-      if (guest === undefined) bench.guests.set(s.topic, client!.subscribe([s.topic]));
+      if (guest === undefined) bench.guests.set(s.topic, client!.subscribe([s.topic], s));
       else guest.close();
       if (guest !== undefined) bench.guests.delete(s.topic);
       return;
@@ -535,9 +536,9 @@ describe.each([1, 2, 3])('%d shards', (count) => {
     const told = new Set<string>();
     const steps = fc.array(step, { minLength: 5, maxLength: 70 });
     await fc.assert(
-      fc.asyncProperty(steps, async (all) => {
+      fc.asyncProperty(steps, fc.constantFrom(10, 60, 10_000), async (all, queueMax) => {
         const { server, bench, client } = await start(names);
-        const wild = client.subscribe(['trade:*', 'status', 'tick:*', 'book:*']);
+        const wild = client.subscribe(['trade:*', 'status', 'tick:*', 'book:*'], { queueMax });
         const held = new Application(symbols, false);
         const single = symbols.filter((s) => s.endsWith('1')).map((s) => new Reader(client, s));
         await wild.ready;
