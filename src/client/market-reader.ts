@@ -312,8 +312,8 @@ export class MarketReader {
   message(message: Message): void {
     // Before the first request of the new connection, its messages belong to no topic.
     if (this.connection === undefined) return;
-    if (isTopicMessage(message)) this.numberings.of(message.symbol)?.message(message);
-    else if ('shard' in message) this.numberings.get(message.shard)?.message(message);
+    if (isTopicMessage(message)) this.numberings.of(message.symbol)?.take(message);
+    else if ('shard' in message) this.numberings.get(message.shard)?.control(message);
   }
 
   /** A definition arrived, which names the shard of a symbol. */

@@ -7,13 +7,14 @@
  */
 
 import type { Message, MessageOf } from '../../protocol/messages';
-import { isTopicMessage, parseTopic, type Topic } from '../../protocol/topics';
+import { parseTopic, type Topic } from '../../protocol/topics';
 import type { Consumers } from './consumers';
 import { Crossing } from './crossing';
 import type { Timers } from './environment';
 import type { TapedeckError } from './errors';
 import type { ReaderEvents } from './events';
 import { chunks, type Intervals } from './intervals';
+import type { TopicMessage } from './items';
 import type { TopicChain } from './topic-chain';
 import { TopicTable } from './topic-table';
 
@@ -213,12 +214,15 @@ export class Numbering {
 
   // ── messages ────────────────────────────────────────────────────────────────────────────────
 
-  /** Takes a message of this numbering. */
-  message(message: Message): void {
-    if (isTopicMessage(message)) {
-      this.crossing?.met(message);
-      this.table.take(message);
-    } else if (message.type === 'heartbeat') this.table.heartbeat(message);
+  /** Takes a message of a topic. */
+  take(message: TopicMessage): void {
+    this.crossing?.met(message);
+    this.table.take(message);
+  }
+
+  /** Takes any other message of this numbering. */
+  control(message: Message): void {
+    if (message.type === 'heartbeat') this.table.heartbeat(message);
     else if (message.type === 'gap') this.gap(message);
     else if (message.type === 'reset') this.reset(message);
     // Everything held stays valid [T8]; in a crossing, the crossing leads to this epoch.

@@ -87,11 +87,17 @@ export class Numberings {
     const names: readonly (string | null)[] = shards?.map(({ shard }) => shard) ?? [null];
     const gone = [...this.all].filter(({ shard }) => !names.includes(shard));
     for (const { shard } of gone) this.byShard.delete(shard);
+    const added: Numbering[] = [];
     for (const name of names) {
-      if (!this.byShard.has(name)) this.byShard.set(name, this.make(name));
+      if (this.byShard.has(name)) continue;
+      const numbering = this.make(name);
+      this.byShard.set(name, numbering);
+      added.push(numbering);
     }
     this.only = this.byShard.size === 1 ? [...this.byShard.values()][0] : undefined;
     for (const name of this.wanted.names) this.place(name);
+    // Whoever had a topic before has to know from where on this shard is part of it.
+    for (const { table } of added) for (const name of table.asked.keys()) table.replace(name);
     return gone;
   }
 

@@ -38,6 +38,8 @@ export class ShardedServer implements WireServer {
   /** Errors that were sent, by code. */
   readonly refusals: string[] = [];
   served: readonly string[];
+  /** The next resume of this shard is refused with this code. */
+  refuseNext: { readonly shard: string; readonly code: string } | undefined;
   /** Whether the only shard has a name. */
   private isNamed = true;
 
@@ -186,6 +188,11 @@ export class ShardedServer implements WireServer {
       ? message.positions
       : [{ shard: this.served[0]!, epoch, seq, newest }];
     const named = positions?.map(({ shard }) => shard) ?? [];
+    const { refuseNext } = this;
+    if (refuseNext !== undefined && named.includes(refuseNext.shard)) {
+      this.refuseNext = undefined;
+      return this.refuse(front, id, refuseNext.code);
+    }
     const isRight =
       (this.isNamed ? named.length > 0 : message.positions === null) &&
       new Set(named).size === named.length &&

@@ -143,6 +143,53 @@ describe('[H3] [H4] two shards with the same numbers', () => {
     client.close();
   });
 
+  test('[R9] a resume into another epoch that is refused: that shard is requested as new, the other resumed', async () => {
+    const { server, bench, client } = await start(['a', 'b']);
+    const all = client.subscribe(['trade:*', 'tick:B1']);
+    await all.ready;
+    server.model('a').trade('A1');
+    server.model('b').tick('B1');
+    await settled();
+    server.refuseNext = { shard: 'b', code: 'internal' };
+    server.cutAll();
+    server.shards.get('b')!.takeOver();
+    const { epoch } = server.model('b');
+    await bench.timers.advance(2_000);
+    server.model('b').trade('B1');
+    server.model('a').trade('A1');
+    expect(await briefs(all)).toEqual([
+      'trade A1 1',
+      'tick B1 1',
+      'reset other-epoch tick:B1',
+      'tick B1 1',
+      'reset other-epoch trade:*',
+      'trade B1 2',
+      'trade A1 2',
+    ]);
+    expect(positions(server)).toEqual([
+      'a 1: 0/1 trade:*',
+      'b 1: 0/1 trade:* tick:B1',
+      'a 1: 1/1 trade:*',
+      'b 0: 0/0 trade:*',
+    ]);
+    expect(client.welcome!.shards![1]).toMatchObject({ shard: 'b', epoch });
+    client.close();
+  });
+
+  test('`received` names no shard, so it is not sent', async () => {
+    const { server, bench, client } = await start(['a', 'b']);
+    const all = client.subscribe(['trade:*']);
+    await all.ready;
+    for (let i = 0; i < 3; i++) {
+      server.model('a').trade('A1');
+      await drain(all);
+      await bench.timers.advance(1_100);
+      server.heartbeat();
+    }
+    expect(server.requests.map(({ type }) => type)).toEqual(['subscribe']);
+    client.close();
+  });
+
   test('[T8] another epoch of one: its event names it, and it alone is resumed in it', async () => {
     const { server, bench, client } = await start(['a', 'b']);
     const epochs: unknown[] = [];
@@ -583,7 +630,7 @@ describe.each([1, 2, 3])('%d shards', (count) => {
         for (const name of bench.eventNames) told.add(name);
         client.close();
       }),
-      { numRuns: deep(4_000, 120) },
+      { numRuns: deep(2_000, 100) },
     );
     expect([...told]).toEqual(expect.arrayContaining(['resumed', 'reset', 'gap']));
   }, 120_000);
