@@ -17,7 +17,7 @@ import type { ScalesOf } from '../../protocol/units';
 import type { Clock } from '../base/clock';
 import type { TurnMeter } from '../base/turn-meter';
 import type { Broadcaster } from '../broadcast/broadcaster';
-import type { History } from '../journal/history/history';
+import type { PastQuestions } from './past';
 import type { Limits } from './reload';
 import type { Repeated } from '../log/repeated';
 
@@ -139,7 +139,7 @@ export class BarRevisions {
 /** Connects the broadcaster's bars to the history thread. */
 export function reviseBars(
   broadcaster: Broadcaster,
-  history: History,
+  history: PastQuestions,
   limits: Limits,
   clock: Clock,
   repeated: Repeated,

@@ -1,14 +1,13 @@
 /** Broadcasting: the broadcaster, with all that it asks of other stages. */
 
-import type { Core } from '../base/contracts/core';
 import { Broadcaster, type NativeTopics } from '../broadcast/broadcaster';
 import { PastEpochs } from '../broadcast/resume/past-epochs';
 import { ReplayRequests } from '../broadcast/replay/replay-requests';
-import type { Memtable } from '../cache/memtable';
 import { reviseBars, type BarRevisions } from './bar-revisions';
 import { barsBehind } from './bars-behind';
 import type { Ground } from './ground';
 import type { Past } from './past';
+import type { Shards } from './shards';
 
 /**
  * Bun's native topics, which exist once the port is open. Before that nobody is subscribed, so nothing that is
@@ -36,12 +35,12 @@ export interface Broadcasting {
 
 export function createBroadcasting(
   ground: Ground,
-  core: Core,
-  memtable: Memtable,
+  shards: Shards,
   { history, playbacks }: Past,
 ): Broadcasting {
   const { config, limits, clock, repeated } = ground;
   const options = {
+    shards: shards.names,
     sessionBoundary: config.market.sessionBoundary,
     heartbeatMs: config.push.heartbeatMs,
     logsBytesMax: config.push.logsBytesMax,
@@ -52,9 +51,12 @@ export function createBroadcasting(
   const topics = new ServerTopics();
   const broadcaster = new Broadcaster(options, topics, clock);
   const { subscriptions } = broadcaster;
-  subscriptions.epoch = core.epoch;
-  subscriptions.pastEpochs = new PastEpochs(core.pastEpochs);
-  subscriptions.since = (seq) => memtable.since(seq);
+  for (const [i, { core, memtable }] of shards.all.entries()) {
+    const numbering = broadcaster.numberings.at(i);
+    numbering.epoch = core.epoch;
+    numbering.pastEpochs = new PastEpochs(core.pastEpochs);
+    numbering.since = (seq) => memtable.since(seq);
+  }
   subscriptions.playbacks = playbacks;
   subscriptions.pastBars = barsBehind(history);
   broadcaster.ended = ({ name }, reason) => {
@@ -64,8 +66,8 @@ export function createBroadcasting(
   const replays = new ReplayRequests({
     playbacks,
     clock,
-    lastSeq: () => broadcaster.lastSeq,
-    isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,
+    numberings: broadcaster.numberings,
+    numberingOf: (symbol) => broadcaster.numberingOf(symbol),
   });
   const revisions = reviseBars(broadcaster, history, limits, clock, repeated);
   return { broadcaster, topics, replays, revisions };

@@ -37,9 +37,7 @@ export function createHub(ground: Ground, stages: HubStages): StreamHub<Session>
   const takeovers = createTakeovers(ground, stages, sessions);
   core.entry.challenge = (source) => takeovers.challenge(source);
   return {
-    get epoch() {
-      return broadcaster.subscriptions.epoch;
-    },
+    numberings: broadcaster.numberings,
     server: `tapedeck/${VERSION}`,
     scalesOf: broadcaster.encoders.scalesOf,
     keys: access.keys,
@@ -51,7 +49,6 @@ export function createHub(ground: Ground, stages: HubStages): StreamHub<Session>
     orders,
     clock,
     welcomeLimits: () => welcomeLimits(config, limits),
-    lastSeq: () => broadcaster.lastSeq,
     sentBytes: () => broadcaster.encoders.own.bytes,
     topicsIn: (names) => {
       const wild = names.filter((name) => name.endsWith(':*')).length;

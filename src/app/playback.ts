@@ -30,6 +30,23 @@ export function playbackSource(thread: History, flush: () => Promise<void>): Pla
   };
 }
 
+/** Reads the journal of the shard that a request names. @param of its source */
+export function playbackSources(of: (shard: string | null) => PlaybackSource): PlaybackSource {
+  const opened = new Map<number, PlaybackSource>();
+  return {
+    open: (playback, request) => {
+      const source = of(request.shard);
+      opened.set(playback, source);
+      return source.open(playback, request);
+    },
+    next: (playback) => opened.get(playback)!.next(playback),
+    close: (playback) => {
+      opened.get(playback)?.close(playback);
+      opened.delete(playback);
+    },
+  };
+}
+
 function words(time: Nanos | null): { hi: number; lo: number } | null {
   return time === null ? null : { hi: time.hi, lo: time.lo };
 }

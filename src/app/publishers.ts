@@ -21,25 +21,28 @@ import { DELETED_MAX } from '../market/deletions';
 import type { Batch } from '../base/contracts/batch';
 import type { Log } from '../log/contract';
 
-/** The topics of WebSocket sessions. */
-export function topicsOf(broadcaster: Broadcaster): Publisher<Batch> {
+/** The topics of WebSocket sessions. @param index of the shard whose batches it takes */
+export function topicsOf(broadcaster: Broadcaster, index: number): Publisher<Batch> {
+  const numbering = broadcaster.numberings.at(index);
   return {
     name: 'lanes',
     isRequired: true,
     open: ({ newest, deleted, lastSeq, statistics }) => {
-      broadcaster.hydrate([...newest, ...deleted], lastSeq, statistics);
+      broadcaster.hydrate([...newest, ...deleted], lastSeq, statistics, numbering);
       return lastSeq;
     },
     accept: (batch) => {
-      if (batch.epoch !== broadcaster.subscriptions.epoch) {
-        broadcaster.beginEpoch(batch.epoch, batch.firstSeq - 1);
+      if (batch.epoch !== numbering.epoch) {
+        broadcaster.beginEpoch(numbering, batch.epoch, batch.firstSeq - 1);
       }
-      broadcaster.accept(batch);
+      broadcaster.accept(batch, numbering);
       return 'taken';
     },
     behindBy: () => NO_LAG,
     catchUp: (position, events) =>
-      acceptBehind(position, events, (run) => broadcaster.accept({ ...run, executions: [] })),
+      acceptBehind(position, events, (run) =>
+        broadcaster.accept({ ...run, executions: [] }, numbering),
+      ),
     beat: () => broadcaster.look(),
     close: () => {},
   };

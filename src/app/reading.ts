@@ -2,16 +2,17 @@
 
 import type { Fault } from '../../protocol/codes';
 import { BOOK_DEPTH } from '../../protocol/units';
-import type { Core } from '../base/contracts/core';
+import type { CoreInstruments, CoreStatistics } from '../base/contracts/core';
 import type { Memtable } from '../cache/memtable';
-import { Tiers } from '../cache/tiers';
+import { Tiers, type RecentTrades } from '../cache/tiers';
 import type { PastSource } from '../gateway/rest/history-queries';
 import { Queries } from '../gateway/rest/queries';
-import type { History } from '../journal/history/history';
 import type { AnswerTo, PastQuestion } from '../journal/history/messages';
 import { FeedInstrument } from '../market/feed-instrument';
 import type { MarketInstrument } from '../market/instrument';
 import type { Ground } from './ground';
+import type { PastQuestions } from './past';
+import type { Shards } from './shards';
 
 export interface Reading {
   readonly tiers: Tiers;
@@ -20,12 +21,17 @@ export interface Reading {
 
 export function createReading(
   { config, limits, clock, slices }: Ground,
-  core: Core<MarketInstrument>,
-  memtable: Memtable,
-  history: History,
+  shards: Shards,
+  {
+    instruments,
+    statistics,
+  }: {
+    readonly instruments: CoreInstruments<MarketInstrument>;
+    readonly statistics: CoreStatistics;
+  },
+  history: PastQuestions,
 ): Reading {
-  const { instruments, statistics } = core;
-  const tiers = new Tiers(config.cache, clock, memtable);
+  const tiers = new Tiers(config.cache, clock, recentOf(shards));
   const askL3 = <Q extends PastQuestion>(question: Q): Promise<AnswerTo<Q> | Fault> => {
     tiers.counters.l3[question.kind] += 1;
     return history.ask<Q>({ ...question, blocksMax: limits.pastBlocksMax });
@@ -45,12 +51,34 @@ export function createReading(
     trades: (...of: Parameters<Tiers['trades']>) => tiers.trades(...of),
     ticks: (...of: Parameters<Tiers['ticks']>) => tiers.ticks(...of),
     past: pastSource(askL3, limits, clock),
-    get epoch() {
-      return core.epoch;
-    },
-    lastSeq: () => core.lastSeq,
+    numbersOf: (symbol: string) => shards.of(symbol).core,
+    newest: () => newestOf(shards),
   };
   return { tiers, queries: new Queries<MarketInstrument>(sources, clock, slices) };
+}
+
+/** The memtable of the shard of a symbol. */
+function recentOf(shards: Shards): RecentTrades {
+  if (shards.all.length === 1) return shards.first.memtable;
+  const of = (symbol: string): Memtable => shards.of(symbol).memtable;
+  return {
+    newestTick: (symbol) => of(symbol).newestTick(symbol),
+    trades: (symbol, ...rest) => of(symbol).trades(symbol, ...rest),
+    ticks: (symbol, ...rest) => of(symbol).ticks(symbol, ...rest),
+  };
+}
+
+/** As in `welcome`: of several shards each has a position of its own. */
+function newestOf(shards: Shards) {
+  const isOne = shards.all.length === 1;
+  const { epoch, lastSeq } = isOne ? shards.first.core : { epoch: 0, lastSeq: 0 };
+  if (shards.names.length === 0) return { seq: lastSeq, epoch };
+  const all = shards.all.map(({ name, core }) => ({
+    shard: name,
+    epoch: core.epoch,
+    seq: core.lastSeq,
+  }));
+  return { seq: lastSeq, epoch, shards: all };
 }
 
 type AskL3 = <Q extends PastQuestion>(question: Q) => Promise<AnswerTo<Q> | Fault>;

@@ -115,7 +115,7 @@ export class RunningServer implements Server {
     timers.rest();
     revisions.stop();
     for (const source of this.parts.ingest) void source.stop(); // the drain below waits for what they submitted
-    const stages = { listening, core, broadcaster, threads: [past.history, past.playback] };
+    const stages = { listening, core, broadcaster, threads: past.threads };
     const random = new Prng(core.epoch);
     const others = membership === undefined ? [] : addressesOfOthers(membership.status());
     const elsewhere = (): string | null => others[random.int(0, others.length - 1)] ?? null;

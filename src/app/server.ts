@@ -45,6 +45,7 @@ import { createReading } from './reading';
 import { openRecorder, Recorder, type RecorderHooks } from './recorder';
 import { openReplica, Replica } from './replica';
 import { RunningServer, type Server } from './running';
+import { Shards } from './shards';
 import { Sources } from './sources';
 import { LOOK_EVERY_MS, startTimers, type Timers } from './timers';
 
@@ -82,8 +83,9 @@ export function startServer(
   const hooks = hooksOf(ground, memtable, options);
   const core = openCore(ground, options.membership, hooks);
   if (core instanceof StartFault) return core;
-  const past = createPast(ground, core);
-  const broadcasting = createBroadcasting(ground, core, memtable, past);
+  const shards = new Shards([{ name: null, core, memtable }]);
+  const past = createPast(ground, shards);
+  const broadcasting = createBroadcasting(ground, shards, past);
   const published = new Published(clock);
   const publishers = openPublishers(ground, core, memtable, broadcasting, published);
   if (publishers instanceof StartFault) return publishers;
@@ -91,7 +93,7 @@ export function startServer(
   if (wrong !== undefined) return wrong;
 
   const sources = new Sources(core.entry, config.market, clock, ground.account, ground.clients);
-  const reading = createReading(ground, core, memtable, past.history);
+  const reading = createReading(ground, shards, core, past.history);
   const loopLag = new LoopLag(clock, LOOK_EVERY_MS);
   const freshness = new Freshness(() => core.instruments.feeds(), clock, config);
   const measured = {
@@ -111,7 +113,7 @@ export function startServer(
   const parts = { core, sources, broadcasting, reading, measured, isStopping, cluster };
   const listening = openPort(ground, parts, publishers);
   if (listening instanceof StartFault) return listening;
-  for (const thread of [past.history, past.playback]) thread.prepare(); // before clients take their descriptors
+  for (const thread of past.threads) thread.prepare(); // before clients take their descriptors
   const { ingest, lead } = startSources(sources, options.sources);
   if (core instanceof Recorder) lead(core);
   const timers = startServerTimers(ground, broadcasting, past.playbacks, () => {
@@ -199,7 +201,7 @@ function openPublishers(
   }
   const publishers = createPublishers(log, memtable);
   // The topics come last, so that readers on this machine do not wait for the sockets.
-  for (const publisher of [...local, topicsOf(broadcaster)]) publishers.add(publisher, start);
+  for (const publisher of [...local, topicsOf(broadcaster, 0)]) publishers.add(publisher, start);
   core.follow((batch) => {
     publishers.accept(batch);
     published.accept(batch);

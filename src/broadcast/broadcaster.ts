@@ -19,6 +19,7 @@ import { DerivedTopics, type OnPastBar } from './topics/derived-topics';
 import { Drain } from './sessions/drain';
 import { Heartbeats } from './sessions/heartbeats';
 import { Mirror, type TopicState } from './topics/mirror';
+import { type Numbering, Numberings } from './numbering';
 import type { NativeReaders } from './topics/native-readers';
 import type { Session } from './sessions/session';
 import { FRAME_BYTES_MAX } from './sessions/session-limits';
@@ -68,6 +69,8 @@ export interface NativeTopics {
 
 export interface BroadcastOptions {
   readonly topicsMax: number;
+  /** Names of its shards; absent: one numbering without a name. */
+  readonly shards?: readonly string[];
   /** When a market session ends, in seconds after midnight UTC. */
   readonly sessionBoundary: number;
   /** Time between heartbeats of a session; default 5 s. */
@@ -83,8 +86,7 @@ export class Broadcaster implements SessionHost {
   readonly heartbeats: Heartbeats;
   readonly executions: ExecutionReports;
   readonly encoders: Encoders;
-  /** The newest published sequence number. */
-  lastSeq = 0;
+  readonly numberings: Numberings;
   /** How often a session became lagging. */
   lagged = 0;
   /** Requests a call of `endBars` after this time; replaces an earlier request. */
@@ -124,19 +126,14 @@ export class Broadcaster implements SessionHost {
       (session) => this.executions.settle(session),
     );
     this.agenda = new Agenda(LOOKS_PER_TURN, clock.turns, (session) => this.lookAfter(session));
-    this.mirror = new Mirror(options.sessionBoundary, options.logsBytesMax);
+    this.numberings = new Numberings(options.shards);
+    this.mirror = new Mirror(options.sessionBoundary, options.logsBytesMax, this.numberings);
     this.derived = new DerivedTopics(
       clock,
       (topic, message) => this.queue(topic, message),
       (symbol, interval, openTime) => this.onPastBar(symbol, interval, openTime),
     );
-    this.subscriptions = new Subscriptions(
-      this.mirror,
-      this.derived,
-      options,
-      clock,
-      () => this.lastSeq,
-    );
+    this.subscriptions = new Subscriptions(this.mirror, this.derived, options, clock);
     this.encoders = {
       binary: new FrameEncoder(),
       scalesOf: (symbol) => this.mirror.get(symbol)?.definition,
@@ -156,7 +153,7 @@ export class Broadcaster implements SessionHost {
       clock,
       encoders,
       changes,
-      lastSeq: () => this.lastSeq,
+      numberings: this.numberings,
     });
   }
 
@@ -189,15 +186,16 @@ export class Broadcaster implements SessionHost {
     return this.clock.monotonicMs();
   }
 
-  /** Restores the state up to `lastSeq` without publishing it. */
+  /** Restores the state of a numbering up to `lastSeq` without publishing it. */
   hydrate(
     events: Iterable<MarketEvent>,
     lastSeq: number,
     statistics: Readonly<Record<string, StatisticsState>> = {},
+    numbering = this.numberings.at(0),
   ): void {
-    this.lastSeq = lastSeq;
+    numbering.lastSeq = lastSeq;
     for (const event of events) {
-      if (event.type === 'instrument') this.mirror.define(event);
+      if (event.type === 'instrument') this.mirror.define(numbering.named(event), numbering);
       else this.mirror.apply(event);
     }
     for (const [symbol, state] of Object.entries(statistics)) {
@@ -206,13 +204,14 @@ export class Broadcaster implements SessionHost {
     this.endBars();
   }
 
-  accept(batch: SessionBatch): void {
+  accept(batch: SessionBatch, numbering = this.numberings.at(0)): void {
     const definitions: Instrument[] = [];
     for (const event of batch.events) {
       if (event.type === 'command' || event.type === 'snapshot') continue;
       if (event.type === 'instrument') {
-        definitions.push(event);
-        const added = this.mirror.define(event);
+        const definition = numbering.named(event);
+        definitions.push(definition);
+        const added = this.mirror.define(definition, numbering);
         if (added !== undefined) this.subscriptions.wildcards.join(added);
         continue;
       }
@@ -221,7 +220,7 @@ export class Broadcaster implements SessionHost {
       if (topic.hasReaders) this.queue(topic, event);
     }
     this.derived.seal();
-    this.lastSeq = batch.lastSeq;
+    numbering.lastSeq = batch.lastSeq;
     if (definitions.length > 0) this.announce(definitions);
     this.publishDirty();
     if (batch.executions.length > 0) this.executions.publish(batch.executions);
@@ -229,16 +228,17 @@ export class Broadcaster implements SessionHost {
   }
 
   /** Another leader continues the numbering after a seq: what readers hold stays valid [T8]. */
-  beginEpoch(epoch: number, seq: number): void {
-    this.subscriptions.epoch = epoch;
-    this.announce([{ type: 'epoch', epoch, seq, shard: null }]);
+  beginEpoch(numbering: Numbering, epoch: number, seq: number): void {
+    numbering.epoch = epoch;
+    this.announce([{ type: 'epoch', epoch, seq, shard: numbering.shard }]);
   }
 
   /** Publishes new states of bars that had already ended. */
   revise(bars: readonly Bar[]): void {
     for (const bar of bars) {
       const instrument = this.mirror.get(bar.symbol);
-      if (instrument !== undefined) this.derived.revise(instrument, bar, this.lastSeq);
+      if (instrument !== undefined)
+        this.derived.revise(instrument, bar, instrument.numbering.lastSeq);
     }
     this.publishDirty();
   }
@@ -302,6 +302,11 @@ export class Broadcaster implements SessionHost {
     const reason = session.look(this.clock.monotonicMs());
     if (reason !== undefined) return this.end(session, reason);
     this.wake(session, session.nextLookMs);
+  }
+
+  /** Undefined: no instrument of this symbol is defined. */
+  numberingOf(symbol: string): Numbering | undefined {
+    return this.mirror.get(symbol)?.numbering;
   }
 
   /** What was sent natively, conflated and dropped, by channel. */

@@ -74,6 +74,9 @@ export interface TierOptions {
   readonly entriesMax: number;
 }
 
+/** What the tiers ask of L2. */
+export type RecentTrades = Pick<Memtable, 'newestTick' | 'trades' | 'ticks'>;
+
 export class Tiers {
   readonly counters: TierCounters = {
     l1: { tick: noOutcomes(), book: noOutcomes() },
@@ -87,9 +90,9 @@ export class Tiers {
   private readonly bookAnswer: Answer<BookView> = { entry: null, source: 'l1' };
   private readonly clock: Clock;
   private readonly options: TierOptions;
-  private readonly memtable: Memtable;
+  private readonly memtable: RecentTrades;
 
-  constructor(options: TierOptions, clock: Clock, memtable: Memtable) {
+  constructor(options: TierOptions, clock: Clock, memtable: RecentTrades) {
     this.options = options;
     this.clock = clock;
     this.memtable = memtable;

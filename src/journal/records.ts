@@ -316,7 +316,10 @@ export function definitionText(d: Instrument): string {
 export function parseDefinition(text: string): Instrument | undefined {
   try {
     const d = JSON.parse(text) as Instrument;
-    return d.type === 'instrument' && typeof d.symbol === 'string' ? d : undefined;
+    // Journals of earlier versions have no `shard`.
+    return d.type === 'instrument' && typeof d.symbol === 'string'
+      ? { ...d, shard: null }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -35,8 +35,8 @@ function topics(): Subject {
     accept(batch);
   };
   return {
-    publisher: topicsOf(broadcaster),
-    reached: () => ({ lastSeq: broadcaster.lastSeq, events }),
+    publisher: topicsOf(broadcaster, 0),
+    reached: () => ({ lastSeq: broadcaster.numberings.at(0).lastSeq, events }),
   };
 }
 

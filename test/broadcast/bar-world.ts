@@ -254,9 +254,10 @@ export class BarWorld {
         });
     };
     const { subscriptions } = broadcaster;
-    subscriptions.epoch = this.epoch;
-    subscriptions.pastEpochs = new PastEpochs(recovered.pastEpochs);
-    subscriptions.since = (seq) => {
+    const numbering = broadcaster.numberings.at(0);
+    numbering.epoch = this.epoch;
+    numbering.pastEpochs = new PastEpochs(recovered.pastEpochs);
+    numbering.since = (seq) => {
       const from = Math.max(this.memoryFrom, this.lastSeq - this.memory);
       return seq < from ? undefined : [this.events.filter((e) => e.seq > seq)];
     };

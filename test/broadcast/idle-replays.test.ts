@@ -7,6 +7,7 @@ import type { Message } from '../../protocol/messages';
 import { ByteAccount } from '../../src/base/byte-account';
 import { ManualClock } from '../../src/base/clock';
 import { Playbacks, type QueuedEvents } from '../../src/broadcast/playback/playbacks';
+import { Numberings } from '../../src/broadcast/numbering';
 import { ReplayRequests } from '../../src/broadcast/replay/replay-requests';
 import type { ReplayMessage } from '../../src/broadcast/replay/replay';
 import { Session } from '../../src/broadcast/sessions/session';
@@ -66,11 +67,13 @@ class World {
       this.account.open(client),
     );
     const timers = { later: () => () => {} };
+    const numberings = new Numberings();
+    numberings.at(0).lastSeq = last;
     const replays = new ReplayRequests({
       playbacks,
       clock,
-      lastSeq: () => last,
-      isDefined: () => true,
+      numberings,
+      numberingOf: () => numberings.at(0),
       ...timers,
     });
     const pong = (): boolean => {
@@ -321,6 +324,7 @@ test('[R10] a resume that cannot begin for long is refused; one that has begun i
     from: null,
     to: null,
     hasOpening: false,
+    shard: null,
     speed: 0,
   };
   const [a, b, c]: string[][] = [[], [], []];

@@ -52,9 +52,10 @@ class Floor {
     };
     this.broadcaster = new Broadcaster(OPTIONS, { publish }, this.clock);
     const { subscriptions } = this.broadcaster;
-    subscriptions.epoch = EPOCH;
+    const numbering = this.broadcaster.numberings.at(0);
+    numbering.epoch = EPOCH;
     subscriptions.playbacks = this.playbacks;
-    subscriptions.since = (seq) => {
+    numbering.since = (seq) => {
       const from = Math.max(0, this.events.length - memory);
       if (seq < from) return undefined;
       this.looked += this.events.length - seq;

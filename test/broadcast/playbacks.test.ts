@@ -11,6 +11,7 @@ import { SystemClock } from '../../src/base/clock';
 import { JobQueue } from '../../src/broadcast/subscriptions/job-queue';
 import { Playbacks, type QueuedEvents } from '../../src/broadcast/playback/playbacks';
 import { type PlaybackRequest } from '../../src/broadcast/playback/playback';
+import { Numberings } from '../../src/broadcast/numbering';
 import { ReplayRequests } from '../../src/broadcast/replay/replay-requests';
 import type { ReplayMessage } from '../../src/broadcast/replay/replay';
 import { Session } from '../../src/broadcast/sessions/session';
@@ -31,6 +32,7 @@ const REQUEST: PlaybackRequest = {
   from: null,
   to: null,
   hasOpening: true,
+  shard: null,
   speed: 0,
 };
 
@@ -207,11 +209,13 @@ function enter(playbacks: Playbacks, clock: ManualClock, last = LAST) {
     shared: new SharedFrames(),
   };
   const session = new Session('s1', SUBPROTOCOL_MSGPACK, socket, encoders, LIMITS);
+  const numberings = new Numberings();
+  numberings.at(0).lastSeq = last;
   const replays = new ReplayRequests({
     playbacks,
     clock,
-    lastSeq: () => last,
-    isDefined: () => true,
+    numberings,
+    numberingOf: () => numberings.at(0),
   });
   let lastId = 0;
   let ponged = 0;

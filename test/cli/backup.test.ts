@@ -141,7 +141,13 @@ describe.skipIf(!hasSqlite)('BACKUP.md', () => {
       expect(verified.warnings).toBeUndefined();
       const restored = await start(durability);
       const inside = { epoch: behind.epoch, seq: behind.seq - 3 };
-      const gap = { type: 'gap', from: kept.seq + 1, to: behind.seq, reason: 'not-journaled' };
+      const gap = {
+        type: 'gap',
+        from: kept.seq + 1,
+        to: behind.seq,
+        reason: 'not-journaled',
+        shard: null,
+      };
       expect(await resumed(restored, inside)).toMatchObject([gap]);
       expect(await resumed(restored, kept)).toMatchObject([gap]);
       expect((await trades(restored, 1)).seq).toBeGreaterThan(behind.seq);

@@ -347,7 +347,14 @@ describe('where records are missing', () => {
 
   test('ndjson has a line for them, followed by the whole book', async () => {
     const { from, to } = gap;
-    const reported = { type: 'gap', from, to, count: to - from + 1, reason: 'not-journaled' };
+    const reported = {
+      type: 'gap',
+      from,
+      to,
+      count: to - from + 1,
+      reason: 'not-journaled',
+      shard: null,
+    };
     for (const kind of ['trade', 'tick', 'bbo', 'book', 'snapshot', 'status'] as const) {
       const all = await lines('--kind', kind);
       const found = all.findIndex(({ type }) => type === 'gap');

@@ -144,6 +144,7 @@ describe.each(FORMS)('%s', (form) => {
       seq,
       repeated: null,
       waiting: null,
+      shards: null,
     });
     expect(await steer(4, 'continue')).toMatchObject({ type: 'ack' });
     await client.answer(1, paused);

@@ -144,7 +144,7 @@ describe.each(deep(FORMS, 1))('[R2] %s', (form) => {
       expect(seen.filter((m) => m.type === 'reset')).toEqual([]);
       const first = seen.findIndex((m) => m.type === 'gap');
       const count = to - from + 1;
-      const gap = { type: 'gap', from, to, count, reason: 'not-journaled' };
+      const gap = { type: 'gap', from, to, count, reason: 'not-journaled', shard: null };
       expect(seen.slice(first, first + TOPICS.length)).toEqual(
         expect.arrayContaining(TOPICS.map((topic) => ({ ...gap, topic }))),
       );

@@ -70,6 +70,7 @@ describe.each(FORMS)('%s', (form) => {
       seq: expect.any(Number),
       time: expect.stringMatching(/^\d{19}$/),
       limits: expect.objectContaining({ topicsMax: 10_000, heartbeatMs: HEARTBEAT_MS }),
+      shards: null,
     });
     expect(client.seen[0]!['seq']).toBeWithin(seq as number, after + 1);
     expect(client.frames[0]).toBe(1);

@@ -64,8 +64,7 @@ function queriesOf({ history, recorder }: Past): HistoryQueries {
     },
     unknown: () => undefined,
     recentTicks: () => undefined,
-    epoch: 1,
-    lastSeq: () => recorder.sequencer.lastSeq,
+    numbersOf: () => ({ epoch: 1, lastSeq: recorder.sequencer.lastSeq }),
     now: () => Nanos.fromBigInt(1n << 62n),
     ageMs: () => 0,
   });

@@ -49,7 +49,14 @@ function checkGaps(
 ): void {
   const first = received.findIndex((m) => m.type === 'gap' && m.to === to);
   const gaps = received.slice(first, first + names.length) as MessageOf<'gap'>[];
-  const gap = { type: 'gap', from, to, count: to - from + 1, reason: 'not-journaled' };
+  const gap = {
+    type: 'gap',
+    from,
+    to,
+    count: to - from + 1,
+    reason: 'not-journaled',
+    shard: null,
+  };
   const inOrder = gaps.toSorted((a, b) => (a.topic < b.topic ? -1 : 1));
   expect(inOrder).toEqual(
     names.toSorted().map((topic) => Object.assign({}, gap, { topic })) as typeof gaps,

@@ -58,7 +58,7 @@ function insideOf(session: Session): SessionInside['backlog'] {
 
 function allTopics(server: SimServer): TopicState[] {
   const { mirror } = server.broadcaster as unknown as { mirror: Mirror };
-  return [mirror.statusTopic, ...[...mirror.all()].flatMap((i) => Object.values(i.topics))];
+  return [...mirror.statusTopics, ...[...mirror.all()].flatMap((i) => Object.values(i.topics))];
 }
 
 /** Each session on a topic has it natively or reads its log, and is counted there. */

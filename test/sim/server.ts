@@ -76,9 +76,10 @@ export class SimServer {
       clock,
     );
     this.broadcaster = broadcaster;
-    broadcaster.subscriptions.epoch = options.epoch;
-    broadcaster.subscriptions.pastEpochs = new PastEpochs(options.pastEpochs);
-    broadcaster.subscriptions.since = (seq) => this.memtable.since(seq);
+    const numbering = broadcaster.numberings.at(0);
+    numbering.epoch = options.epoch;
+    numbering.pastEpochs = new PastEpochs(options.pastEpochs);
+    numbering.since = (seq) => this.memtable.since(seq);
     broadcaster.wakeIn = (ms) => (this.barsAtMs = clock.monotonicMs() + ms);
     broadcaster.ended = () => (this.ended += 1);
     const counted: PlaybackSource = {
@@ -192,11 +193,11 @@ export class SimServer {
         this.timers.add(timer);
         return () => this.timers.delete(timer);
       },
-      lastSeq: () => broadcaster.lastSeq,
-      isDefined: (symbol) => broadcaster.encoders.scalesOf(symbol) !== undefined,
+      numberings: broadcaster.numberings,
+      numberingOf: (symbol) => broadcaster.numberingOf(symbol),
     });
     return {
-      epoch: options.epoch,
+      numberings: broadcaster.numberings,
       server: 'sim',
       scalesOf: broadcaster.encoders.scalesOf,
       keys: new Keyring({
@@ -222,7 +223,6 @@ export class SimServer {
       },
       welcomeLimits: () =>
         namedLimits({ frameBytesMax: 1_000_000, topicsMax: 1_000, heartbeatMs: 1_000 }),
-      lastSeq: () => broadcaster.lastSeq,
       enter: (socket, form) => {
         const wire = socket as unknown as Wire;
         const session = new Session(

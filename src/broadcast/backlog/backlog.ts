@@ -16,6 +16,7 @@
  */
 
 import type { Message } from '../../../protocol/messages';
+import type { Numbering } from '../numbering';
 import { Cursor } from './cursor';
 import { type BacklogCounters } from '../topics/counters';
 import { ANSWER_SLICE_BYTES, type LongAnswer } from './long-answer';
@@ -204,12 +205,14 @@ export class Backlog {
   }
 
   /**
-   * A sequence number up to which nothing of the topics waits; infinity if nothing waits at all.
+   * A sequence number up to which nothing of the topics of a numbering waits; infinity if nothing
+   * waits at all.
    */
-  get completeSeq(): number {
+  completeSeqOf(numbering: Numbering): number {
     let complete = Infinity;
     for (const cursor of this.cursors.values()) {
-      if (cursor.isBehind) complete = Math.min(complete, cursor.completeSeq);
+      if (!cursor.isBehind || cursor.topic.numbering !== numbering) continue;
+      complete = Math.min(complete, cursor.completeSeq);
     }
     return complete;
   }

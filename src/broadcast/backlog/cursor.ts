@@ -155,7 +155,7 @@ export class Cursor {
       to,
       count,
       reason: 'slow-reader',
-      shard: null,
+      shard: this.topic.numbering.shard,
     };
   }
 

@@ -25,6 +25,8 @@ export interface PlaybackRequest {
   readonly from: Nanos | null;
   readonly to: Nanos | null;
   readonly hasOpening: boolean;
+  /** Whose journal it reads; null: the server names none. */
+  readonly shard: string | null;
   /** A replay that continues: the reader has the opening and everything before `fromSeq`. */
   readonly goesOn?: boolean;
   /** Speed in hundredths of real time; 0: as fast as it is read. */

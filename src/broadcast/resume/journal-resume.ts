@@ -15,6 +15,7 @@ import type { Fault } from '../../../protocol/codes';
 import type { Message, MessageOf } from '../../../protocol/messages';
 import type { FrameSource, Frame } from '../sessions/frame-source';
 import type { Playback } from '../playback/playback';
+import type { Numbering } from '../numbering';
 import type { Playbacks } from '../playback/playbacks';
 
 export type ResetReason = MessageOf<'reset'>['reason'];
@@ -25,11 +26,10 @@ export type Answered = readonly Message[] | ResetReason;
 export type Outcome = Answered | Fault;
 
 export interface ResumeStage {
+  readonly numbering: Numbering;
   readonly playbacks: Playbacks;
   /** The client that it is for. */
   readonly client: string;
-  /** The newest published sequence number. */
-  lastSeq(): number;
   /**
    * All messages after a sequence number, in this turn; undefined if they are not in memory or too
    * many.
@@ -98,7 +98,7 @@ export class JournalResume implements FrameSource {
     this.isText = isText;
     this.seq = seq;
     this.opening = opening;
-    this.roundTo = stage.lostTo > 0 ? stage.lostTo : stage.lastSeq();
+    this.roundTo = stage.lostTo > 0 ? stage.lostTo : stage.numbering.lastSeq;
     this.playback = this.begin();
   }
 
@@ -157,6 +157,7 @@ export class JournalResume implements FrameSource {
       to: null,
       hasOpening: false,
       speed: 0,
+      shard: this.stage.numbering.shard,
     };
     this.isAsking = true;
     const isFirst = !this.hasBegun;
@@ -200,14 +201,14 @@ export class JournalResume implements FrameSource {
       if (this.stage.isReady()) this.outcome = recent;
       return undefined;
     }
-    const distance = this.stage.lastSeq() - this.seq;
+    const distance = this.stage.numbering.lastSeq - this.seq;
     this.roundsLost = distance < this.distance ? 0 : this.roundsLost + 1;
     this.distance = distance;
     if (this.roundsLost > ROUNDS_LOST_MAX) {
       this.outcome = 'too-slow';
       return undefined;
     }
-    this.roundTo = this.stage.lastSeq();
+    this.roundTo = this.stage.numbering.lastSeq;
     this.playback = this.begin();
     return undefined;
   }

@@ -34,12 +34,12 @@ export function gapsOf(
 ): MessageOf<'gap'>[] {
   if (lostTo === 0) return [];
   const range = { from: start + 1, to: lostTo, count: lostTo - start } as const;
-  return topics.map(({ name }) => ({
+  return topics.map(({ name, numbering: { shard } }) => ({
     type: 'gap',
     topic: name,
     ...range,
     reason: 'not-journaled',
-    shard: null,
+    shard,
   }));
 }
 
@@ -48,7 +48,7 @@ const RESET_TOPICS_MAX = 1_000;
 
 export function resetsOf(
   topics: readonly string[],
-  rest: Pick<MessageOf<'reset'>, 'epoch' | 'seq' | 'reason'>,
+  rest: Pick<MessageOf<'reset'>, 'epoch' | 'seq' | 'reason' | 'shard'>,
 ): MessageOf<'reset'>[] {
   const resets: MessageOf<'reset'>[] = [];
   for (let i = 0; i < topics.length; i += RESET_TOPICS_MAX) {
@@ -56,7 +56,6 @@ export function resetsOf(
       type: 'reset',
       topics: topics.slice(i, i + RESET_TOPICS_MAX),
       ...rest,
-      shard: null,
     });
   }
   return resets;

@@ -7,7 +7,7 @@ import type { Message } from '../../../protocol/messages';
 import type { FrameSource, Frame } from '../sessions/frame-source';
 import { OPENING_MESSAGES, type Outcome, type ResumeStage } from './journal-resume';
 
-type WaitingStage = Omit<ResumeStage, 'playbacks' | 'queued' | 'lostTo' | 'renewed'>;
+type WaitingStage = Omit<ResumeStage, 'numbering' | 'playbacks' | 'queued' | 'lostTo' | 'renewed'>;
 
 export class WaitingResume implements FrameSource {
   private readonly stage: WaitingStage;

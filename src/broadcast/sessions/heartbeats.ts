@@ -1,6 +1,6 @@
 /**
  * Heartbeats: once an interval each session is sent the sequence number up to which it has
- * everything, and the heads of its topics that moved.
+ * everything, and the heads of its topics that moved; in a message for each numbering.
  *
  * The interval is divided into steps and each session belongs to one of them, so the load is
  * spread; a step is done in slices, each in a turn of the event loop. Changed topics are found
@@ -16,6 +16,7 @@ import type { Message } from '../../../protocol/messages';
 import type { Nanos } from '../../../protocol/time';
 import { isSliceOver } from '../../base/agenda';
 import type { Clock } from '../../base/clock';
+import type { Numbering, Numberings } from '../numbering';
 import type { TopicState } from '../topics/mirror';
 import type { Session } from './session';
 import type { Encoders } from './encoders';
@@ -34,7 +35,7 @@ export interface HeartbeatParts {
   readonly clock: Clock;
   readonly encoders: Encoders;
   readonly changes: TopicChanges<TopicState>;
-  readonly lastSeq: () => number;
+  readonly numberings: Numberings;
 }
 
 /** A session and what its last heartbeat stated. */
@@ -45,9 +46,10 @@ interface Beat {
   move: number;
 }
 
-/** Frames for one sequence number without heads. */
+/** Frames for the newest sequence numbers without heads. */
 interface Quiet {
-  seq: number;
+  /** Sum of the sequence numbers, none of which falls. */
+  seqs: number;
   text: string | Uint8Array | null;
   binary: string | Uint8Array | null;
 }
@@ -73,7 +75,7 @@ export class Heartbeats {
    * those without heads.
    */
   private readonly frames = new Map<string, string | Uint8Array>();
-  private readonly quiet: Quiet = { seq: -1, text: null, binary: null };
+  private readonly quiet: Quiet = { seqs: -1, text: null, binary: null };
   private time: Nanos;
   private move = 0;
 
@@ -119,7 +121,7 @@ export class Heartbeats {
   private begin(): void {
     this.time = this.parts.clock.now();
     this.move = this.parts.changes.moves;
-    this.quiet.seq = -1;
+    this.quiet.seqs = -1;
     this.frames.clear();
   }
 
@@ -155,23 +157,17 @@ export class Heartbeats {
     this.work.sessions += 1;
     // Any frame shows that the server is alive, and after a long answer a heartbeat would show nothing.
     if (!isNative && session.isAnswering) return;
-    const { clock, everyMs, changes, lastSeq } = this.parts;
+    const { clock, everyMs, changes } = this.parts;
     if (this.move !== changes.moves) this.begin();
-    const seq = session.sentUpTo(lastSeq());
-    if (!isNative) return session.send([this.message(seq, NONE)]);
+    if (!isNative) return session.send(this.messages(session, NONE));
     // Heads go to native sessions only: to a reader with waiting messages they would look like a loss.
     const moved = beat.move === changes.moves ? NONE : this.takeMoved(beat);
-    if (moved.length > HEADS_A_MESSAGE) return this.sendParts(session, seq, moved);
-    session.beat(this.frame(session.isText, seq, moved), beatMs, everyMs, clock.monotonicMs());
-  }
-
-  private sendParts(session: Session, seq: number, moved: readonly TopicState[]): void {
-    const messages: Message[] = [];
-    for (let at = 0; at < moved.length; at += HEADS_A_MESSAGE) {
-      messages.push(this.message(seq, moved.slice(at, at + HEADS_A_MESSAGE)));
+    if (moved.length > HEADS_A_MESSAGE) {
+      const messages = this.messages(session, moved);
+      this.work.frames += messages.length;
+      return session.send(messages);
     }
-    this.work.frames += messages.length;
-    session.send(messages);
+    session.beat(this.frame(session, moved), beatMs, everyMs, clock.monotonicMs());
   }
 
   /** The topics of a session that moved since its last heartbeat; marks them as stated. */
@@ -193,36 +189,57 @@ export class Heartbeats {
   }
 
   /** The frame of a heartbeat; sessions with the same content share it. */
-  private frame(isText: boolean, seq: number, moved: readonly TopicState[]): string | Uint8Array {
-    if (moved.length === 0 && seq === this.parts.lastSeq()) return this.quietFrame(isText, seq);
-    const key = `${isText ? 't' : 'b'} ${seq} ${moved.map(({ name }) => name).join(' ')}`;
+  private frame(session: Session, moved: readonly TopicState[]): string | Uint8Array {
+    const { isText } = session;
+    const { all } = this.parts.numberings;
+    const isQuiet = moved.length === 0 && all.every((n) => session.sentUpTo(n) === n.lastSeq);
+    if (isQuiet) return this.quietFrame(session);
+    const seqs = all.map((numbering) => session.sentUpTo(numbering)).join(' ');
+    const key = `${isText ? 't' : 'b'} ${seqs} ${moved.map(({ nativeText }) => nativeText).join(' ')}`;
     let frame = this.frames.get(key);
     if (frame === undefined) {
-      frame = this.encode(isText, this.message(seq, moved));
+      frame = this.encode(isText, this.messages(session, moved));
       this.frames.set(key, frame);
     }
     return frame;
   }
 
-  private quietFrame(isText: boolean, seq: number): string | Uint8Array {
+  private quietFrame(session: Session): string | Uint8Array {
     const { quiet } = this;
-    if (quiet.seq !== seq) {
-      quiet.seq = seq;
+    let seqs = 0;
+    for (const { lastSeq } of this.parts.numberings.all) seqs += lastSeq;
+    if (quiet.seqs !== seqs) {
+      quiet.seqs = seqs;
       quiet.text = null;
       quiet.binary = null;
     }
+    const { isText } = session;
     const form = isText ? 'text' : 'binary';
-    return (quiet[form] ??= this.encode(isText, this.message(seq, NONE)));
+    return (quiet[form] ??= this.encode(isText, this.messages(session, NONE)));
   }
 
-  private encode(isText: boolean, message: Message): string | Uint8Array {
+  private encode(isText: boolean, messages: readonly Message[]): string | Uint8Array {
     const { binary, scalesOf } = this.parts.encoders;
     this.work.frames += 1;
-    return isText ? encodeTextFrame([message], scalesOf) : binary.encode([message]);
+    return isText ? encodeTextFrame(messages, scalesOf) : binary.encode(messages);
   }
 
-  private message(seq: number, topics: readonly TopicState[]): Message {
+  /** At least one for each numbering; more where the heads of one do not fit. */
+  private messages(session: Session, moved: readonly TopicState[]): Message[] {
+    const messages: Message[] = [];
+    const { all } = this.parts.numberings;
+    for (const numbering of all) {
+      const own = all.length === 1 ? moved : moved.filter((topic) => topic.numbering === numbering);
+      const seq = session.sentUpTo(numbering);
+      for (let at = 0; at === 0 || at < own.length; at += HEADS_A_MESSAGE) {
+        messages.push(this.message(numbering, seq, own.slice(at, at + HEADS_A_MESSAGE)));
+      }
+    }
+    return messages;
+  }
+
+  private message({ shard }: Numbering, seq: number, topics: readonly TopicState[]): Message {
     const heads = topics.map(({ name, head }) => ({ topic: name, seq: head }));
-    return { type: 'heartbeat', time: this.time, seq, heads, shard: null };
+    return { type: 'heartbeat', time: this.time, seq, heads, shard };
   }
 }

@@ -23,6 +23,7 @@ import { ByteAccount, type Meter } from '../../base/byte-account';
 import { Backlog, sizeOf } from '../backlog/backlog';
 import type { FrameSource } from './frame-source';
 import { ANSWER_SLICE_BYTES, LongAnswer } from '../backlog/long-answer';
+import type { Numbering } from '../numbering';
 import type { TopicState } from '../topics/mirror';
 import type { NativeReader } from '../topics/native-readers';
 import { Sender } from './sender';
@@ -248,12 +249,9 @@ export class Session implements NativeReader {
     this.topicStates.leave(topic);
   }
 
-  /**
-   * The sequence number up to which it was sent everything, if `lastSeq` is the newest published
-   * one.
-   */
-  sentUpTo(lastSeq: number): number {
-    return Math.min(lastSeq, this.backlog.completeSeq);
+  /** The sequence number of a numbering up to which it was sent everything. */
+  sentUpTo(numbering: Numbering): number {
+    return Math.min(numbering.lastSeq, this.backlog.completeSeqOf(numbering));
   }
 
   /** Credits bytes that native topics have sent to it. */

@@ -35,8 +35,8 @@ export class Snapshots {
    * @param defined instruments whose definition was sent; that of this topic is added
    */
   of(topic: TopicState, defined: Set<MirroredInstrument | null>): Message[] {
-    const { instrument } = topic;
-    if (instrument === null) return this.mirror.statuses();
+    const { instrument, numbering } = topic;
+    if (instrument === null) return this.mirror.statuses(numbering);
     const messages: Message[] = [];
     if (!defined.has(instrument)) {
       defined.add(instrument);
@@ -58,7 +58,6 @@ export class Snapshots {
     intervalMs: number,
     done: (statuses: readonly Message[]) => void,
   ): void {
-    const { statusTopic } = this.mirror;
     const trades = topics.filter((topic) => !hasState(topic.def));
     const join = (from: number): void => {
       if (session.isGone) return;
@@ -69,9 +68,13 @@ export class Snapshots {
         this.turns.soon('resume', () => join(next));
         return;
       }
-      if (!topics.includes(statusTopic)) return done([]);
-      joinNow(session, statusTopic, intervalMs);
-      done(this.mirror.statuses());
+      const statuses: Message[] = [];
+      for (const topic of topics) {
+        if (topic.instrument !== null) continue;
+        joinNow(session, topic, intervalMs);
+        statuses.push(...this.mirror.statuses(topic.numbering));
+      }
+      done(statuses);
     };
     join(0);
   }

@@ -11,17 +11,16 @@
  */
 
 import { fieldFault, type Fault } from '../../../protocol/codes';
-import { ackOf } from '../../../protocol/answers';
 import type { Message, MessageOf } from '../../../protocol/messages';
-import type { BatchEvent } from '../../../protocol/records';
 import type { Clock } from '../../base/clock';
-import { TopicResolver, type ResolvedTopics } from './topic-resolver';
+import { parseTopic, type Topic } from '../../../protocol/topics';
+import { TopicResolver, type ResolvedTopics, type Targets } from './topic-resolver';
 import { BarResume } from '../resume/bar-resume';
 import type { DerivedTopics } from '../topics/derived-topics';
 import { JobQueue } from './job-queue';
 import { LongAnswer, type AnswerPart } from '../backlog/long-answer';
 import { channelOf, type Mirror, type MirroredInstrument, type TopicState } from '../topics/mirror';
-import { PastEpochs } from '../resume/past-epochs';
+import type { Numbering, Numberings, ReaderPosition } from '../numbering';
 import type { PastBarQueries } from '../resume/past-bars';
 import type { Playbacks } from '../playback/playbacks';
 import { replayUnderWay } from '../replay/replay';
@@ -72,15 +71,27 @@ interface Answering {
   readonly bars: BarResume | null;
 }
 
+interface WholeResume {
+  readonly session: Session;
+  readonly request: MessageOf<'resume'>;
+  readonly positions: readonly ReaderPosition[];
+  /** In the queue of resumes, in each numbering. */
+  readonly cost: number;
+  readonly done: Done;
+}
+
+/** A resume in one numbering; one of several is followed by the next. */
+interface Resuming {
+  readonly session: Session;
+  readonly request: MessageOf<'resume'>;
+  readonly position: ReaderPosition;
+  /** The message at the end of its answer, made in the turn in which the topics are joined. */
+  readonly last: () => readonly Message[];
+  /** Called when it was answered, or when the whole request is refused. */
+  readonly done: Done;
+}
+
 export class Subscriptions {
-  /** The epoch of the sequence numbers. */
-  epoch = 0;
-  pastEpochs: PastEpochs = new PastEpochs(new Map());
-  /**
-   * All events after a sequence number, in order; undefined if some of them are not in memory any
-   * more.
-   */
-  since: (seq: number) => Iterable<readonly BatchEvent[]> | undefined = () => undefined;
   private readonly mirror: Mirror;
   private readonly derived: DerivedTopics;
   private readonly resolver: TopicResolver;
@@ -94,14 +105,13 @@ export class Subscriptions {
   pastBars: PastBarQueries | null = null;
   private readonly clock: Clock;
   private readonly resumes: JobQueue;
-  private readonly lastSeq: () => number;
+  private readonly numberings: Numberings;
 
   constructor(
     mirror: Mirror,
     derived: DerivedTopics,
     options: { readonly topicsMax: number; readonly statesAtOnceMax?: number },
     clock: Clock,
-    lastSeq: () => number,
   ) {
     this.clock = clock;
     this.resumes = new JobQueue(RESUMES_A_TURN, clock.turns);
@@ -110,7 +120,7 @@ export class Subscriptions {
     this.resolver = new TopicResolver(mirror, options);
     this.statesAtOnceMax = options.statesAtOnceMax ?? STATES_AT_ONCE_MAX;
     this.snapshots = new Snapshots(mirror, derived, clock.turns);
-    this.lastSeq = lastSeq;
+    this.numberings = mirror.numberings;
   }
 
   /**
@@ -137,7 +147,7 @@ export class Subscriptions {
     const messages: Message[] = [];
     const defined = new Set<MirroredInstrument | null>();
     for (const topic of asked.targets.keys()) messages.push(...this.snapshots.of(topic, defined));
-    messages.push(ackOf(id, this.lastSeq()));
+    messages.push(this.numberings.ack(id));
     session.answer(messages, this.clock.monotonicMs(), () => this.join(session, asked, intervalMs));
     done();
     return undefined;
@@ -151,29 +161,31 @@ export class Subscriptions {
     intervalMs: number,
     done: () => void,
   ): void {
-    const { snapshots, lastSeq } = this;
+    const { snapshots, numberings } = this;
     const all = [...targets.keys()];
-    // The statuses that are sent first, and a seq not above that of any snapshot; null until the first topics are joined.
-    const begun: { at: { seq: number; statuses: readonly Message[] } | null } = { at: null };
+    // The statuses that are sent first, and an ack whose seqs are not above that of any snapshot; null until the first
+    // topics are joined.
+    const begun: { at: { ack: Message; statuses: readonly Message[] } | null } = { at: null };
     const parts = function* (): Generator<AnswerPart, void> {
       while (begun.at === null) yield null;
-      const { seq, statuses } = begun.at;
+      const { ack, statuses } = begun.at;
       if (statuses.length > 0) yield statuses;
       yield* snapshots.parts(session, all, intervalMs);
-      yield [ackOf(id, seq)];
+      yield [ack];
     };
     const answer = new LongAnswer(parts(), all.length + 1, TOPIC_OF_ANSWER_BYTES, done);
     session.answer(answer, this.clock.monotonicMs());
     this.setWildcards(session, topics, intervalMs);
     snapshots.joinFirst(session, all, intervalMs, (statuses) => {
-      begun.at = { seq: lastSeq(), statuses };
+      begun.at = { ack: numberings.ack(id), statuses };
       session.pull(this.clock.monotonicMs());
     });
   }
 
   /**
-   * Sends everything of these topics after a sequence number and then updates; or, if that is not
-   * available, a reset with the reason, and the current state.
+   * Sends everything of these topics after a position and then updates; or, if that is not
+   * available, a reset with the reason, and the current state. With several positions it does so in
+   * one numbering after the other.
    * @param done called when the request was answered or refused; until then the session may not
    * send requests about topics
    */
@@ -182,90 +194,107 @@ export class Subscriptions {
       ? replayUnderWay()
       : this.resolver.resolve(session, request.topics);
     if ('code' in refused) return done(refused);
-    const newest = request.newest ?? request.seq;
-    if (newest < request.seq) {
-      return done(fieldFault('newest', newest, `at least seq (${request.seq})`));
-    }
+    const positions = positionsOf(request, this.numberings);
+    if ('code' in positions) return done(positions);
+    const foreign = this.foreignTopic(refused, positions);
+    if (foreign !== undefined) return done(foreign);
     const cost = 1 + refused.targets.size / TOPICS_A_RESUME;
-    this.resumes.run(() => this.resumeNow(session, request, newest, done), cost);
+    this.resumeFrom({ session, request, positions, cost, done }, 0);
   }
 
-  private resumeNow(
-    session: Session,
-    request: MessageOf<'resume'>,
-    newest: number,
-    done: Done,
-  ): void {
+  /** A topic of an instrument in none of these numberings. */
+  private foreignTopic(
+    { topics }: ResolvedTopics,
+    positions: readonly ReaderPosition[],
+  ): Fault | undefined {
+    if (positions.length === this.numberings.all.length) return undefined;
+    const among = new Set(positions.map(({ numbering }) => numbering));
+    const foreign = topics.find(({ symbol }) => {
+      const instrument = this.mirror.get(symbol);
+      return instrument !== undefined && !among.has(instrument.numbering);
+    });
+    return foreign && fieldFault('topics', foreign.symbol, 'topics of the shards in positions');
+  }
+
+  /** Resumes in the numbering of a position, then in those after it. */
+  private resumeFrom(whole: WholeResume, index: number): void {
+    const { session, request, positions, cost, done } = whole;
+    const next = index + 1;
+    const isLast = next === positions.length;
+    const among = positions.map(({ numbering }) => numbering);
+    const resuming: Resuming = {
+      session,
+      request,
+      position: positions[index]!,
+      last: () => (isLast ? [this.numberings.ack(request.id, among)] : []),
+      done: (refused) => {
+        if (refused !== undefined && index > 0) this.undo(session, request);
+        if (refused !== undefined || isLast) return done(refused);
+        this.resumeFrom(whole, next);
+      },
+    };
+    this.resumes.run(() => this.resumeNow(resuming), cost);
+  }
+
+  /** A request is refused as a whole: leaves the topics that it has joined. */
+  private undo(session: Session, { topics: names }: MessageOf<'resume'>): void {
+    const topics = names.map((name) => parseTopic(name)!);
+    for (const topic of this.resolver.targetsOf(topics).keys()) session.leave(topic);
+    this.dropWildcards(session, topics, this.numberings.all);
+  }
+
+  private resumeNow(resuming: Resuming): void {
+    const { session, request, position, done } = resuming;
     if (session.isGone) return;
     // Instruments may have been defined since the request that a `*` stands for.
-    const asked = this.resolver.resolve(session, request.topics);
+    const asked = this.resolver.resolve(session, request.topics, position.numbering);
     if ('code' in asked) return done(asked);
-    const start = this.startOf(request.epoch, request.seq, newest);
-    if (typeof start === 'string') this.answer(session, request, asked, start, done);
-    else this.catchUp(session, request, asked, this.pastEpochs.beforeLoss(start), done);
-  }
-
-  /**
-   * The sequence number to resume from, or why none is safe: `newest` may have been lost in a
-   * crash.
-   */
-  private startOf(epoch: number, seq: number, newest: number): number | ResetReason {
-    if (epoch === this.epoch) return newest > this.lastSeq() ? 'from-the-future' : seq;
-    return this.pastEpochs.startOf(epoch, seq, newest) ?? 'other-epoch';
+    const start = startOf(position);
+    if (typeof start === 'string') this.answer(resuming, asked, start);
+    else this.catchUp(resuming, asked, position.numbering.pastEpochs.beforeLoss(start));
   }
 
   /**
    * Resumes from memory or, if that does not reach back far enough, from the journal.
    * @param start the last sequence number that the reader need not be sent
    */
-  private catchUp(
-    session: Session,
-    request: MessageOf<'resume'>,
-    resolved: ResolvedTopics,
-    start: number,
-    done: Done,
-  ): void {
-    const { topics, epoch } = request;
+  private catchUp(resuming: Resuming, resolved: ResolvedTopics, start: number): void {
+    const { session, request, position, done } = resuming;
+    const { numbering } = position;
+    const { topics } = resolved;
     const { playbacks } = this;
-    const kept = topics.filter((name) => !isDerived(name));
+    const names = this.namesIn(request.topics, numbering);
+    const kept = names.filter((name) => !isDerived(name));
+    const targets = (): Targets => this.resolver.targetsOf(topics, numbering);
     const recent = (from: number): readonly Message[] | undefined =>
-      kept.length === 0 ? [] : this.recent(from, this.resolver.targetsOf(resolved.topics));
+      kept.length === 0 ? [] : this.recent(numbering, from, targets());
     const pull = (): void => session.pull(this.clock.monotonicMs());
-    const bars = this.barsBehind(session, start, epoch, pull);
-    const isReady = (): boolean =>
-      bars.isReady(() => barsOf(this.resolver.targetsOf(resolved.topics)));
-    const lostTo = this.pastEpochs.lostTo(start);
+    const bars = this.barsBehind(session, position, start, pull);
+    const isReady = (): boolean => bars.isReady(() => barsOf(targets()));
+    const lostTo = numbering.pastEpochs.lostTo(start);
     const opening = definitionsOf(resolved.targets);
     const gaps = { start, lostTo };
     const missed = recent(start);
     if (missed === undefined && playbacks === null) {
-      return this.answer(session, request, resolved, 'too-old', done);
+      return this.answer(resuming, resolved, 'too-old');
     }
     if (missed !== undefined && isReady()) {
-      return this.answer(session, request, resolved, missed, done, { opening, gaps, bars });
+      return this.answer(resuming, resolved, missed, { opening, gaps, bars });
     }
     for (const topic of resolved.targets.keys()) session.leave(topic);
-    for (const topic of resolved.topics)
-      if (topic.symbol === '*') this.wildcards.delete(session, channelOf(topic));
+    this.dropWildcards(session, topics, [numbering]);
     const finish = (outcome: Outcome): void => {
       if (typeof outcome === 'object' && 'code' in outcome) return done(outcome);
       // Instruments may have been defined meanwhile that a `*` stands for.
-      const now = this.resolver.resolve(session, topics);
+      const now = this.resolver.resolve(session, request.topics, numbering);
       if ('code' in now) done(now);
-      else this.answer(session, request, now, outcome, done, { opening: [], gaps, bars });
+      else this.answer(resuming, now, outcome, { opening: [], gaps, bars });
     };
     const queued = (ahead: number): void =>
       session.send([{ type: 'queued', id: request.id, ahead }]);
-    const renewed = (): Message[] =>
-      this.mirror.standing(this.resolver.targetsOf(resolved.topics).keys(), lostTo);
-    const common = {
-      client: session.meter.client,
-      lastSeq: this.lastSeq,
-      recent,
-      isReady,
-      pull,
-      finish,
-    };
+    const renewed = (): Message[] => this.mirror.standing(targets().keys(), lostTo);
+    const { client } = session.meter;
+    const common = { client, numbering, recent, isReady, pull, finish };
     const stage = { ...common, lostTo, renewed, queued };
     const source =
       kept.length === 0 || playbacks === null
@@ -280,44 +309,57 @@ export class Subscriptions {
     session.serve(source, this.clock.monotonicMs());
   }
 
+  /** The names that have a part in a numbering. */
+  private namesIn(names: readonly string[], numbering: Numbering): readonly string[] {
+    if (this.numberings.only !== undefined) return names;
+    return names.filter((name) => {
+      const instrument = this.mirror.get(parseTopic(name)!.symbol);
+      return instrument === undefined || instrument.numbering === numbering;
+    });
+  }
+
   /** Collects the bars that the reader missed. */
-  private barsBehind(session: Session, start: number, epoch: number, ready: () => void): BarResume {
-    const { since, lastSeq, pastBars } = this;
+  private barsBehind(
+    session: Session,
+    { numbering, epoch }: ReaderPosition,
+    start: number,
+    ready: () => void,
+  ): BarResume {
     const isGone = (): boolean => session.isGone;
     const { client } = session.meter;
     const stage = {
-      questions: pastBars,
+      questions: this.pastBars,
       client,
       late: this.derived.late,
-      lastSeq,
-      since,
+      lastSeq: () => numbering.lastSeq,
+      since: numbering.since,
       ready,
       isGone,
     };
-    if (epoch !== this.epoch) return BarResume.fromPast(stage, start);
+    if (epoch !== numbering.epoch) return BarResume.fromPast(stage, start);
     return new BarResume(stage, start, start);
   }
 
   /** Answers a resume and joins its topics in the same step. */
   private answer(
-    session: Session,
-    { id, topics: names }: MessageOf<'resume'>,
+    { session, request, position: { numbering }, last, done }: Resuming,
     asked: ResolvedTopics,
     outcome: Answered,
-    done: Done,
     how: Answering = { opening: definitionsOf(asked.targets), gaps: NO_GAPS, bars: null },
   ): void {
     const { targets } = asked;
     const messages: Message[] = [...how.opening];
     const defined = new Set(targets.values());
     const reset = (topics: readonly string[], reason: ResetReason): void => {
+      if (topics.length === 0) return;
       session.resets += 1;
       for (const topic of topics) this.mirror.counters[channelOfTopic(topic)].resets += 1;
-      messages.push(...resetsOf(topics, { epoch: this.epoch, seq: this.lastSeq(), reason }));
+      const { epoch, lastSeq: seq, shard } = numbering;
+      messages.push(...resetsOf(topics, { epoch, seq, reason, shard }));
     };
     const isReset = typeof outcome === 'string';
     const bars = isReset || how.bars === null ? null : how.bars.messages();
-    if (isReset) reset(names, outcome);
+    if (isReset) reset(this.namesIn(request.topics, numbering), outcome);
     else if (bars !== null && bars.lost.size > 0) {
       reset(
         Array.from(bars.lost, ({ name }) => name),
@@ -341,8 +383,9 @@ export class Subscriptions {
       }
       if (bars !== null) for (const message of bars.messages) messages.push(message);
     }
-    messages.push(ackOf(id, this.lastSeq()));
-    session.answer(messages, this.clock.monotonicMs(), () => this.join(session, asked, 0));
+    messages.push(...last());
+    const join = (): void => this.join(session, asked, 0, [numbering]);
+    session.answer(messages, this.clock.monotonicMs(), join);
     done();
   }
 
@@ -350,36 +393,56 @@ export class Subscriptions {
    * The messages of the topics after a sequence number; undefined if they are not in memory or too
    * many.
    */
-  private recent(seq: number, targets: ReadonlyMap<TopicState, unknown>): Message[] | undefined {
-    const lastSeq = this.lastSeq();
+  private recent(
+    numbering: Numbering,
+    seq: number,
+    targets: ReadonlyMap<TopicState, unknown>,
+  ): Message[] | undefined {
+    const { lastSeq, since } = numbering;
     if (seq >= lastSeq) return [];
     if (lastSeq - seq > RESUMED_MESSAGES_MAX) return undefined;
-    const runs = this.since(seq);
+    const runs = since(seq);
     if (runs === undefined) return undefined;
     const messages: Message[] = [];
     for (const run of runs) {
       for (const event of run) {
         if (event.seq > lastSeq) return messages; // not published yet: it follows live
         if (event.type === 'command' || event.type === 'snapshot') continue;
-        if (event.type === 'instrument' || targets.has(this.mirror.topicOf(event)))
-          messages.push(event);
+        if (event.type === 'instrument') messages.push(numbering.named(event));
+        else if (targets.has(this.mirror.topicOf(event))) messages.push(event);
       }
     }
     return messages;
   }
 
-  private join(session: Session, { topics, targets }: ResolvedTopics, intervalMs: number): void {
+  private join(
+    session: Session,
+    { topics, targets }: ResolvedTopics,
+    intervalMs: number,
+    among = this.numberings.all,
+  ): void {
     for (const topic of targets.keys()) joinNow(session, topic, intervalMs);
-    this.setWildcards(session, topics, intervalMs);
+    this.setWildcards(session, topics, intervalMs, among);
   }
 
   private setWildcards(
     session: Session,
     topics: ResolvedTopics['topics'],
     intervalMs: number,
+    among = this.numberings.all,
   ): void {
     for (const topic of topics) {
-      if (topic.symbol === '*') this.wildcards.add(session, channelOf(topic), intervalMs);
+      if (topic.symbol === '*') this.wildcards.add(session, channelOf(topic), intervalMs, among);
+    }
+  }
+
+  private dropWildcards(
+    session: Session,
+    topics: ResolvedTopics['topics'],
+    among: readonly Numbering[],
+  ): void {
+    for (const topic of topics) {
+      if (topic.symbol === '*') this.wildcards.delete(session, channelOf(topic), among);
     }
   }
 
@@ -394,7 +457,7 @@ export class Subscriptions {
     done: () => void = () => {},
   ): Fault | undefined {
     const leaving: TopicState[] = [];
-    const wildcards: string[] = [];
+    const wildcards: Topic[] = [];
     const seen = new Set<string>();
     for (const [i, name] of names.entries()) {
       if (seen.has(name)) continue;
@@ -402,13 +465,15 @@ export class Subscriptions {
       const topic = this.resolver.check(name, `topics[${i}]`);
       if ('code' in topic) return topic;
       const on = this.resolver.statesOf(topic).filter((t) => session.topics.has(t));
-      if (topic.symbol === '*' ? !session.wildcards.has(channelOf(topic)) : on.length === 0) {
+      const isOn =
+        topic.symbol === '*' ? this.wildcards.has(session, channelOf(topic)) : on.length > 0;
+      if (!isOn) {
         return fieldFault(`topics[${i}]`, name, 'a topic of this session', 'not-subscribed');
       }
       for (const one of on) leaving.push(one);
-      if (topic.symbol === '*') wildcards.push(channelOf(topic));
+      if (topic.symbol === '*') wildcards.push(topic);
     }
-    for (const channel of wildcards) this.wildcards.delete(session, channel); // new instruments are not joined any more
+    this.dropWildcards(session, wildcards, this.numberings.all); // new instruments are not joined any more
     this.leave(session, leaving, 0, done);
     return undefined;
   }
@@ -425,4 +490,46 @@ export class Subscriptions {
     if (to >= topics.length) return done();
     this.clock.turns.soon('slice', () => this.leave(session, topics, to, done));
   }
+}
+
+/** The positions of a request, or what is wrong with it. */
+function positionsOf(
+  request: MessageOf<'resume'>,
+  numberings: Numberings,
+): readonly ReaderPosition[] | Fault {
+  if (request.positions !== null) return namedPositions(request.positions, numberings);
+  const { epoch, seq, newest } = request;
+  const { only } = numberings;
+  // Nobody knows which of several numberings such a position is of. No epoch is 0.
+  if (only === undefined) {
+    return numberings.all.map((numbering) => ({ numbering, epoch: 0, seq: 0, newest: 0 }));
+  }
+  if ((newest ?? seq) < seq) return fieldFault('newest', newest, `at least seq (${seq})`);
+  return [{ numbering: only, epoch, seq, newest: newest ?? seq }];
+}
+
+function namedPositions(
+  named: NonNullable<MessageOf<'resume'>['positions']>,
+  numberings: Numberings,
+): readonly ReaderPosition[] | Fault {
+  const positions: ReaderPosition[] = [];
+  for (const [i, { shard, epoch, seq, newest }] of named.entries()) {
+    const numbering = numberings.named(shard);
+    const isTwice = positions.some((other) => other.numbering === numbering);
+    if (numbering === undefined || isTwice) {
+      const expected = isTwice ? 'each shard once' : 'a shard of this server';
+      return fieldFault(`positions[${i}].shard`, shard, expected);
+    }
+    if ((newest ?? seq) < seq) {
+      return fieldFault(`positions[${i}].newest`, newest, `at least seq (${seq})`);
+    }
+    positions.push({ numbering, epoch, seq, newest: newest ?? seq });
+  }
+  return positions.length > 0 ? positions : fieldFault('positions', named, 'at least one');
+}
+
+/** The sequence number to resume from, or why none is safe: `newest` may have been lost in a crash. */
+function startOf({ numbering, epoch, seq, newest }: ReaderPosition): number | ResetReason {
+  if (epoch === numbering.epoch) return newest > numbering.lastSeq ? 'from-the-future' : seq;
+  return numbering.pastEpochs.startOf(epoch, seq, newest) ?? 'other-epoch';
 }

@@ -11,6 +11,7 @@ import {
   type SymbolChannel,
   type TopicState,
 } from '../topics/mirror';
+import type { Numbering } from '../numbering';
 import type { Session } from '../sessions/session';
 
 export type Targets = ReadonlyMap<TopicState, MirroredInstrument | null>;
@@ -29,8 +30,11 @@ export class TopicResolver {
     this.options = options;
   }
 
-  /** The topics of these names, or why one of them is refused. */
-  resolve(session: Session, names: readonly string[]): ResolvedTopics | Fault {
+  /**
+   * The topics of these names, or why one of them is refused.
+   * @param among the targets of this numbering only; absent: all
+   */
+  resolve(session: Session, names: readonly string[], among?: Numbering): ResolvedTopics | Fault {
     const topics: Topic[] = [];
     const seen = new Set<string>();
     let wild = 0;
@@ -46,7 +50,7 @@ export class TopicResolver {
     // What is too much in any case is refused before it is expanded.
     if (wild > most)
       return fault('too-many-topics', `this would make ${wild} topics or more; at most ${most}`);
-    const targets = this.targetsOf(topics);
+    const targets = this.targetsOf(topics, among);
     const count = this.countWith(session, targets);
     if (count > most) {
       return fault('too-many-topics', `this would make ${count} topics; at most ${most}`);
@@ -62,12 +66,18 @@ export class TopicResolver {
     return count;
   }
 
-  targetsOf(topics: readonly Topic[]): Map<TopicState, MirroredInstrument | null> {
+  /** @param among of `*` and `status` only their part in this numbering; absent: all of it */
+  targetsOf(
+    topics: readonly Topic[],
+    among?: Numbering,
+  ): Map<TopicState, MirroredInstrument | null> {
     const targets = new Map<TopicState, MirroredInstrument | null>();
     for (const topic of topics) {
       if (topic.symbol === '*') this.addAll(topic, targets);
       else for (const target of this.statesOf(topic)) targets.set(target, target.instrument);
     }
+    if (among === undefined || this.mirror.numberings.all.length === 1) return targets;
+    for (const topic of targets.keys()) if (topic.numbering !== among) targets.delete(topic);
     return targets;
   }
 
@@ -78,7 +88,7 @@ export class TopicResolver {
 
   /** The topics of one name. */
   statesOf(topic: Topic): TopicState[] {
-    if (topic.symbol === '') return [this.mirror.statusTopic];
+    if (topic.symbol === '') return [...this.mirror.statusTopics];
     const channel = channelOf(topic) as SymbolChannel;
     if (topic.symbol !== '*') return [this.mirror.get(topic.symbol)!.topics[channel]];
     return Array.from(this.mirror.all(), ({ topics }) => topics[channel]);

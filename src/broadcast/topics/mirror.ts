@@ -14,6 +14,7 @@ import {
   type Channel,
   type ChannelDef,
   type ChannelsWith,
+  type NumberedChannel,
   type StateChannel,
 } from '../../../protocol/channels';
 import type { Topic } from '../../../protocol/topics';
@@ -32,6 +33,7 @@ import type {
 } from '../../../protocol/messages';
 import { TradeStatistics } from '../../../protocol/statistics';
 import { Nanos } from '../../../protocol/time';
+import { Numbering, Numberings } from '../numbering';
 import { NativeReaders } from './native-readers';
 import { newCounters, TopicCounters, type CountersByChannel } from './counters';
 import { TopicChanges, type ChangeLink } from './topic-changes';
@@ -59,6 +61,8 @@ export class TopicState implements ChangeLink<TopicState> {
   readonly counters: TopicCounters;
   /** Its instrument; null for `status`, which is of all instruments. */
   instrument: MirroredInstrument | null = null;
+  /** The numbering of its messages. */
+  readonly numbering: Numbering;
   /** Its channel in the table of channels. */
   readonly def: ChannelDef;
   /** For state channels: the newest message; null before the first. */
@@ -83,14 +87,18 @@ export class TopicState implements ChangeLink<TopicState> {
     counters = new TopicCounters(),
     changes: TopicChanges<TopicState> = new TopicChanges(),
     room?: LogRoom,
+    numbering = new Numbering(),
   ) {
     this.name = name;
+    this.numbering = numbering;
     this.def = CHANNEL_TABLE[channelOfTopic(name)];
     this.room = room;
     this.counters = counters;
     this.changes = changes;
-    this.nativeBinary = `b:${name}`;
-    this.nativeText = `t:${name}`;
+    // Each shard has a topic of the name `status`; a name of a topic has no `@`.
+    const native = numbering.index === 0 ? name : `${name}@${numbering.index}`;
+    this.nativeBinary = `b:${native}`;
+    this.nativeText = `t:${native}`;
   }
 
   /** The newest sequence number of the topic that was published. */
@@ -148,6 +156,7 @@ export class MirroredInstrument {
   definition: Instrument;
   /** Its index in the order of definition. */
   readonly index: number;
+  readonly numbering: Numbering;
   readonly topics: Readonly<Record<SymbolChannel, TopicState>>;
   private bookForm: 'none' | 'levels' | 'incomplete' = 'none';
   private bookEventTime = Nanos.ZERO;
@@ -165,13 +174,21 @@ export class MirroredInstrument {
     changes: TopicChanges<TopicState> = new TopicChanges(),
     index = 0,
     room?: LogRoom,
+    numbering = new Numbering(),
   ) {
     this.definition = definition;
     this.index = index;
+    this.numbering = numbering;
     this.statistics = new TradeStatistics(sessionBoundary);
     const { symbol } = definition;
     const topic = (channel: Channel, interval = ''): TopicState =>
-      new TopicState(`${channel}:${symbol}${interval}`, counters[channel], changes, room);
+      new TopicState(
+        `${channel}:${symbol}${interval}`,
+        counters[channel],
+        changes,
+        room,
+        numbering,
+      );
     const topics: Record<string, TopicState> = {};
     for (const channel of CHANNELS) {
       const form: ChannelDef['topic'] = CHANNEL_TABLE[channel].topic;
@@ -234,10 +251,9 @@ export class Mirror {
   readonly counters = newCounters();
   /** All topics in the order of their last change. */
   readonly changes = new TopicChanges<TopicState>();
-  readonly statusTopic: TopicState;
-  private newestStatuses = new Map<MirroredInstrument, Status>();
-  private statusSeq = 0;
-  private areInOrder = true;
+  readonly numberings: Numberings;
+  /** The topic `status` and the newest statuses of each numbering. */
+  private readonly status: readonly Statuses[];
   private readonly room: LogRoom;
   private readonly sessionBoundary: number;
 
@@ -245,10 +261,20 @@ export class Mirror {
    * @param sessionBoundary when a market session ends, in seconds after midnight UTC
    * @param logsBytesMax approximate bound for the logs of all topics
    */
-  constructor(sessionBoundary: number, logsBytesMax = Infinity) {
+  constructor(sessionBoundary: number, logsBytesMax = Infinity, numberings = new Numberings()) {
+    const { counters, changes } = this;
     this.sessionBoundary = sessionBoundary;
+    this.numberings = numberings;
     this.room = new LogRoom(logsBytesMax);
-    this.statusTopic = new TopicState('status', this.counters.status, this.changes, this.room);
+    this.status = numberings.all.map(
+      (numbering) =>
+        new Statuses(new TopicState('status', counters.status, changes, this.room, numbering)),
+    );
+  }
+
+  /** The topic `status` of each numbering. */
+  get statusTopics(): readonly TopicState[] {
+    return this.status.map(({ topic }) => topic);
   }
 
   get(symbol: string): MirroredInstrument | undefined {
@@ -268,8 +294,11 @@ export class Mirror {
     return this.room.bytes;
   }
 
-  /** Applies a definition. @returns the instrument if it is new */
-  define(e: Instrument): MirroredInstrument | undefined {
+  /**
+   * Applies a definition. @returns the instrument if it is new
+   * @param numbering of its events
+   */
+  define(e: Instrument, numbering = this.numberings.at(0)): MirroredInstrument | undefined {
     const known = this.instruments.get(e.symbol);
     if (known !== undefined) {
       known.definition = e;
@@ -283,6 +312,7 @@ export class Mirror {
       this.changes,
       size,
       this.room,
+      numbering,
     );
     this.instruments.set(e.symbol, added);
     return added;
@@ -294,7 +324,12 @@ export class Mirror {
     if (instrument === undefined) {
       throw new Error(`an event precedes the definition of ${e.symbol}`);
     }
-    return e.type === 'status' ? this.statusTopic : instrument.topics[e.type];
+    return this.topicAt(instrument, e.type);
+  }
+
+  private topicAt(instrument: MirroredInstrument, type: NumberedChannel): TopicState {
+    if (type !== 'status') return instrument.topics[type];
+    return this.status[instrument.numbering.index]!.topic;
   }
 
   /** Applies an event and returns its topic. @throws Error when its instrument was not defined */
@@ -302,10 +337,10 @@ export class Mirror {
     const instrument = this.instruments.get(e.symbol);
     if (instrument === undefined)
       throw new Error(`an event precedes the definition of ${e.symbol}`);
-    const topic = e.type === 'status' ? this.statusTopic : instrument.topics[e.type];
+    const topic = this.topicAt(instrument, e.type);
     topic.head = e.seq;
     if (e.type === 'book') instrument.applyBook(e);
-    else if (e.type === 'status') this.keepStatus(instrument, e);
+    else if (e.type === 'status') this.status[instrument.numbering.index]!.keep(instrument, e);
     else if (topic.def.nature === 'state') topic.newest = e as ChannelMessages[StateChannel];
     return topic;
   }
@@ -325,26 +360,42 @@ export class Mirror {
         if (topic.newest !== null && wanted.has(topic)) newest.push(topic.newest);
       }
     }
-    if (wanted.has(this.statusTopic)) newest.push(...this.statuses());
+    for (const own of this.status) if (wanted.has(own.topic)) newest.push(...own.statuses());
     return newest.filter(({ seq }) => seq <= lostTo);
+  }
+
+  /** The newest status of each instrument of a numbering that has one, in the order of `seq`. */
+  statuses({ index }: Numbering): Status[] {
+    return this.status[index]!.statuses();
+  }
+}
+
+/** The newest statuses of one numbering. */
+class Statuses {
+  readonly topic: TopicState;
+  private newest = new Map<MirroredInstrument, Status>();
+  private seq = 0;
+  private areInOrder = true;
+
+  constructor(topic: TopicState) {
+    this.topic = topic;
   }
 
   /** The newest status of each instrument that has one, in the order of `seq`. */
   statuses(): Status[] {
     if (!this.areInOrder) {
-      const all = [...this.newestStatuses].sort(([, a], [, b]) => a.seq - b.seq);
-      this.newestStatuses = new Map(all);
+      this.newest = new Map([...this.newest].sort(([, a], [, b]) => a.seq - b.seq));
       this.areInOrder = true;
     }
-    return [...this.newestStatuses.values()];
+    return [...this.newest.values()];
   }
 
   /** Restored statuses come by instrument; all others in the order of `seq`. */
-  private keepStatus(instrument: MirroredInstrument, status: Status): void {
-    this.newestStatuses.delete(instrument);
-    this.newestStatuses.set(instrument, status);
-    if (status.seq < this.statusSeq) this.areInOrder = false;
-    else this.statusSeq = status.seq;
+  keep(instrument: MirroredInstrument, status: Status): void {
+    this.newest.delete(instrument);
+    this.newest.set(instrument, status);
+    if (status.seq < this.seq) this.areInOrder = false;
+    else this.seq = status.seq;
   }
 }
 

@@ -59,8 +59,7 @@ export interface HistoryStages {
   unknown(symbol: string): Fault | undefined;
   /** A page of ticks from memory; undefined if the journal has to be read. */
   recentTicks(symbol: string, range: TimeRange, after: number, limit: number): PastPage | undefined;
-  readonly epoch: number;
-  lastSeq(): number;
+  numbersOf(symbol: string): Numbers;
   now(): Nanos;
   /** Whole milliseconds since a time. */
   ageMs(since: Nanos): number;
@@ -96,7 +95,7 @@ export class HistoryQueries {
     const body = {
       symbol,
       seq: book.seq,
-      epoch: this.stages.epoch,
+      epoch: this.stages.numbersOf(symbol).epoch,
       eventTime: nanos(book.eventTime).toString(),
       receiveTime: receiveTime.toString(),
       bids: book.bids.slice(0, depth),
@@ -169,17 +168,27 @@ export class HistoryQueries {
 
   private finish(
     source: 'l2' | 'l3',
-    head: object,
+    head: { readonly symbol: string },
     name: string,
     items: string,
     newest: TimeHalves | null,
     rest: object,
   ): string {
-    const { epoch } = this.stages;
-    const tail = open({ ...rest, seq: this.stages.lastSeq(), epoch });
+    const tail = open({ ...rest, ...positionOf(this.stages.numbersOf(head.symbol)) });
     const text = `${open({ ...head })}"${name}":${items},${tail.slice(1)}`;
     return finished(text, source, newest === null ? 0 : this.stages.ageMs(nanos(newest)));
   }
+}
+
+/** The sequence numbers of one shard, or of a server without shards. */
+export interface Numbers {
+  readonly epoch: number;
+  readonly lastSeq: number;
+}
+
+/** What an answer says of its position. */
+export function positionOf({ epoch, lastSeq: seq }: Numbers): { seq: number; epoch: number } {
+  return { seq, epoch };
 }
 
 /** The member `gaps` of an answer; absent if no records are missing. */

@@ -28,7 +28,13 @@ import type { Clock } from '../../base/clock';
 import type { PastPage } from '../../base/contracts/past';
 import type { SliceQueue } from '../../base/slice-queue';
 import { finished, open, reopened } from './answer';
-import { HistoryQueries, type PastSource, type TimeRange } from './history-queries';
+import {
+  HistoryQueries,
+  positionOf,
+  type Numbers,
+  type PastSource,
+  type TimeRange,
+} from './history-queries';
 import type { Effort } from './route';
 
 /** What queries need of a live instrument. */
@@ -86,8 +92,10 @@ export interface QuerySources<I extends QueryInstrument> {
   /** In the order of their sequence numbers; undefined if some of them may be only in the journal. */
   ticks(instrument: I, range: TimeRange, after: number, limit: number): Tick[] | undefined;
   readonly past: PastSource;
-  readonly epoch: number;
-  lastSeq(): number;
+  /** The numbers of a symbol: those of its shard. */
+  numbersOf(symbol: string): Numbers;
+  /** The newest position: of the only numbering, or of each shard. */
+  newest(): { readonly seq: number; readonly epoch: number };
 }
 
 /** What the routes of market data ask. */
@@ -119,8 +127,7 @@ export class Queries<I extends QueryInstrument> {
         return 'code' in found ? found : undefined;
       },
       recentTicks: (symbol, range, after, limit) => this.recentTicks(symbol, range, after, limit),
-      epoch: sources.epoch,
-      lastSeq: () => sources.lastSeq(),
+      numbersOf: (symbol) => sources.numbersOf(symbol),
       now: () => clock.now(),
       ageMs: (since) => this.ageMs(since),
     });
@@ -129,7 +136,7 @@ export class Queries<I extends QueryInstrument> {
   /** All instruments; each as it was at some time while the answer was made. */
   async instruments(): Promise<string> {
     const list = await this.slices.run(this.describeAll());
-    const rest = open({ seq: this.sources.lastSeq(), epoch: this.sources.epoch });
+    const rest = open(this.sources.newest());
     return this.finish(`{"instruments":[${list.join(',')}],${rest.slice(1)}`, 'live');
   }
 
@@ -146,7 +153,7 @@ export class Queries<I extends QueryInstrument> {
     const found = this.find(symbol);
     if ('code' in found) return found;
     const intake = this.sources.intake(found);
-    const more = { epoch: this.sources.epoch, ...(intake !== null && { intake }) };
+    const more = { epoch: this.epochOf(found.definition), ...(intake !== null && { intake }) };
     return this.finish(described(found, more), 'live');
   }
 
@@ -162,7 +169,7 @@ export class Queries<I extends QueryInstrument> {
   private openTick(tick: Tick, definition: Instrument): string {
     return reopened(
       toJsonText(tick, () => definition),
-      { epoch: this.sources.epoch },
+      { epoch: this.epochOf(definition) },
     );
   }
 
@@ -198,7 +205,7 @@ export class Queries<I extends QueryInstrument> {
     const stats = this.sources.stats(found);
     const text = reopened(
       toJsonText(stats, () => found.definition),
-      { epoch: this.sources.epoch },
+      { epoch: this.epochOf(found.definition) },
     );
     return this.finish(text, 'live', stats.receiveTime);
   }
@@ -211,11 +218,15 @@ export class Queries<I extends QueryInstrument> {
       if (message.type !== channel) continue;
       const text = reopened(
         toJsonText(message, () => found.definition),
-        { epoch: this.sources.epoch },
+        { epoch: this.epochOf(found.definition) },
       );
       return this.finish(text + standingOf(found.state), 'live', message.receiveTime);
     }
     return fault('no-data', `${symbol} has had no message of ${channel} yet`);
+  }
+
+  private epochOf({ symbol }: Instrument): number {
+    return this.sources.numbersOf(symbol).epoch;
   }
 
   private openBook(
@@ -228,7 +239,7 @@ export class Queries<I extends QueryInstrument> {
     return open({
       symbol: definition.symbol,
       seq: view.seq,
-      epoch: this.sources.epoch,
+      epoch: this.epochOf(definition),
       eventTime: view.eventTime.toString(),
       receiveTime: view.receiveTime.toString(),
       bids: formatLevels(bids, definition),
@@ -250,8 +261,7 @@ export class Queries<I extends QueryInstrument> {
     if (trades === undefined) return this.history.trades(symbol, before, limit, effort);
     const rest = open({
       next: trades.length === limit ? String(trades.at(-1)!.seq) : null,
-      seq: this.sources.lastSeq(),
-      epoch: this.sources.epoch,
+      ...positionOf(this.sources.numbersOf(symbol)),
     });
     const items = toJsonTexts(trades, () => found.definition);
     const text = `${open({ symbol })}"trades":${items},${rest.slice(1)}`;

@@ -45,9 +45,19 @@ export interface Published {
   readonly intake: { readonly repeated: number; readonly waiting: number };
 }
 
+/** The sequence numbers of the server: one run of them, or one for each shard. */
+export interface StreamNumberings {
+  /** The newest positions, as `welcome` has them. */
+  newest(): Pick<MessageOf<'welcome'>, 'epoch' | 'seq' | 'shards'>;
+  /** An answer with the newest positions. */
+  ack(id: number): MessageOf<'ack'>;
+  /** How many sequence numbers a request goes back, about. */
+  behind(m: MessageOf<'resume'> | MessageOf<'replay'>): number;
+}
+
 /** The stages behind a connection. */
 export interface StreamHub<S extends StreamSession> {
-  readonly epoch: number;
+  readonly numberings: StreamNumberings;
   readonly server: string;
   readonly scalesOf: ScalesOf;
   readonly keys: Keyring;
@@ -61,7 +71,6 @@ export interface StreamHub<S extends StreamSession> {
   readonly limits: GatewayLimits & { readonly frameBytesMax: number };
   /** The limits that the welcome states, as they are now. */
   welcomeLimits(): MessageOf<'welcome'>['limits'];
-  lastSeq(): number;
   /** Number of topics that these names stand for: `*` counts one per instrument. */
   topicsIn(names: readonly string[]): number;
   /** Bytes that were sent to single sessions since the start. */

@@ -7,7 +7,7 @@
 
 import { fault, type Fault } from '../../../protocol/codes';
 import type { Subprotocol } from '../../../protocol/codec';
-import type { Message } from '../../../protocol/messages';
+import type { Message, MessageOf } from '../../../protocol/messages';
 import type { ScalesOf } from '../../../protocol/units';
 import type { Meter } from '../../base/byte-account';
 import type { Clock } from '../../base/clock';
@@ -15,6 +15,7 @@ import type { SliceQueue } from '../../base/slice-queue';
 import { Inbound, type GatewayLimits } from '../auth/limits';
 import { clientAt } from '../auth/addresses';
 import type { Principal } from '../auth/principal';
+import type { StreamNumberings } from './hub';
 import { HeldFrames, SOURCE_WORK } from './held-frames';
 import { LongFrames } from './long-frames';
 import type { Share, Shares } from '../auth/shares';
@@ -75,7 +76,7 @@ interface Stages {
   topicsIn(names: readonly string[]): number;
   /** Bytes of answers (not of topics) that were sent to single sessions since the start. */
   sentBytes(): number;
-  lastSeq(): number;
+  readonly numberings: Pick<StreamNumberings, 'behind'>;
   readonly connections: { ofKey(name: string): number };
 }
 
@@ -271,10 +272,10 @@ export class Intake {
   private costOf(asked: Asked): number {
     if ('over' in asked) return WORK.message;
     if (!('type' in asked)) return WORK.fault;
-    if (asked.type === 'resume') return WORK.resume + this.topicsOf(asked) + this.behind(asked.seq);
+    if (asked.type === 'resume') return WORK.resume + this.topicsOf(asked) + this.behind(asked);
     if (asked.type === 'replay') {
-      const { action, topics, fromSeq } = asked;
-      const behind = action === 'start' ? this.behind(fromSeq ?? 0) : 0;
+      const { action, topics } = asked;
+      const behind = action === 'start' ? this.behind(asked) : 0;
       return WORK.resume + this.topicsOf({ topics }) + behind;
     }
     if ('topics' in asked) return WORK.message + this.topicsOf(asked);
@@ -288,8 +289,7 @@ export class Intake {
     return this.stages.topicsIn(topics) * WORK.topic;
   }
 
-  private behind(seq: number): number {
-    const records = Math.max(0, this.stages.lastSeq() - seq);
-    return Math.min(records * WORK.record, RECORDS_WORK_MAX);
+  private behind(asked: MessageOf<'resume'> | MessageOf<'replay'>): number {
+    return Math.min(this.stages.numberings.behind(asked) * WORK.record, RECORDS_WORK_MAX);
   }
 }

@@ -19,11 +19,9 @@ export function welcome<S extends StreamSession>(
     version: VERSION,
     server: hub.server,
     session,
-    epoch: hub.epoch,
-    seq: hub.lastSeq(),
+    ...hub.numberings.newest(),
     time: hub.clock.now(),
     limits: hub.welcomeLimits(),
-    shards: null,
   };
 }
 

@@ -251,7 +251,7 @@ export class StreamConnection<S extends StreamSession> implements OpenConnection
     ordered.begin();
     const done = (): void => ordered.end();
     const left = (): void => {
-      this.ack(m.id, hub.lastSeq());
+      if (this.phase.is === 'open') session.send([hub.numberings.ack(m.id)]);
       done();
     };
     const refused =

@@ -29,6 +29,7 @@ interface Lost {
 
 export class ReplayChain {
   readonly topic: string;
+  private readonly shard: string | null;
   private readonly isBook: boolean;
   private readonly gaps: readonly MissingRange[];
   private readonly startSeq: number;
@@ -48,6 +49,7 @@ export class ReplayChain {
    * @param gaps of the journal, in order, including those before the replay that the state at its
    * beginning lacks
    * @param incompleteBy for a book whose state at the beginning is unknown: why
+   * @param shard that its gaps name
    */
   constructor(
     topic: string,
@@ -55,7 +57,9 @@ export class ReplayChain {
     startSeq: number,
     gaps: readonly MissingRange[],
     incompleteBy: string | null,
+    shard: string | null,
   ) {
+    this.shard = shard;
     this.topic = topic;
     this.isBook = topic.startsWith('book:');
     this.lastSeq = lastSeq;
@@ -202,7 +206,7 @@ export class ReplayChain {
       to,
       count: to - first + 1,
       reason,
-      shard: null,
+      shard: this.shard,
     });
     this.lastSeq = to;
   }

@@ -28,6 +28,8 @@ export interface ReplayOpen {
    * For a reader that holds nothing yet.
    */
   readonly hasOpening: boolean;
+  /** The shard that gaps name; absent or null: none. */
+  readonly shard?: string | null;
   /** A replay that is continued: the reader has the opening, and everything before `fromSeq`. */
   readonly goesOn?: boolean;
   /** Hundredths of real time by which frames are cut and timed; 0: not timed. */

@@ -178,6 +178,7 @@ export class PlaybackReader {
         missing: this.missing,
         isText,
         speed,
+        shard: q.shard ?? null,
       };
       const replay = new Replay(this.db, this.blocks, plan, this.instruments);
       this.replays.set(q.replay, { replay, isWhole: !q.hasOpening });

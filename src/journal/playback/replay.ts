@@ -64,6 +64,8 @@ export interface ReplayPlan {
   readonly isText: boolean;
   /** Hundredths of real time; 0: not timed. */
   readonly speed: number;
+  /** That gaps name. */
+  readonly shard: string | null;
 }
 
 type Page = Statement<ReplayRow, [number, number]>;
@@ -139,7 +141,7 @@ export class Replay {
     const { frames, plan } = this;
     if (!this.isOpened) {
       this.isOpened = true;
-      for (const message of plan.opening) frames.add(message, 0, null);
+      for (const message of plan.opening) frames.add(this.named(message), 0, null);
       if (plan.opening.length > 0) frames.cut();
     }
     const end = idOf(plan.toSeq);
@@ -316,7 +318,7 @@ export class Replay {
     // A reader that continues is sent each definition, as a live reader is.
     if (!holdsBooks && !topics.hasAll && !topics.named.has(instrument)) return;
     const event = this.event(row);
-    if (event.type === 'instrument') this.frames.add(event, event.seq, null);
+    if (event.type === 'instrument') this.frames.add(this.named(event), event.seq, null);
   }
 
   private takeWhole(row: ReplayRow): void {
@@ -331,6 +333,12 @@ export class Replay {
     chain.takeWhole(event, this.plan.bookBefore(seq, instrument), messages);
     this.incompleteBooks += Number(chain.needsWhole) - Number(before);
     for (const message of messages) this.frames.add(message, seq, orderTime(event));
+  }
+
+  /** A definition names the shard, which a journal does not know. */
+  private named(message: Message): Message {
+    const { shard } = this.plan;
+    return shard === null || message.type !== 'instrument' ? message : { ...message, shard };
   }
 
   /** @throws Error when the record cannot be read */
@@ -358,6 +366,7 @@ export class Replay {
       plan.fromSeq,
       plan.gaps.all,
       incompleteBy,
+      plan.shard,
     );
     if (isIncomplete) this.incompleteBooks += 1;
     ofKind.set(key, chain);
