@@ -8,13 +8,13 @@ import fc from 'fast-check';
 
 import type { Instrument, MessageOf, Trade } from '../../protocol/messages';
 import { topicOf } from '../../protocol/topics';
-import type { TapedeckClient } from '../../src/client/client';
+import { TapedeckClient } from '../../src/client/client';
 import type { Item } from '../../src/client/items';
 import { deep } from '../support/tier';
 import type { LoggedMessage } from './model-server';
 import { shardOf, ShardedServer } from './sharded-server';
 import { Bench, brief, briefs, drain } from './support';
-import { settled } from './wires';
+import { RealWire, settled } from './wires';
 
 async function start(names: readonly string[]) {
   const server = new ShardedServer(names);
@@ -281,6 +281,39 @@ describe('[H1] the shards of another server', () => {
     client.close();
   });
 });
+
+test.each(['msgpack', 'json'] as const)(
+  'over a real socket, as %s: resumed in both',
+  async (form) => {
+    const server = new ShardedServer(['a', 'b']);
+    const wire = new RealWire(server);
+    try {
+      const client = await TapedeckClient.connect(wire.url, { form, reconnect: { baseMs: 5 } });
+      const all = client.subscribe(['trade:*', 'status']);
+      await all.ready;
+      const items = all[Symbol.asyncIterator]();
+      const next = async (count: number): Promise<string[]> => {
+        const taken: string[] = [];
+        while (taken.length < count) taken.push(brief((await items.next()).value!));
+        return taken.toSorted();
+      };
+      const [a, b] = [server.model('a'), server.model('b')];
+      a.status('A1');
+      b.status('B1');
+      expect(await next(2)).toEqual(['status A1 1', 'status B1 1']);
+      server.cutAll();
+      a.trade('A1');
+      b.trade('B1');
+      expect(await next(2)).toEqual(['trade A1 2', 'trade B1 2']);
+      a.status('A1');
+      b.status('B1');
+      expect(await next(2)).toEqual(['status A1 3', 'status B1 3']);
+      client.close();
+    } finally {
+      await wire.stop();
+    }
+  },
+);
 
 describe('[H7] a publish', () => {
   const trade = (symbol: string): Trade => ({

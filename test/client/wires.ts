@@ -31,7 +31,7 @@ export class RealWire {
   readonly url: string;
   private readonly server: Server<Data>;
 
-  constructor(model: ModelServer) {
+  constructor(model: WireServer) {
     const encoder = new FrameEncoder();
     this.server = Bun.serve<Data>({
       port: 0,
