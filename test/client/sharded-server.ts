@@ -173,8 +173,9 @@ export class ShardedServer implements WireServer {
       const symbol = name.split(':')[1];
       return symbol === undefined || symbol === '*' || front.parts.has(shardOf(symbol));
     };
-    if (type === 'subscribe' && !topics.every(isHere))
-      return this.refuse(front, id, 'unknown-symbol');
+    if (!topics.every(isHere)) {
+      return this.refuse(front, id, type === 'subscribe' ? 'unknown-symbol' : 'not-subscribed');
+    }
     for (const [shard, part] of front.parts) {
       const own = topics.filter((name) => hasPart(name, shard));
       if (own.length > 0) this.model(shard).take(part, { ...message, topics: own });

@@ -79,6 +79,8 @@ export class LiveStream {
   private readonly events: StreamEvents;
   private readonly subscriptions = new Map<Part, Subscription>();
   private readonly wanted = new Map<Part, readonly string[]>();
+  /** Parts that a server did not serve; another one may have their shard. */
+  private readonly refused = new Set<Part>();
   private sinceMs: number | undefined;
 
   constructor(url: string, clock: Clock, key: TabKey, events: StreamEvents) {
@@ -216,6 +218,7 @@ export class LiveStream {
     this.link = { state: 'live', positions: this.positions, server };
     this.events.link(this.link);
     void this.ping();
+    for (const part of this.refused) this.subscribe(part);
   }
 
   private goOn({ shard, epoch }: Pick<Position, 'shard' | 'epoch'>): void {
@@ -248,6 +251,7 @@ export class LiveStream {
   private subscribe(part: Part): void {
     const topics = this.wanted.get(part);
     if (this.client === undefined || this.client.state === 'closed' || topics === undefined) return;
+    this.refused.delete(part);
     this.subscriptions.get(part)?.close();
     const subscription = this.client.subscribe(topics);
     this.subscriptions.set(part, subscription);
@@ -269,7 +273,10 @@ export class LiveStream {
       if (this.subscriptions.get(part) !== subscription || this.client?.state === 'closed') return;
       const error = e as TapedeckError;
       if (isOfKey(error)) this.lock(`The server no longer lets this page read: ${error.message}.`);
-      else this.events.refused(part, error);
+      else {
+        this.refused.add(part);
+        this.events.refused(part, error);
+      }
     }
   }
 }

@@ -76,6 +76,8 @@ export class Page {
   private readonly cluster: ClusterView;
   private readonly url: string;
   private interval: BarInterval = '1m';
+  /** Whether a notice says that a part is not served. */
+  private isRefused = false;
   /** Whether the user chose the interval. Before that, a young market is displayed in bars of one second. */
   private intervalChosen = false;
 
@@ -146,7 +148,7 @@ export class Page {
         health.ping(answer);
         showClockOff(this.notices, health.offsetMs ?? 0);
       },
-      ready: (part) => part === 'all' && this.listed(),
+      ready: (part) => this.ready(part),
       refused: (part, error) => this.refused(part, error),
     });
   }
@@ -321,8 +323,15 @@ export class Page {
     this.painter.mark(this.chart);
   }
 
+  private ready(part: Part): void {
+    if (this.isRefused) this.notices.clear('symbol');
+    this.isRefused = false;
+    if (part === 'all') this.listed();
+  }
+
   private refused(part: Part, error: TapedeckError): void {
     if (error.code === 'closed') return;
+    this.isRefused = true;
     const what = part === 'all' ? 'the list of instruments' : (this.market.chosen ?? part);
     this.notices.show('symbol', `The server does not serve ${what}: ${error.message}.`);
   }
