@@ -233,6 +233,7 @@ export class TapedeckClient {
           signal,
         }),
       plan: (shards) => planReplay(shards, options, this.shardsOfSymbols()),
+      environment: this.environment,
       ended: () => void this.replays.delete(replay),
     });
     this.replays.add(replay);

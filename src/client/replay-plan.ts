@@ -24,21 +24,28 @@ export interface ShardsOfSymbols {
   learn(): Promise<void>;
 }
 
+export interface ReplayPlan {
+  /** Of each journal. */
+  readonly requests: readonly ReplayRequest[];
+  /** At which the client gives out the messages of several journals, in hundredths of real time; null: at once. */
+  readonly speed: number | null;
+}
+
 /**
  * @param shards of the server
- * @throws TapedeckError `several-shards` if the topics are of several, and numbers or a speed are given
+ * @throws TapedeckError `several-shards` if the topics are of several, and numbers are given
  */
 export async function planReplay(
   shards: MessageOf<'welcome'>['shards'],
   options: ReplayOptions,
   symbols: ShardsOfSymbols,
-): Promise<readonly ReplayRequest[]> {
+): Promise<ReplayPlan> {
   const { topics } = options;
   const speed = options.speed === undefined ? null : Math.round(options.speed * 100);
   const { from, to, fromSeq, toSeq } = options;
   const rest = { from, to, fromSeq, toSeq, speed };
-  if (options.shard !== undefined) return [{ topics, ...rest, shard: options.shard }];
-  if (shards === null || shards.length <= 1) return [{ topics, ...rest, shard: null }];
+  if (options.shard !== undefined) return alone({ topics, ...rest, shard: options.shard });
+  if (shards === null || shards.length <= 1) return alone({ topics, ...rest, shard: null });
   const names = shards.map(({ shard }) => shard);
   const isOne = (topic: string): boolean => !['', '*'].includes(parseTopic(topic)?.symbol ?? '');
   const shardOf = (topic: string): string | undefined => {
@@ -51,17 +58,27 @@ export async function planReplay(
     !isOne(topic) || (shardOf(topic) ?? names[0]) === shard;
   const journals = names.flatMap((shard) => {
     const own = topics.filter((topic) => isIn(topic, shard));
-    return own.length === 0 ? [] : [{ topics: own, ...rest, shard }];
+    return own.length === 0 ? [] : [{ topics: own, shard }];
   });
-  const hasNumbers = fromSeq !== undefined || toSeq !== undefined;
-  if (journals.length > 1 && hasNumbers) throw ofSeveral('numbers are of one shard', 'fromSeq');
-  if (journals.length > 1 && speed) throw ofSeveral('a speed is of one journal', 'speed');
-  return journals;
+  if (journals.length === 1) return alone({ ...rest, ...journals[0]! });
+  if (fromSeq !== undefined || toSeq !== undefined) throw ofSeveral();
+  const requests = journals.map((journal) => ({
+    from,
+    to,
+    speed: null,
+    topics: journal.topics,
+    shard: journal.shard,
+  }));
+  return { requests, speed: speed === 0 ? null : speed };
 }
 
-/** @param why what one replay of several shards cannot have */
-export function ofSeveral(why: string, field: string): TapedeckError {
-  const hint = `${ERRORS['several-shards'].hint} Or leave ${field} out.`;
-  const message = `the topics are of several shards, and ${why}`;
-  return new TapedeckError('several-shards', message, hint, `replay.${field}`);
+function alone(request: ReplayRequest): ReplayPlan {
+  return { requests: [request], speed: null };
+}
+
+/** Numbers are given, and there are several journals. */
+export function ofSeveral(): TapedeckError {
+  const message = 'the topics are of several shards, and sequence numbers are of one';
+  const hint = `${ERRORS['several-shards'].hint} Or give times.`;
+  return new TapedeckError('several-shards', message, hint, 'replay.fromSeq');
 }

@@ -1,7 +1,7 @@
 /**
  * Replay: the journal in the live format [R6], as an async iterable. If its topics are of several shards, each has a journal
  * and a connection of its own [H6]; their messages are merged by receive time, in the order of each journal. So a message
- * waits until every other journal has a later one, or has ended.
+ * waits until every other journal has a later one, or has ended. At a speed `replay-pace.ts` says when it is due.
  *
  * Bounds: those of `replay-part.ts`, for each journal.
  */
@@ -9,10 +9,12 @@
 import type { Instrument, MessageOf } from '../../protocol/messages';
 import type { Nanos } from '../../protocol/time';
 import type { Connection } from './connection';
+import type { Environment } from './environment';
 import { TapedeckError } from './errors';
 import type { Item, MessageOfTopic } from './items';
 import { ReplayPart, type ReplayPartHost, type ReplayRequest } from './replay-part';
-import { ofSeveral } from './replay-plan';
+import { Pace } from './replay-pace';
+import { ofSeveral, type ReplayPlan } from './replay-plan';
 
 export type { ReplayOptions } from './replay-plan';
 
@@ -26,7 +28,8 @@ export interface ReplayHost {
   /** Opens a connection whose messages go to `take` and its end to `lost`; `signal` aborts. */
   readonly open: ReplayPartHost['open'];
   /** What to ask of which journal. */
-  plan(shards: MessageOf<'welcome'>['shards']): Promise<readonly ReplayRequest[]>;
+  plan(shards: MessageOf<'welcome'>['shards']): Promise<ReplayPlan>;
+  readonly environment: Environment;
   /** The replay has ended, for any reason. */
   ended(): void;
 }
@@ -44,8 +47,12 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
   /** Whether the end, or the error, was reported. */
   private isOver = false;
   private hasEnded = false;
+  /** An error that is given out ends the other parts, which call back. */
+  private isDelivering = false;
   private paused = false;
   private seeking = 0;
+  /** Of several journals. */
+  private pace: Pace | undefined;
 
   /** For the client only. */
   constructor(host: ReplayHost) {
@@ -70,11 +77,13 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
   /** Resolves when nothing more is sent until `continue`; messages in flight are still delivered. */
   async pause(): Promise<void> {
     this.paused = true;
+    this.pace?.pause();
     await this.all((part) => part.pause());
   }
 
   async continue(): Promise<void> {
     this.paused = false;
+    this.pace?.continue();
     await this.all((part) => part.continue());
   }
 
@@ -87,9 +96,10 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     await this.begun.catch(() => {});
     const { parts } = this;
     if (parts.length === 1) return parts[0]!.seek(to);
-    if (to.fromSeq !== undefined) throw ofSeveral('numbers are of one shard', 'fromSeq');
-    if (!this.isPlaying) throw new TapedeckError('no-replay', 'the replay is over');
+    if (to.fromSeq !== undefined) throw ofSeveral();
+    if (!this.isOpen) throw new TapedeckError('no-replay', 'the replay is over');
     this.seeking += 1;
+    this.pace?.restart(to.from);
     try {
       await Promise.all(parts.map((part, i) => this.seekPart(part, i, to)));
     } finally {
@@ -100,7 +110,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
 
   /** Ends it; the iteration ends too. */
   async stop(): Promise<void> {
-    if (!this.isPlaying) return;
+    if (!this.isOpen) return;
     try {
       await Promise.all(this.parts.map((part) => part.stop()));
     } catch (e) {
@@ -143,6 +153,12 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     return this.parts.some((part) => part.isPlaying);
   }
 
+  /** Whether there is more to come, or to wait for. */
+  private get isOpen(): boolean {
+    const waits = this.pace !== undefined && this.parts.some(({ head }) => head !== undefined);
+    return this.isPlaying || waits;
+  }
+
   private part(): ReplayPart {
     return new ReplayPart({
       open: this.host.open,
@@ -153,11 +169,16 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
 
   private async begin({ welcome }: Connection): Promise<void> {
     const { parts } = this;
-    this.requests = await this.host.plan(welcome.shards);
+    const { requests, speed } = await this.host.plan(welcome.shards);
     if (!this.isPlaying) return;
-    for (let i = 1; i < this.requests.length; i++) parts.push(this.part());
+    this.requests = requests;
+    if (speed !== null) {
+      this.pace = new Pace(this.host.environment, speed, requests[0]!.from, () => this.deliver());
+      if (this.paused) this.pace.pause();
+    }
+    for (let i = 1; i < requests.length; i++) parts.push(this.part());
     await Promise.all(parts.map(({ opened }) => opened));
-    for (const [i, part] of parts.entries()) part.start(this.requests[i]!);
+    for (const [i, part] of parts.entries()) part.start(requests[i]!);
   }
 
   private async all(act: (part: ReplayPart) => Promise<void>): Promise<void> {
@@ -170,7 +191,7 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     try {
       return await part.seek(to);
     } catch (e) {
-      if ((e as TapedeckError).code !== 'no-replay' || !this.isPlaying) throw e;
+      if ((e as TapedeckError).code !== 'no-replay' || !this.isOpen) throw e;
     }
     const again = this.part();
     part.finish('ended');
@@ -186,28 +207,36 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
 
   private finish(how: 'ended' | TapedeckError): void {
     for (const part of this.parts) part.finish(how);
+    this.pace?.end();
+    this.partEnded();
   }
 
   // ── items ───────────────────────────────────────────────────────────────────────────────────
 
   private partEnded(): void {
-    if (!this.hasEnded && !this.isPlaying) {
-      this.hasEnded = true;
-      this.host.ended();
-    }
     this.deliver();
+    this.tellEnd();
+  }
+
+  private tellEnd(): void {
+    if (this.hasEnded || this.isOpen) return;
+    this.hasEnded = true;
+    this.host.ended();
   }
 
   /** Gives waiting consumers what there is. */
   private deliver(): void {
+    if (this.isDelivering) return;
+    this.isDelivering = true;
     while (this.waiters.length > 0) {
       const part = this.ready();
-      if (part === undefined) return;
+      if (part === undefined) break;
       const waiter = this.waiters.shift()!;
       if (part === 'over') waiter.resolve({ done: true, value: undefined });
       else if (part instanceof TapedeckError) waiter.reject(part);
       else waiter.resolve({ done: false, value: take(part) });
     }
+    this.isDelivering = false;
   }
 
   private nextItem(): Promise<IteratorResult<Item, undefined>> {
@@ -225,21 +254,27 @@ export class Replay<T extends string = string> implements AsyncIterableIterator<
     if (this.isOver) return 'over';
     if (this.seeking > 0) return undefined;
     let next: ReplayPart | undefined;
+    let isOpen = false;
     for (const part of this.parts) {
-      if (part.head === undefined) {
-        if (part.isPlaying) return undefined;
-        if (part.state === 'ended') continue;
-        this.isOver = true;
-        const error = part.state as TapedeckError;
-        this.clear();
-        this.finish(error); // the others
-        return error;
-      }
-      if (next === undefined || isBefore(part.head, next.head!)) next = part;
+      const { head, state } = part;
+      if (head !== undefined) {
+        if (next === undefined || isBefore(head, next.head!)) next = part;
+      } else if (state === 'playing') isOpen = true;
+      else if (state !== 'ended') return this.failed(state);
     }
-    if (next !== undefined) return next;
+    // A journal without a message now may have an earlier one later.
+    if (isOpen) return undefined;
+    if (next !== undefined) return this.pace?.isDue(next.head!) === false ? undefined : next;
     this.isOver = true;
+    this.tellEnd();
     return 'over';
+  }
+
+  private failed(error: TapedeckError): TapedeckError {
+    this.isOver = true;
+    this.clear();
+    this.finish(error);
+    return error;
   }
 }
 

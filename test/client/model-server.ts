@@ -45,7 +45,7 @@ export class Peer {
 export class ModelServer {
   /** By its own clock. */
   serverTime = TIME;
-  /** The receive time of the next messages. */
+  /** Receive and event time of the next messages. */
   receiveTime = TIME;
   epoch = 1;
   seq = 0;
@@ -290,7 +290,13 @@ export class ModelServer {
     const topic = channel === 'status' ? channel : `${channel}:${symbol}`;
     const prevSeq = this.heads.get(topic) ?? 0;
     this.heads.set(topic, (this.seq += 1));
-    return { symbol, seq: this.seq, prevSeq, eventTime: TIME, receiveTime: this.receiveTime };
+    return {
+      symbol,
+      seq: this.seq,
+      prevSeq,
+      eventTime: this.receiveTime,
+      receiveTime: this.receiveTime,
+    };
   }
 
   private push<M extends LoggedMessage>(message: M): M {

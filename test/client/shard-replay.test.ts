@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import type { MessageOf } from '../../protocol/messages';
 import { Nanos } from '../../protocol/time';
 import type { Item } from '../../src/client/items';
+import { TurnMeter } from '../../src/base/turn-meter';
 import { planReplay } from '../../src/client/replay-plan';
 import { deep } from '../support/tier';
 import { ShardedServer } from './sharded-server';
@@ -19,7 +20,13 @@ async function start(times: Readonly<Record<string, readonly number[]>>) {
   const server = new ShardedServer(Object.keys(times));
   const [first] = server.shards.keys();
   const bench = new Bench(server.model(first!), server);
-  const client = await bench.connect();
+  const { timers } = bench;
+  const clock = {
+    now: () => Nanos.ZERO,
+    monotonicMs: () => timers.nowMs,
+    turns: new TurnMeter(() => timers.nowMs),
+  };
+  const client = await bench.connect({ environment: { clock } });
   const known = client.subscribe(['status']);
   await known.ready;
   known.close();
@@ -31,7 +38,7 @@ async function start(times: Readonly<Record<string, readonly number[]>>) {
       model.trade(`${shard.toUpperCase()}1`);
     }
   }
-  return { server, client };
+  return { server, client, timers };
 }
 
 /** Reads in the background. */
@@ -134,9 +141,66 @@ describe('[H6] a replay of topics of two shards', () => {
     client.close();
   });
 
-  test('numbers and a speed are of one shard: of several they are refused, of a named one they are not', async () => {
+  test('every call of next is settled in order if one of them fails', async () => {
+    const { server, client } = await start({ a: [1, 4], b: [2, 3] });
+    const replay = client.replay({ topics: ['trade:*'] });
+    await replay.pause();
+    const code = (e: unknown): unknown => (e as { code: string }).code;
+    const calls = [1, 2, 3].map(() => replay.next().catch(code));
+    server.playerOf('b')!.wire.cut();
+    const done = { done: true, value: undefined } as const;
+    expect(await Promise.all(calls)).toEqual(['connection-failed', done, done]);
+    expect(server.fronts.size).toBe(1);
+    client.close();
+  });
+
+  test('at a speed messages of all journals are due by the time since the first, also when all were sent', async () => {
+    const { server, client, timers } = await start({ a: [10, 40, 41], b: [11, 12, 100] });
+    const replay = client.replay({ topics: ['trade:*'], speed: 10, from: at(10) });
+    const read = reading(replay);
+    const news = async (ms: number): Promise<string[]> => {
+      const before = read.taken.length;
+      await timers.advance(ms);
+      return read.taken.slice(before).map(brief);
+    };
+    await settled();
+    await settled();
+    expect(replays(server).map(({ speed }) => speed)).toEqual([null, null]);
+    for (const shard of ['a', 'b']) server.play(shard, 9);
+    expect(await news(0)).toEqual(['trade A1 1']);
+    expect(await news(90)).toEqual([]);
+    expect(await news(10)).toEqual(['trade B1 1']);
+    await replay.pause();
+    expect(await news(5_000)).toEqual([]);
+    await replay.continue();
+    expect(await news(110)).toEqual(['trade B1 2']);
+    await replay.seek({ from: at(40) });
+    await settled();
+    for (const shard of ['a', 'b']) server.play(shard, 9);
+    expect(await news(0)).toEqual(['trade A1 2']);
+    expect(await news(100)).toEqual(['trade A1 3']);
+    expect([await news(5_800), read.over]).toEqual([[], undefined]);
+    expect([await news(100), read.over]).toEqual([['trade B1 3'], 'ended']);
+    client.close();
+    expect(timers.count).toBe(0);
+  });
+
+  test('a paced replay ends at once with its client, also when all was sent', async () => {
+    const { server, client, timers } = await start({ a: [10, 40], b: [11] });
+    const read = reading(client.replay({ topics: ['trade:*'], speed: 1 }));
+    await settled();
+    await settled();
+    for (const shard of ['a', 'b']) server.play(shard, 9);
+    await settled();
+    expect([read.taken.map(brief), read.over]).toEqual([['trade A1 1'], undefined]);
+    client.close();
+    await settled();
+    expect([read.over, timers.count]).toEqual(['ended', 0]);
+  });
+
+  test('numbers are of one shard: of several they are refused, of a named one they are not', async () => {
     const { server, client } = await start({ a: [1], b: [2] });
-    for (const range of [{ fromSeq: 1 }, { toSeq: 1 }, { speed: 1 }]) {
+    for (const range of [{ fromSeq: 1 }, { toSeq: 1 }]) {
       const replay = client.replay({ topics: ['trade:*'], ...range });
       expect(await replay.next().catch((e: unknown) => e)).toMatchObject({
         code: 'several-shards',
@@ -174,8 +238,8 @@ test('symbols of which no definition has come are asked for; what is still unkno
     },
   };
   const plan = async (...topics: string[]): Promise<string[]> => {
-    const journals = await planReplay(shards, { topics }, symbols);
-    return journals.map((journal) => `${journal.shard} ${journal.topics.join(' ')}`);
+    const { requests } = await planReplay(shards, { topics }, symbols);
+    return requests.map((journal) => `${journal.shard} ${journal.topics.join(' ')}`);
   };
   expect([await plan('trade:A1', 'book:A1'), asked]).toEqual([['a trade:A1 book:A1'], 0]);
   expect(await plan('trade:B1', 'trade:A1', 'tick:OLD')).toEqual([
