@@ -296,7 +296,8 @@ export class Numbering {
   private repair(): void {
     const chains = [...this.toRepair].flatMap(([name, why]) => {
       const chain = this.table.chains.get(name);
-      return chain?.phase === 'broken' || chain?.phase === 'void' ? [{ name, why, chain }] : [];
+      if (chain?.phase !== 'broken' && chain?.phase !== 'void') return [];
+      return this.table.isAwaited(chain) ? [] : [{ name, why, chain }];
     });
     this.toRepair.clear();
     if (chains.length === 0) return;

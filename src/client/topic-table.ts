@@ -253,6 +253,11 @@ export class TopicTable {
     }
   }
 
+  /** Whether a `reset` that was asked for will bring the state of a chain. */
+  isAwaited({ topic, name }: TopicChain): boolean {
+    return this.covering(topic, name).some(({ byReset }) => byReset);
+  }
+
   /** Whether a reset of these topics answers `awaitReset`, and thus is about nothing else. */
   awaitsReset(topics: readonly string[]): boolean {
     return topics.every((name) => this.asked.get(name)?.byReset === true);

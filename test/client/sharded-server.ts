@@ -38,8 +38,8 @@ export class ShardedServer implements WireServer {
   /** Errors that were sent, by code. */
   readonly refusals: string[] = [];
   served: readonly string[];
-  /** The next resume of this shard is refused with this code. */
-  refuseNext: { readonly shard: string; readonly code: string } | undefined;
+  /** Called before the server; true when it answered. */
+  answer: (front: Front, message: Message) => boolean = () => false;
   /** Whether the only shard has a name. */
   private isNamed = true;
 
@@ -106,6 +106,7 @@ export class ShardedServer implements WireServer {
     this.requests.push(message);
     front.requests.push(message);
     front.acks.clear();
+    if (this.answer(front, message)) return;
     switch (message.type) {
       case 'subscribe':
       case 'unsubscribe':
@@ -131,7 +132,7 @@ export class ShardedServer implements WireServer {
       if (messages.length > 0) front.wire.send(messages);
       if (playing.rest.length > 0) continue;
       front.playing = undefined;
-      this.answer(front, playing.start.id);
+      this.done(front, playing.start.id);
     }
   }
 
@@ -156,13 +157,13 @@ export class ShardedServer implements WireServer {
     }
     const { playing } = front;
     if (playing === undefined) return this.refuse(front, id, 'no-replay');
-    this.answer(front, id);
+    this.done(front, id);
     if (action === 'seek') playing.rest = playing.all.filter(isFrom);
     if (action === 'stop') front.playing = undefined;
-    if (action === 'stop') this.answer(front, playing.start.id);
+    if (action === 'stop') this.done(front, playing.start.id);
   }
 
-  private answer(front: Front, id: number): void {
+  private done(front: Front, id: number): void {
     const none = { repeated: null, waiting: null, shards: null } as const;
     front.wire.send([{ type: 'ack', id, seq: 0, ...none }]);
   }
@@ -189,11 +190,6 @@ export class ShardedServer implements WireServer {
       ? message.positions
       : [{ shard: this.served[0]!, epoch, seq, newest }];
     const named = positions?.map(({ shard }) => shard) ?? [];
-    const { refuseNext } = this;
-    if (refuseNext !== undefined && named.includes(refuseNext.shard)) {
-      this.refuseNext = undefined;
-      return this.refuse(front, id, refuseNext.code);
-    }
     const isRight =
       (this.isNamed ? named.length > 0 : message.positions === null) &&
       new Set(named).size === named.length &&
@@ -208,7 +204,7 @@ export class ShardedServer implements WireServer {
     if (front.acks.size === named.length) this.ack(front, id); // else it was cut off
   }
 
-  private refuse(front: Front, id: number, code: string): void {
+  refuse(front: Front, id: number, code: string): void {
     this.refusals.push(code);
     const text = { message: code, field: null, hint: null };
     front.wire.send([{ type: 'error', id, code, ...text }]);

@@ -118,6 +118,39 @@ describe('[H3] [H4] two shards with the same numbers', () => {
     client.close();
   });
 
+  test('a request of one part that is cut off is sent again, once', async () => {
+    const { server, bench, client } = await start(['a', 'b']);
+    const all = client.subscribe(['status']);
+    await all.ready;
+    const { model } = server.shards.get('b')!;
+    model.status('B1');
+    await settled();
+    for (const peer of model.peers) peer.fault = 'lose';
+    model.status('B1');
+    model.log.pop();
+    model.status('B2');
+    server.answer = (front, m) => {
+      if (m.type !== 'resume' || m.positions![0]!.epoch !== 0) return false;
+      server.answer = () => false;
+      front.wire.cut();
+      return true;
+    };
+    await bench.timers.advance(2_000);
+    expect(await briefs(all)).toEqual([
+      'status B1 1',
+      'reset other-epoch status',
+      'status B1 1',
+      'status B2 3',
+    ]);
+    expect(positions(server)).toEqual([
+      'b 1: 1/3 status',
+      'b 0: 0/0 status',
+      'a 1: 0/0 status',
+      'b 0: 0/0 status',
+    ]);
+    client.close();
+  });
+
   test('behind a change of epochs, too, only the topic that broke is reset', async () => {
     const { server, bench, client } = await start(['a', 'b']);
     const all = client.subscribe(['status', 'trade:*']);
@@ -150,7 +183,12 @@ describe('[H3] [H4] two shards with the same numbers', () => {
     server.model('a').trade('A1');
     server.model('b').tick('B1');
     await settled();
-    server.refuseNext = { shard: 'b', code: 'internal' };
+    server.answer = (front, m) => {
+      if (m.type !== 'resume' || m.positions![0]!.shard !== 'b') return false;
+      server.answer = () => false;
+      server.refuse(front, m.id, 'internal');
+      return true;
+    };
     server.cutAll();
     server.shards.get('b')!.takeOver();
     const { epoch } = server.model('b');
