@@ -27,6 +27,11 @@ const AGAIN_MS = 250;
 const PATIENCE_MS = 5_000;
 const SIDE_FILES = ['', '-wal', '-shm'];
 
+/** Names the batch log and everything else of a shard at the broker. */
+export function logNameOf({ name, shard }: Pick<Config['cluster'], 'name' | 'shard'>): string {
+  return shard === '' ? name : `${name}-${shard}`;
+}
+
 export async function openBroker(config: Config, clock: Clock): Promise<NatsBroker | StartFault> {
   const settings = natsSettings(config);
   if (settings instanceof StartFault) return settings;
@@ -61,7 +66,7 @@ function natsSettings({ cluster, server }: Config): NatsSettings | StartFault {
     name: `tapedeck ${cluster.role} ${server.host}:${server.port}`,
     ...(credentials !== undefined && { credentials: { creds: credentials } }),
     ...(isTls && { tls }),
-    shard: cluster.name,
+    shard: logNameOf(cluster),
     mayCreate: cluster.role === 'leader',
     hubDomain: cluster.hubDomain,
     replicas: cluster.replicas,

@@ -100,8 +100,13 @@ function behindMs({ reader, writer }: Pick<MemberFigures, 'reader' | 'writer'>):
   return writer?.queuedMs ?? reader?.behindMs ?? 0;
 }
 
-/** The addresses of the other members that are there and lack nothing. */
-export function addressesOfOthers({ self, members }: ClusterStatus): readonly string[] {
+/** The addresses of the other members that are there and lack nothing, in each of these shards. */
+export function addressesOfOthers(shards: readonly ClusterStatus[]): readonly string[] {
+  const [first = [], ...others] = shards.map(addressesIn);
+  return first.filter((url) => others.every((urls) => urls.includes(url)));
+}
+
+function addressesIn({ self, members }: ClusterStatus): readonly string[] {
   const serves = members.filter(
     ({ instance, url, state, isAway, behindMs }) =>
       instance !== self.instance &&

@@ -17,7 +17,7 @@ import type { Log } from '../log/contract';
 import { FeedInstrument } from '../market/feed-instrument';
 import { CheckpointUpload } from './checkpoint-upload';
 import { logFigures, publishFigures, reportOf } from './cluster-status';
-import { openBroker, prepareJournal, type Preparing } from './cluster-start';
+import { logNameOf, openBroker, prepareJournal, type Preparing } from './cluster-start';
 import { LeaderPublishes } from './leader-publishes';
 import { RemoteLeader, type RemoteLeaderParts } from './leader-remote';
 import { writeServer } from './leader-writes';
@@ -46,7 +46,7 @@ export interface Joining extends Preparing {
 
 export class ClusterMembership implements Membership {
   readonly hooks: Pick<ReplicaHooks, 'following' | 'onRoom'>;
-  private readonly config: Config;
+  readonly config: Config;
   private readonly clock: Clock;
   private readonly log: Log;
   private readonly broker: NatsBroker;
@@ -114,7 +114,7 @@ export class ClusterMembership implements Membership {
       broker,
       clock,
       log,
-      shard: cluster.name,
+      shard: logNameOf(cluster),
       writer,
       mayLead: cluster.role !== 'edge',
       mayBegin: cluster.role === 'leader',
@@ -172,9 +172,10 @@ export class ClusterMembership implements Membership {
       unlogged: this.feed?.lag ?? 0,
       checkpoints: this.upload?.stored ?? 0,
     });
-    const { name } = this.config.cluster;
+    const { name, shard } = this.config.cluster;
     const publishes = publishFigures(this.sources?.figures(), this.publishes?.figures());
-    return { name, self: this.report(), members: this.presence!.members(), log, publishes };
+    const members = this.presence!.members();
+    return { name, shard: shard || null, self: this.report(), members, log, publishes };
   }
 
   private report(): MemberReport {

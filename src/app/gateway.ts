@@ -4,7 +4,7 @@ import { limitedOrders } from '../gateway/auth/limits';
 import { Documents } from '../gateway/docs/documents';
 import { Shares } from '../gateway/auth/shares';
 import type { ClusterStatus } from '../base/contracts/cluster';
-import type { Core } from '../base/contracts/core';
+import type { ServedMarket } from '../base/contracts/core';
 import { readiness } from '../gateway/metrics/readiness';
 import { createApp } from '../gateway/rest/app';
 import { Orders } from '../gateway/rest/orders';
@@ -20,27 +20,29 @@ import { createHub } from './hub';
 import { createIngest } from './ingest-requests';
 import { createMetrics, type Measured } from './observing';
 import type { Reading } from './reading';
+import type { Shards } from './shards';
 import type { Sources } from './sources';
 
 export interface GatewayParts {
-  readonly core: Core<MarketInstrument>;
+  readonly shards: Shards;
+  readonly market: ServedMarket<MarketInstrument>;
   readonly sources: Sources;
   readonly broadcasting: Broadcasting;
   readonly reading: Reading;
   readonly measured: Measured;
   readonly isStopping: () => boolean;
-  /** Undefined: the server is no member of a cluster. */
-  readonly cluster: (() => ClusterStatus) | undefined;
+  /** Of each shard; undefined: the server is no member of a cluster. */
+  readonly cluster: (() => readonly ClusterStatus[]) | undefined;
 }
 
 export function createGateway(ground: Ground, parts: GatewayParts) {
   const { config, limits, clock, access, log, repeated, account, slices, connections } = ground;
-  const { core, sources, broadcasting, reading, measured, isStopping, cluster } = parts;
+  const { shards, market, sources, broadcasting, reading, measured, isStopping, cluster } = parts;
   const { queries } = reading;
-  const shares = new Shares(limits, clock, (client) => core.entry.isCrowded(client));
-  const orders = limitedOrders(core.orders, limits, clock);
-  const hub = createHub(ground, { ...broadcasting, core, sources, orders, shares });
-  const { administration } = core;
+  const shares = new Shares(limits, clock, (client) => market.entry.isCrowded(client));
+  const orders = limitedOrders(market.orders, limits, clock);
+  const hub = createHub(ground, { ...broadcasting, shards, market, sources, orders, shares });
+  const { administration } = market;
   const definer = { ...administration, instrument: (symbol: string) => queries.instrument(symbol) };
   const options = {
     ...config.limits,
@@ -67,22 +69,22 @@ export function createGateway(ground: Ground, parts: GatewayParts) {
       async () => (await import('../docs/documents')).DOCUMENTS,
       ground.slices,
     ),
-    ingest: createIngest(core, sources, limits, slices),
-    cluster: () => cluster?.() ?? null,
+    ingest: createIngest(market, sources, limits, slices),
+    cluster: () => cluster?.() ?? [],
     readiness: () => {
       const { behindMsMax } = config.cluster;
       return readiness({
-        journal: core.figures.journal(),
+        journal: market.figures.journal(),
         isStopping: isStopping(),
         stale: measured.freshness.stale(),
-        cluster: cluster && { status: cluster(), behindMsMax },
-        found: core.warnings,
+        cluster: cluster && { shards: cluster(), behindMsMax },
+        found: market.warnings,
       });
     },
     isStopping,
     version: VERSION,
     counts: ground.counts.rest,
-    metrics: createMetrics({ ...measured, ground, core, shares, cluster }),
+    metrics: createMetrics({ ...measured, ground, shards, market, shares, cluster }),
     clock,
     reportError: (error) => {
       const { name, stack } = error instanceof Error ? error : new Error(String(error));

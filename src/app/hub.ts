@@ -1,6 +1,7 @@
 /** Hub: the stages as a WebSocket connection uses them. */
 
-import type { Core } from '../base/contracts/core';
+import type { ServedMarket } from '../base/contracts/core';
+import type { MessageOf } from '../../protocol/messages';
 import type { OrderStage } from '../base/contracts/order-entry';
 import type { Broadcaster } from '../broadcast/broadcaster';
 import type { ReplayRequests } from '../broadcast/replay/replay-requests';
@@ -11,6 +12,7 @@ import { closeLabel } from '../gateway/ws/counts';
 import type { StreamHub } from '../gateway/ws/hub';
 import { VERSION } from '../version';
 import type { Ground } from './ground';
+import type { Shards } from './shards';
 import type { Sources } from './sources';
 import { Takeovers } from './takeovers';
 import { welcomeLimits } from './welcome-limits';
@@ -22,7 +24,8 @@ const ORDINARY_LINES = 20;
 
 /** The stages that the connections use. */
 export interface HubStages {
-  readonly core: Core;
+  readonly shards: Shards;
+  readonly market: ServedMarket;
   readonly broadcaster: Broadcaster;
   readonly replays: ReplayRequests;
   readonly sources: Sources;
@@ -32,10 +35,10 @@ export interface HubStages {
 
 export function createHub(ground: Ground, stages: HubStages): StreamHub<Session> {
   const { config, clock, limits, slices, connections, access } = ground;
-  const { core, broadcaster, orders, shares } = stages;
+  const { market, broadcaster, orders, shares } = stages;
   const sessions = new Map<number, Session>();
   const takeovers = createTakeovers(ground, stages, sessions);
-  core.entry.challenge = (source) => takeovers.challenge(source);
+  market.entry.challenge = (source) => takeovers.challenge(source);
   return {
     numberings: broadcaster.numberings,
     server: `tapedeck/${VERSION}`,
@@ -52,7 +55,7 @@ export function createHub(ground: Ground, stages: HubStages): StreamHub<Session>
     sentBytes: () => broadcaster.encoders.own.bytes,
     topicsIn: (names) => {
       const wild = names.filter((name) => name.endsWith(':*')).length;
-      return names.length + wild * (core.instruments.size - 1);
+      return names.length + wild * (market.instruments.size - 1);
     },
     ...comingAndGoing(ground, stages, sessions, takeovers),
     ...requestsOf(stages),
@@ -77,16 +80,16 @@ export function createHub(ground: Ground, stages: HubStages): StreamHub<Session>
 
 function createTakeovers(
   { config, clock, connections }: Ground,
-  { core, sources }: HubStages,
+  { market, sources }: HubStages,
   sessions: ReadonlyMap<number, Session>,
 ): Takeovers {
   return new Takeovers({
     clock,
     takeoverMs: config.market.takeoverMs,
-    holderOf: (symbol) => core.entry.holderOf(symbol),
+    holderOf: (symbol) => market.entry.holderOf(symbol),
     publisher: (source) => connections.get(nameOf(source)),
     ask: (source) => sessions.get(source)?.mark(clock.monotonicMs()),
-    released: (source) => core.entry.behind(source), // its release waits in the same lane
+    released: (source) => market.entry.behind(source), // its release waits in the same lane
     submit: (source, owner, { events, continues }, done) => {
       sources.submit(source, events, done, { owner, continues: continues ?? false });
     },
@@ -124,7 +127,11 @@ type Requests =
   'follow' | 'settle' | 'subscribe' | 'unsubscribe' | 'resume' | 'replay' | 'acknowledge';
 
 /** What sessions ask of the broadcaster. */
-function requestsOf({ core, broadcaster, replays }: HubStages): Pick<StreamHub<Session>, Requests> {
+function requestsOf({
+  shards,
+  broadcaster,
+  replays,
+}: HubStages): Pick<StreamHub<Session>, Requests> {
   const { subscriptions, executions } = broadcaster;
   return {
     follow: (session, owner) => executions.set(session, owner),
@@ -133,7 +140,7 @@ function requestsOf({ core, broadcaster, replays }: HubStages): Pick<StreamHub<S
       subscriptions.subscribe(session, id, topics, intervalMs, done),
     unsubscribe: (session, topics, done) => subscriptions.unsubscribe(session, topics, done),
     resume: (session, request, done) => {
-      const arrival = core.arrival(request.epoch, request.newest ?? request.seq);
+      const arrival = arrivalOf(shards, request);
       if (arrival === undefined) return subscriptions.resume(session, request, done);
       void arrival.then(() => {
         if (!session.isGone) subscriptions.resume(session, request, done);
@@ -142,6 +149,20 @@ function requestsOf({ core, broadcaster, replays }: HubStages): Pick<StreamHub<S
     replay: (session, request) => replays.handle(session, request),
     acknowledge: (session, ack) => broadcaster.acknowledge(session, ack),
   };
+}
+
+/** Resolves when everything that the reader has met is here, or will not come soon; undefined: it need not wait. */
+function arrivalOf(shards: Shards, request: MessageOf<'resume'>): Promise<unknown> | undefined {
+  const { epoch, seq, newest, positions } = request;
+  const { all } = shards;
+  if (positions === null) {
+    return all.length === 1 ? shards.first.core.arrival(epoch, newest ?? seq) : undefined;
+  }
+  const awaited = positions.flatMap((at) => {
+    const shard = all.find(({ name }) => name === at.shard);
+    return shard?.core.arrival(at.epoch, at.newest ?? at.seq) ?? [];
+  });
+  return awaited.length === 0 ? undefined : Promise.all(awaited);
 }
 
 /** The name of the session that is this source. */

@@ -5,7 +5,7 @@ import type { SourceEvent } from '../../protocol/messages';
 import type { SliceQueue } from '../base/slice-queue';
 import { mayNot, mayNotPublish, type Principal } from '../gateway/auth/principal';
 import { readTapeLines } from '../ingest/tape-lines';
-import type { Core } from '../base/contracts/core';
+import type { ServedMarket } from '../base/contracts/core';
 import type { Limits } from './reload';
 import type { Sources } from './sources';
 
@@ -14,7 +14,7 @@ const EVENTS_AT_ONCE = 256;
 
 /** @param slices where long bodies are read */
 export function createIngest(
-  { instruments }: Core,
+  { instruments }: ServedMarket,
   sources: Sources,
   limits: Pick<Limits, 'frameBytesMax'>,
   slices: SliceQueue,

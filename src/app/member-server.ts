@@ -3,6 +3,8 @@
  * deposed by another leader, or with events that the cluster does not have.
  */
 
+import { join } from 'node:path';
+
 import type { Clock } from '../base/clock';
 import { StartFault } from '../base/start-fault';
 import type { Lost } from '../cluster/member';
@@ -35,8 +37,8 @@ export class MemberServer implements Server {
     options: ServerOptions,
   ): Promise<MemberServer | StartFault> {
     let member: MemberServer | undefined;
-    let early: Lost | undefined;
-    const begins = (why: Lost): void => {
+    let early: LostShard | undefined;
+    const begins = (why: LostShard): void => {
       if (member === undefined) early = why;
       else member.beginAgain(why);
     };
@@ -80,20 +82,20 @@ export class MemberServer implements Server {
     return this.isDown ? undefined : this.current.stop(reason);
   }
 
-  private beginAgain(why: Lost): void {
+  private beginAgain(why: LostShard): void {
     if (this.isStopping) return;
     this.ending = this.restart(why);
   }
 
-  private async restart({ reason, beginAt }: Lost): Promise<void> {
+  private async restart(why: LostShard): Promise<void> {
     // Nobody is to be served what the cluster does not have.
-    await this.current.stop(`cluster: ${reason}`, 0);
+    await this.current.stop(`cluster: ${why.reason}`, 0);
     this.isDown = true;
     const { config, clock, log, options } = this;
     while (!this.isStopping) {
-      const begins = (next: Lost): void => this.beginAgain(next);
+      const begins = (next: LostShard): void => this.beginAgain(next);
       const isOver = (): boolean => this.isStopping;
-      const next = await started(config, clock, log, options, { begins, beginAt, isOver });
+      const next = await started(config, clock, log, options, { begins, again: why, isOver });
       if (next === null) return;
       if (!(next instanceof StartFault)) {
         this.current = next;
@@ -107,16 +109,62 @@ export class MemberServer implements Server {
   }
 }
 
+/** Why a member has to begin again, and in which of its shards. */
+interface LostShard extends Lost {
+  readonly index: number;
+}
+
+interface Starting {
+  /** Called once, when the server has to end and begin again. */
+  readonly begins: (why: LostShard) => void;
+  /** Why it begins again; absent: it begins. */
+  readonly again?: LostShard;
+  readonly isOver?: () => boolean;
+}
+
 async function started(
   config: Config,
   clock: Clock,
   log: Log,
   options: ServerOptions,
-  joining: Joining,
+  { begins, again, isOver }: Starting,
 ): Promise<Server | StartFault | null> {
-  const membership = await ClusterMembership.join(config, clock, log, joining);
-  if (membership instanceof StartFault || membership === null) return membership;
-  const server = startServer(config, clock, log, { ...options, membership });
-  if (server instanceof StartFault) await membership.stop();
+  let hasBegun = false;
+  const joining = (index: number): Joining => ({
+    begins: (why) => {
+      if (!hasBegun) begins({ ...why, index });
+      hasBegun = true;
+    },
+    beginAt: again?.index === index ? again.beginAt : null,
+    ...(isOver !== undefined && { isOver }),
+  });
+  const joined = await Promise.all(
+    shardSettings(config).map((own, i) => ClusterMembership.join(own, clock, log, joining(i))),
+  );
+  const memberships = joined.filter((one) => one instanceof ClusterMembership);
+  const stop = (): Promise<unknown> => Promise.all(memberships.map((one) => one.stop()));
+  const unfit = joined.find((one) => !(one instanceof ClusterMembership));
+  if (unfit !== undefined) {
+    await stop();
+    return joined.find((one) => one instanceof StartFault) ?? null;
+  }
+  const server = startServer(config, clock, log, { ...options, memberships });
+  if (server instanceof StartFault) await stop();
   return server;
+}
+
+/** The settings of each shard: those of an edge of several have directories of their own for their journals. */
+function shardSettings(config: Config): Config[] {
+  const { shards } = config.cluster;
+  return shards.length === 0 ? [config] : shards.map((shard) => settingsOf(config, shard));
+}
+
+function settingsOf(config: Config, shard: string): Config {
+  const { cluster, journal } = config;
+  const directory = join(journal.directory, shard);
+  return {
+    ...config,
+    cluster: { ...cluster, shard, shards: [] },
+    journal: { ...journal, directory },
+  };
 }

@@ -2,6 +2,7 @@
 
 import type { BatchEvent } from '../../protocol/records';
 import type { ClusterStatus } from '../base/contracts/cluster';
+import type { Config } from '../config/config';
 import type { SliceQueue } from '../base/slice-queue';
 import type { Recorder, RecorderHooks } from './recorder';
 import type { Replica, ReplicaHooks } from './replica';
@@ -22,6 +23,8 @@ export interface ClusterMember {
 }
 
 export interface Membership {
+  /** The settings of its shard, with the directory of its journal. */
+  readonly config: Config;
   readonly hooks: Pick<ReplicaHooks, 'following' | 'onRoom'>;
   /** Called once, when the server is built. */
   begin(member: ClusterMember): void;

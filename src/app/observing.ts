@@ -3,14 +3,13 @@
 import type { Clock } from '../base/clock';
 import type { Batch } from '../base/contracts/batch';
 import type { ClusterStatus } from '../base/contracts/cluster';
-import type { Core } from '../base/contracts/core';
+import type { ServedMarket } from '../base/contracts/core';
 import { Durations } from '../base/durations';
 import type { TurnMeter } from '../base/turn-meter';
 import type { ReaderFigures } from '../broadcast/broadcaster';
-import type { Memtable } from '../cache/memtable';
 import type { Shares } from '../gateway/auth/shares';
-import type { Pause } from '../gateway/metrics/metric-registry';
-import { Metrics } from '../gateway/metrics/metrics';
+import type { Labels, Pause } from '../gateway/metrics/metric-registry';
+import { Metrics, type MetricSources } from '../gateway/metrics/metrics';
 import { diskRoom } from '../journal/write/disk-room';
 import type { Repeated } from '../log/repeated';
 import { INTAKE_COUNTS, noIntake, type IntakeCounts } from '../market/intake';
@@ -21,6 +20,7 @@ import type { Ground } from './ground';
 import type { Past } from './past';
 import type { PublisherSet } from './publisher-set';
 import type { Reading } from './reading';
+import type { Shards } from './shards';
 
 /** What was published, and how long that took from the arrival of the oldest submission of each batch. */
 export class Published {
@@ -75,8 +75,8 @@ export interface Measured {
   readonly broadcasting: Broadcasting;
   readonly past: Past;
   readonly reading: Reading;
-  readonly memtable: Memtable;
-  readonly publishers: PublisherSet<Batch>;
+  /** Of each shard. */
+  readonly publishers: readonly PublisherSet<Batch>[];
   readonly published: Published;
   readonly freshness: Freshness;
   readonly loopLag: LoopLag;
@@ -84,15 +84,16 @@ export interface Measured {
 
 interface Observed extends Measured {
   readonly ground: Ground;
-  readonly core: Core;
+  readonly shards: Shards;
+  readonly market: ServedMarket;
   readonly shares: Shares;
-  readonly cluster: (() => ClusterStatus) | undefined;
+  readonly cluster: (() => readonly ClusterStatus[]) | undefined;
 }
 
 export function createMetrics(stages: Observed): Metrics {
-  const { ground, core, past, published, broadcasting } = stages;
+  const { ground, shards, market, past, published, broadcasting } = stages;
   const { clock, counts, account } = ground;
-  const { figures } = core;
+  const { figures } = market;
   const { broadcaster, revisions } = broadcasting;
   let sums: Sums;
   return new Metrics({
@@ -102,11 +103,10 @@ export function createMetrics(stages: Observed): Metrics {
     },
     version: VERSION,
     tiers: stages.reading.tiers.counters,
-    memtableEvents: () => stages.memtable.size,
+    memtableEvents: () => shards.all.reduce((sum, { memtable }) => sum + memtable.size, 0),
     journal: () => figures.journal(),
     checkpoints: () => figures.checkpoints(),
-    stages: { turn: figures.waited, wire: published.durations, journal: figures.committed },
-    commits: figures.commit,
+    ...durationsOf(shards, published.durations),
     loopLag: stages.loopLag.durations,
     turns: clock.turns,
     recovery: figures.recovery,
@@ -122,15 +122,32 @@ export function createMetrics(stages: Observed): Metrics {
     stream: counts.stream,
     rest: counts.rest,
     playbacks: () => past.playbacks.counts,
-    publishers: () => stages.publishers.counts(),
+    publishers: () => stages.publishers.flatMap((set) => set.counts()),
     feeds: () => sums.feeds,
     intake: () => sums.intake,
     disk: () => diskRoom(ground.config.journal.directory),
-    instruments: () => core.instruments.size,
-    lastSeq: () => core.lastSeq,
+    instruments: () => market.instruments.size,
+    lastSeqs: () => shards.all.map(({ name, core }) => [labelOf(name), core.lastSeq]),
     cluster: stages.cluster,
     published,
   });
+}
+
+function labelOf(shard: string | null): Labels {
+  return shard === null ? {} : { shard };
+}
+
+/** @param wire how long the publishing of batches took */
+function durationsOf(shards: Shards, wire: Durations): Pick<MetricSources, 'stages' | 'commits'> {
+  const stages: [Labels, Durations][] = [[{ stage: 'wire' }, wire]];
+  const commits: [Labels, Durations][] = [];
+  for (const { name, core } of shards.all) {
+    const { waited, committed, commit } = core.figures;
+    stages.push([{ stage: 'turn', ...labelOf(name) }, waited]);
+    stages.push([{ stage: 'journal', ...labelOf(name) }, committed]);
+    commits.push([labelOf(name), commit]);
+  }
+  return { stages, commits };
 }
 
 /** Longest part of a long answer in ms. */
@@ -160,12 +177,12 @@ interface Sums {
 /** Instruments counted in one step, which takes a small part of a millisecond. */
 const COUNTED_AT_ONCE = 256;
 
-function* sumsOf({ broadcasting, freshness, core }: Observed): Generator<undefined, Sums> {
+function* sumsOf({ broadcasting, freshness, market }: Observed): Generator<undefined, Sums> {
   const readers = yield* broadcasting.broadcaster.figures();
   const feeds = yield* freshness.figures();
   const intake = noIntake();
   let seen = 0;
-  for (const feed of core.instruments.feeds()) {
+  for (const feed of market.instruments.feeds()) {
     for (const count of INTAKE_COUNTS) intake[count] += feed.intake[count];
     if (++seen % COUNTED_AT_ONCE === 0) yield;
   }

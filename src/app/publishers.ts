@@ -25,7 +25,7 @@ import type { Log } from '../log/contract';
 export function topicsOf(broadcaster: Broadcaster, index: number): Publisher<Batch> {
   const numbering = broadcaster.numberings.at(index);
   return {
-    name: 'lanes',
+    name: numbering.shard === null ? 'lanes' : `lanes ${numbering.shard}`,
     isRequired: true,
     open: ({ newest, deleted, lastSeq, statistics }) => {
       broadcaster.hydrate([...newest, ...deleted], lastSeq, statistics, numbering);

@@ -12,6 +12,7 @@ import { FeedInstrument } from '../market/feed-instrument';
 import type { MarketInstrument } from '../market/instrument';
 import type { Ground } from './ground';
 import type { PastQuestions } from './past';
+import { namedDefinition } from './sharded-core';
 import type { Shards } from './shards';
 
 export interface Reading {
@@ -51,6 +52,8 @@ export function createReading(
     trades: (...of: Parameters<Tiers['trades']>) => tiers.trades(...of),
     ticks: (...of: Parameters<Tiers['ticks']>) => tiers.ticks(...of),
     past: pastSource(askL3, limits, clock),
+    named: ({ definition }: MarketInstrument) =>
+      namedDefinition(definition, shards.of(definition.symbol).name),
     numbersOf: (symbol: string) => shards.of(symbol).core,
     newest: () => newestOf(shards),
   };

@@ -20,6 +20,7 @@ import type { Membership } from './membership';
 import { merged, waiting } from './reload';
 import { shutDown } from './shutdown';
 import { timeLimitsOf } from './time-limits';
+import type { Shards } from './shards';
 import type { Timers } from './timers';
 
 export interface Server {
@@ -41,15 +42,15 @@ export interface Server {
 
 /** What a running server consists of, as far as its reload and its stop need it. */
 export interface RunningParts {
-  readonly core: Recorder | Replica;
+  readonly shards: Shards<Recorder | Replica>;
   readonly ingest: readonly IngestSource[];
   readonly listening: Listening;
-  readonly publishers: PublisherSet<Batch>;
+  readonly publishers: readonly PublisherSet<Batch>[];
   readonly broadcasting: Broadcasting;
   readonly past: Past;
   readonly freshness: Freshness;
   readonly timers: Timers;
-  readonly membership: Membership | undefined;
+  readonly memberships: readonly Membership[];
 }
 
 export class RunningServer implements Server {
@@ -74,13 +75,14 @@ export class RunningServer implements Server {
     this.state = state;
     this.config = ground.config;
     this.url = parts.listening.url;
-    this.epoch = parts.core.epoch;
+    this.epoch = parts.shards.first.core.epoch;
     this.started = started;
   }
 
   reload(wanted: Config): void {
     const { access, connections, limits, log } = this.ground;
-    const { core, past, freshness } = this.parts;
+    const { shards, past, freshness } = this.parts;
+    const { core } = shards.first;
     const market = core.instruments;
     access.reload(connections, limits.helloMs);
     const next = merged(this.config, wanted);
@@ -93,7 +95,7 @@ export class RunningServer implements Server {
     Object.assign(limits, next.limits);
     past.playbacks.beginWaiting();
     freshness.configure(next);
-    market.configure(timeLimitsOf(next));
+    for (const { instruments } of shards.cores) instruments.configure(timeLimitsOf(next));
     // A replica leaves them to its leader, and defines them when it becomes the leader.
     for (const definition of defined) {
       core.sequencer?.act((out) => market.define(definition, out));
@@ -107,24 +109,24 @@ export class RunningServer implements Server {
 
   async stop(reason = 'unknown', drainMs?: number): Promise<Error | undefined> {
     const { clock, config, log, repeated } = this.ground;
-    const { core, listening, broadcasting, past, publishers, timers, membership } = this.parts;
+    const { shards, listening, broadcasting, past, publishers, timers, memberships } = this.parts;
     const { broadcaster, revisions } = broadcasting;
     const beganMs = clock.monotonicMs();
     this.state.isStopping = true;
-    if (membership !== undefined) await membership.refuse();
+    await Promise.all(memberships.map((membership) => membership.refuse()));
     timers.rest();
     revisions.stop();
     for (const source of this.parts.ingest) void source.stop(); // the drain below waits for what they submitted
-    const stages = { listening, core, broadcaster, threads: past.threads };
-    const random = new Prng(core.epoch);
-    const others = membership === undefined ? [] : addressesOfOthers(membership.status());
+    const stages = { listening, cores: shards.cores, broadcaster, threads: past.threads };
+    const random = new Prng(shards.first.core.epoch);
+    const others = addressesOfOthers(memberships.map((membership) => membership.status()));
     const elsewhere = (): string | null => others[random.int(0, others.length - 1)] ?? null;
     const drained = await shutDown(stages, drainMs ?? config.server.drainMs, random, elsewhere);
     timers.stop();
-    await membership?.stop();
-    await publishers.close(); // after the last batches that the journal still held
+    await Promise.all(memberships.map((membership) => membership.stop()));
+    await Promise.all(publishers.map((set) => set.close())); // after the last batches that the journal still held
     repeated.close();
-    logStopped(log, reason, clock.monotonicMs() - beganMs, drained, core);
+    logStopped(log, reason, clock.monotonicMs() - beganMs, drained, shards);
     return drained.unwritten;
   }
 }

@@ -12,7 +12,6 @@
 import type { Clock } from '../base/clock';
 import type { Batch } from '../base/contracts/batch';
 import type { ClusterStatus } from '../base/contracts/cluster';
-import type { Core } from '../base/contracts/core';
 import type { IngestSource } from '../base/contracts/ingest';
 import { descriptorsMax } from '../base/descriptors';
 import type { Secrets } from '../base/secrets';
@@ -45,7 +44,8 @@ import { createReading } from './reading';
 import { openRecorder, Recorder, type RecorderHooks } from './recorder';
 import { openReplica, Replica } from './replica';
 import { RunningServer, type Server } from './running';
-import { Shards } from './shards';
+import { ShardedCore } from './sharded-core';
+import { Shards, type Shard } from './shards';
 import { Sources } from './sources';
 import { LOOK_EVERY_MS, startTimers, type Timers } from './timers';
 
@@ -58,8 +58,11 @@ export interface ServerOptions {
   readonly secrets?: Secrets;
   /** More sources, which run as long as the server numbers events. */
   readonly sources?: LeadingSources;
-  /** Makes the server a member of a cluster: its batches come from a leader, until it leads. */
-  readonly membership?: Membership | undefined;
+  /**
+   * Makes the server a member of a cluster, for each shard: its batches come from a leader, until it leads. Absent: it is
+   * no member.
+   */
+  readonly memberships?: readonly Membership[];
 }
 
 /** For files, threads and REST, besides those of sessions. */
@@ -75,56 +78,86 @@ export function startServer(
   if (ground instanceof StartFault) return ground;
   watchTurns(clock.turns, config.log.turnMs, ground.repeated);
 
-  const memtable = new Memtable({
-    eventsMax: config.cache.memtableEventsMax,
-    tradesMax: config.cache.recentTradesMax,
-    tradesInAllMax: config.cache.recentTradesInAllMax,
-  });
-  const hooks = hooksOf(ground, memtable, options);
-  const core = openCore(ground, options.membership, hooks);
-  if (core instanceof StartFault) return core;
-  const shards = new Shards([{ name: null, core, memtable }]);
+  const shards = openShards(ground, options);
+  if (shards instanceof StartFault) return shards;
+  const market = shards.names.length === 0 ? shards.first.core : new ShardedCore(shards);
   const past = createPast(ground, shards);
   const broadcasting = createBroadcasting(ground, shards, past);
   const published = new Published(clock);
-  const publishers = openPublishers(ground, core, memtable, broadcasting, published);
+  const publishers = openPublishers(ground, shards, broadcasting, published);
   if (publishers instanceof StartFault) return publishers;
-  const wrong = beginAlone(core, config, publishers);
+  const wrong = beginAlone(shards, config, publishers);
   if (wrong !== undefined) return wrong;
 
-  const sources = new Sources(core.entry, config.market, clock, ground.account, ground.clients);
-  const reading = createReading(ground, shards, core, past.history);
+  const sources = new Sources(market.entry, config.market, clock, ground.account, ground.clients);
+  const reading = createReading(ground, shards, market, past.history);
   const loopLag = new LoopLag(clock, LOOK_EVERY_MS);
-  const freshness = new Freshness(() => core.instruments.feeds(), clock, config);
-  const measured = {
-    broadcasting,
-    past,
-    reading,
-    memtable,
-    publishers,
-    published,
-    freshness,
-    loopLag,
-  };
+  const freshness = new Freshness(() => market.instruments.feeds(), clock, config);
+  const measured = { broadcasting, past, reading, publishers, published, freshness, loopLag };
   const state = { isStopping: false };
   const isStopping = (): boolean => state.isStopping;
-  const { membership } = options;
-  const cluster = membership && ((): ClusterStatus => membership.status());
-  const parts = { core, sources, broadcasting, reading, measured, isStopping, cluster };
+  const { memberships = [] } = options;
+  const cluster = (): ClusterStatus[] => memberships.map((membership) => membership.status());
+  const isMember = memberships.length > 0;
+  const served = { shards, market, sources, broadcasting, reading, measured, isStopping };
+  const parts = { ...served, cluster: isMember ? cluster : undefined };
   const listening = openPort(ground, parts, publishers);
   if (listening instanceof StartFault) return listening;
   for (const thread of past.threads) thread.prepare(); // before clients take their descriptors
   const { ingest, lead } = startSources(sources, options.sources);
-  if (core instanceof Recorder) lead(core);
   const timers = startServerTimers(ground, broadcasting, past.playbacks, () => {
     loopLag.tick();
-    publishers.beat();
+    for (const set of publishers) set.beat();
   });
-  const started = core.past.flush();
-  void started.then(() => logStarted(log, config, listening.url, core));
-  const running = { core, ingest, listening, publishers, broadcasting, past, freshness, timers };
-  if (core instanceof Replica) membership?.begin(memberOf(core, ground, memtable, hooks, lead));
-  return new RunningServer(ground, { ...running, membership }, state, started);
+  const started = Promise.all(shards.cores.map((core) => core.past.flush()));
+  const begun = started.then(() => logStarted(log, config, listening.url, shards));
+  const running = { shards, ingest, listening, publishers, broadcasting, past, freshness, timers };
+  for (const [i, shard] of shards.all.entries()) {
+    const { core } = shard;
+    if (core instanceof Recorder) lead(core);
+    else memberships[i]?.begin(memberOf(shard, core, ground, lead));
+  }
+  return new RunningServer(ground, { ...running, memberships }, state, begun);
+}
+
+/** A shard as it was opened. */
+interface OpenShard extends Shard<Recorder | Replica> {
+  /** The settings, with the directory of its journal. */
+  readonly config: Config;
+  readonly hooks: RecorderHooks;
+}
+
+/** One for each membership; a server that is no member has one. */
+function openShards(
+  ground: Ground,
+  options: ServerOptions,
+): Shards<Recorder | Replica, OpenShard> | StartFault {
+  const opened: OpenShard[] = [];
+  const memberships = options.memberships ?? [undefined];
+  for (const membership of memberships) {
+    const config = membership?.config ?? ground.config;
+    const memtable = createMemtable(config);
+    const hooks = hooksOf(ground, memtable, options);
+    const core = openCore({ ...ground, config }, membership, hooks);
+    if (core instanceof StartFault) {
+      for (const other of opened) other.core.close();
+      return core;
+    }
+    opened.push({ name: config.cluster.shard || null, core, memtable, config, hooks });
+  }
+  const shards = new Shards<Recorder | Replica, OpenShard>(opened);
+  const conflict = shards.conflict();
+  if (conflict === undefined) return shards;
+  for (const { core } of opened) core.close();
+  return conflict;
+}
+
+function createMemtable({ cache }: Config): Memtable {
+  return new Memtable({
+    eventsMax: cache.memtableEventsMax,
+    tradesMax: cache.recentTradesMax,
+    tradesInAllMax: cache.recentTradesInAllMax,
+  });
 }
 
 /** The memtable before the journal, and the notices of the journal in the log. */
@@ -164,10 +197,9 @@ function openCore(
 
 /** @param begun called with the market that this server leads from now on */
 function memberOf(
+  { memtable, hooks, config }: OpenShard,
   replica: Replica,
-  { config, log, clients, slices }: Ground,
-  memtable: Memtable,
-  hooks: RecorderHooks,
+  { log, clients, slices }: Ground,
   begun: (local: LocalMarket) => void,
 ): ClusterMember {
   return {
@@ -185,40 +217,65 @@ function memberOf(
   };
 }
 
-/** Opens the publishers at the state of the core, and has them follow it. */
+/** Opens the publishers of each shard at the state of its core, and has them follow it. */
 function openPublishers(
-  { config, clock, log }: Ground,
-  core: Core,
-  memtable: Memtable,
+  ground: Ground,
+  shards: Shards<Recorder | Replica, OpenShard>,
   { broadcaster }: Broadcasting,
   published: Published,
-): PublisherSet<Batch> | StartFault {
-  const start = hydrate(core, memtable, config.cache.recentTradesMax);
-  const local = openLocalPublishers(config, core.epoch, core.instruments.size, clock, log);
-  if (local instanceof StartFault) {
-    core.close();
-    return local;
+): PublisherSet<Batch>[] | StartFault {
+  const sets: PublisherSet<Batch>[] = [];
+  for (const [index, shard] of shards.all.entries()) {
+    const { core, memtable, hooks } = shard;
+    const start = hydrate(core, memtable, ground.config.cache.recentTradesMax);
+    const local = localPublishersOf(ground, shards, core);
+    if (local instanceof StartFault) {
+      closeAll(shards, sets);
+      return local;
+    }
+    const publishers = createPublishers(ground.log, memtable);
+    // The topics come last, so that readers on this machine do not wait for the sockets.
+    for (const publisher of [...local, topicsOf(broadcaster, index)]) {
+      publishers.add(publisher, start);
+    }
+    core.follow((batch) => {
+      const conflict = shards.conflictOf(shard, batch.events);
+      if (conflict !== undefined) hooks.fail?.(conflict);
+      publishers.accept(batch);
+      published.accept(batch);
+    });
+    sets.push(publishers);
   }
-  const publishers = createPublishers(log, memtable);
-  // The topics come last, so that readers on this machine do not wait for the sockets.
-  for (const publisher of [...local, topicsOf(broadcaster, 0)]) publishers.add(publisher, start);
-  core.follow((batch) => {
-    publishers.accept(batch);
-    published.accept(batch);
-  });
-  return publishers;
+  return sets;
+}
+
+/** Those for processes on this machine know one numbering only. */
+function localPublishersOf(
+  { config, clock, log }: Ground,
+  shards: Shards<Recorder | Replica, OpenShard>,
+  { epoch, instruments }: Recorder | Replica,
+): ReturnType<typeof openLocalPublishers> {
+  if (shards.all.length > 1) return [];
+  return openLocalPublishers(config, epoch, instruments.size, clock, log);
+}
+
+function closeAll(
+  shards: Shards<Recorder | Replica, OpenShard>,
+  publishers: readonly PublisherSet<Batch>[],
+): void {
+  for (const set of publishers) void set.close();
+  for (const core of shards.cores) core.close();
 }
 
 /** The market of a server that is no member of a cluster. */
 function beginAlone(
-  core: Recorder | Replica,
+  shards: Shards<Recorder | Replica, OpenShard>,
   config: Config,
-  publishers: PublisherSet<Batch>,
+  publishers: readonly PublisherSet<Batch>[],
 ): StartFault | undefined {
+  const { core } = shards.first;
   const wrong = core instanceof Recorder ? beginMarket(core, config) : undefined;
-  if (wrong === undefined) return undefined;
-  void publishers.close();
-  core.close();
+  if (wrong !== undefined) closeAll(shards, publishers);
   return wrong;
 }
 
@@ -242,15 +299,14 @@ function startSources(
 /** Opens the port, after which the native topics of the sessions exist. */
 function openPort(
   ground: Ground,
-  parts: GatewayParts,
-  publishers: PublisherSet<Batch>,
+  parts: GatewayParts & { readonly shards: Shards<Recorder | Replica, OpenShard> },
+  publishers: readonly PublisherSet<Batch>[],
 ): Listening | StartFault {
   const { config, access, limits, log } = ground;
   const app = createGateway(ground, parts);
   const listening = listen(app, config.server, access.tls);
   if (listening instanceof StartFault) {
-    void publishers.close();
-    parts.core.close();
+    closeAll(parts.shards, publishers);
     return listening;
   }
   parts.broadcasting.topics.connect(app.server);

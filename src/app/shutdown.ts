@@ -12,7 +12,7 @@ import type { Core } from '../base/contracts/core';
 
 export interface Stages {
   readonly listening: Listening;
-  readonly core: Core;
+  readonly cores: readonly Core[];
   readonly broadcaster: Broadcaster;
   /** The threads that read the journal. */
   readonly threads: readonly History[];
@@ -34,14 +34,14 @@ const LOOK_EVERY_MS = 10;
 
 /** @param elsewhere a server that serves the same; null: none is known */
 export async function shutDown(
-  { listening, core, broadcaster, threads }: Stages,
+  { listening, cores, broadcaster, threads }: Stages,
   drainMs: number,
   random: Prng,
   elsewhere: () => string | null,
 ): Promise<Drained> {
   listening.refuse();
   const readers = broadcaster.sessions.size;
-  const journaled = core.refuse();
+  const journaled = Promise.all(cores.map((core) => core.refuse()));
   broadcaster.goAway(random, elsewhere);
   await within(drainMs, journaled, () => {
     broadcaster.closeDrained(false);
@@ -52,12 +52,14 @@ export async function shutDown(
   broadcaster.closeDrained(true);
   await listening.stop();
   await Promise.all(threads.map((thread) => thread.close()));
-  core.close();
-  return { readers, readersCut, requestsCut, unwritten: await core.closed };
+  for (const core of cores) core.close();
+  const ended = await Promise.all(cores.map((core) => core.closed));
+  const unwritten = ended.find((error) => error !== undefined);
+  return { readers, readersCut, requestsCut, unwritten };
 }
 
 /** Resolves when `isDone` holds, which is checked once `first` has resolved, or when the time is over. */
-function within(ms: number, first: Promise<void>, isDone: () => boolean): Promise<void> {
+function within(ms: number, first: Promise<unknown>, isDone: () => boolean): Promise<void> {
   return new Promise((resolve) => {
     let look: ReturnType<typeof setInterval> | undefined;
     const finish = (): void => {

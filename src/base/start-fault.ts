@@ -18,6 +18,7 @@ export type StartCode =
   | 'address-unavailable'
   | 'bad-recording'
   | 'connection-failed'
+  | 'shard-conflict'
   | 'output-too-slow'
   | 'output-unwritable'
   | 'ring-absent'
@@ -49,6 +50,7 @@ export const EXIT_CODES: Readonly<Record<StartCode, number>> = {
   'address-unavailable': 69,
   'bad-recording': 65,
   'connection-failed': 69,
+  'shard-conflict': 78,
   'output-too-slow': 74,
   'output-unwritable': 73,
   'ring-absent': 66,

@@ -214,7 +214,7 @@ export function check(settings: Record<string, unknown>): Config | StartFault {
   return deepFreeze(config);
 }
 
-function clusterFault({ cluster, journal }: Config): string | undefined {
+function clusterFault({ cluster, journal, ipc }: Config): string | undefined {
   const { name, servers, role, hubDomain, replicas, tlsCertificate, tlsKey } = cluster;
   if (name !== '' && servers.length === 0) {
     return 'cluster.servers is empty; expected the servers of NATS of the cluster';
@@ -225,10 +225,37 @@ function clusterFault({ cluster, journal }: Config): string | undefined {
   if (hubDomain !== '' && role !== 'edge') {
     return `cluster.hubDomain is ${hubDomain} and cluster.role ${role}; expected an edge, since only edges may read a mirror`;
   }
+  const unfit = shardFault(cluster, ipc);
+  if (unfit !== undefined) return unfit;
   if (journal.durability !== 'replicated') return undefined;
   if (name === '') return 'journal.durability is replicated; expected cluster.name to be set';
   if (replicas > 1) return undefined;
   return 'cluster.replicas is 1; expected 3 or 5, since journal.durability is replicated';
+}
+
+/** Names of batch logs, with that of the shard. */
+const LOG_NAME_MAX = 32;
+
+function shardFault(
+  { name, role, shard, shards, symbols }: Config['cluster'],
+  { ring, iceoryx2 }: Config['ipc'],
+): string | undefined {
+  if (shards.length > 0 && (role !== 'edge' || shard !== '')) {
+    return 'cluster.shards is of an edge, and takes the place of cluster.shard';
+  }
+  const again = repeated(shards, (one) => one);
+  if (again !== undefined) return `cluster.shards names ${again} twice`;
+  const long = [shard, ...shards].find((one) => name.length + one.length >= LOG_NAME_MAX);
+  if (long !== undefined && long !== '') {
+    return `cluster.name and the shard ${long} have more than ${LOG_NAME_MAX - 1} characters together`;
+  }
+  if (shard !== '' && role !== 'edge' && symbols.length === 0) {
+    return 'cluster.symbols is empty; expected the symbols of the shard, such as EUR*';
+  }
+  if (shards.length > 1 && (ring.enabled || iceoryx2.enabled)) {
+    return 'ipc publishes one numbering; expected no ipc at an edge of several cluster.shards';
+  }
+  return undefined;
 }
 
 /** The first item with the same value as an earlier one. */

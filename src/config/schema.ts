@@ -282,6 +282,20 @@ export const ConfigSchema = section({
       (['leader', 'standby', 'edge'] as const).map((role) => Type.Literal(role)),
       { default: 'leader', description: 'edge never leads; only leader begins a new cluster' },
     ),
+    shard: Type.String({
+      default: '',
+      pattern: '^[A-Za-z0-9_-]{0,32}$',
+      description: 'Shard of the cluster that this member serves; empty: it has no shards',
+    }),
+    shards: Type.Array(Type.String({ pattern: '^[A-Za-z0-9_-]{1,32}$' }), {
+      default: [],
+      maxItems: 64,
+      description: 'Of an edge: the shards that it follows, in place of shard',
+    }),
+    symbols: Type.Array(Type.String({ pattern: '^[A-Za-z0-9._*-]{1,16}$' }), {
+      default: [],
+      description: 'Of a leader or standby of a shard: its symbols; * stands for any characters',
+    }),
     member: Type.String({
       default: '',
       pattern: '^[A-Za-z0-9_.:-]{0,64}$',

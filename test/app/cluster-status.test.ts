@@ -14,7 +14,7 @@ test('readers are sent to members that are there, lack nothing and say where the
     { instance: 'e', url: 'http://e', behindMs: 5_000 },
     { instance: 'f', url: 'http://f', state: 'leading', behindMs: 20 },
   ] as const;
-  expect(addressesOfOthers(clusterStatus({ url: 'http://own' }, {}, others))).toEqual([
+  expect(addressesOfOthers([clusterStatus({ url: 'http://own' }, {}, others)])).toEqual([
     'http://a',
     'http://f',
   ]);

@@ -29,13 +29,16 @@ function startMember(directory: string): { server: Server; member: ClusterMember
   let member: ClusterMember | undefined;
   const server = startServer(config, new SystemClock(), SILENT, {
     anonymousRoles: ['publish', 'trade', 'admin'],
-    membership: {
-      hooks: { following: { keepUpTo: Infinity } },
-      begin: (given) => (member = given),
-      status: () => clusterStatus(),
-      refuse: () => Promise.resolve(),
-      stop: () => Promise.resolve(),
-    },
+    memberships: [
+      {
+        config,
+        hooks: { following: { keepUpTo: Infinity } },
+        begin: (given: ClusterMember) => (member = given),
+        status: () => clusterStatus(),
+        refuse: () => Promise.resolve(),
+        stop: () => Promise.resolve(),
+      },
+    ],
   });
   if (server instanceof StartFault) throw new Error(server.message);
   return { server, member: member! };

@@ -49,7 +49,7 @@ const of = (kind: string, ...more: string[]): Promise<string> =>
   run('--data', data, '--kind', kind, '--symbol', 'ACME', ...more);
 
 const T = '17000000001234';
-const DEFINITION = `{"type":"instrument","symbol":"ACME","seq":1,"market":"feed","priceScale":2,"quantityScale":3,"priceIncrement":"0.01","quantityIncrement":"0.001","previousClose":"99.00","rules":null}\n`;
+const DEFINITION = `{"type":"instrument","symbol":"ACME","seq":1,"market":"feed","priceScale":2,"quantityScale":3,"priceIncrement":"0.01","quantityIncrement":"0.001","previousClose":"99.00","rules":null,"shard":null}\n`;
 
 describe('exact output', () => {
   test('trades in ndjson and csv', async () => {

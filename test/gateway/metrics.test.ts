@@ -52,8 +52,12 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
       tailRecords: 85,
     }),
     sessions: () => 11,
-    stages: { turn: durations(0.02, 0.03, 40_000), wire: durations(1), journal: durations() },
-    commits: durations(2.5),
+    stages: [
+      [{ stage: 'turn' }, durations(0.02, 0.03, 40_000)],
+      [{ stage: 'wire' }, durations(1)],
+      [{ stage: 'journal' }, durations()],
+    ],
+    commits: [[{}, durations(2.5)]],
     loopLag: durations(-1),
     turns: { durations: new Map([['batch', durations(4, 6)]]) },
     recovery: { ms: 1_500, records: 18 },
@@ -112,7 +116,7 @@ function sources(more: Partial<MetricSources> = {}): MetricSources {
     intake: () => ({ repeated: 32, waiting: 33, late: 34, ahead: 35, renumbered: 36, missed: 37 }),
     disk: () => ({ journalBytes: 38, freeBytes: 39 }),
     instruments: () => 12,
-    lastSeq: () => 13,
+    lastSeqs: () => [[{}, 13]],
     published: { batches: 14, events: 15 },
     ...more,
   };
@@ -247,7 +251,7 @@ describe('metrics', () => {
   test('of a member of a cluster have its state and its end of the log', async () => {
     const others = [{ name: 'core-a', state: 'leading' as const }, { isAway: true }];
     const status = clusterStatus({}, { appends: durations(2, 3) }, others);
-    const samples = parseMetrics(await new Metrics(sources({ cluster: () => status })).text());
+    const samples = parseMetrics(await new Metrics(sources({ cluster: () => [status] })).text());
     const own = [...samples].filter(([name]) => /^tapedeck_cluster_(?!.*_bucket)/.test(name));
     expect(Object.fromEntries(own.map(([name, value]) => [name.slice(17), value]))).toEqual({
       'state{state="following"}': 1,
@@ -291,7 +295,7 @@ describe('metrics', () => {
       await reference.text(),
     )!;
     const rows = table!.matchAll(/^\| `(\S+)` +\|[^|]*\| (.*?) +\|$/gm);
-    const text = await new Metrics(sources({ cluster: () => clusterStatus() })).text();
+    const text = await new Metrics(sources({ cluster: () => [clusterStatus()] })).text();
     const served = text.matchAll(/^# HELP tapedeck_(cluster_\S+) (.*)$/gm);
     const named = (all: Iterable<RegExpMatchArray>): string[] =>
       Array.from(all, ([, name, help]) => `${name} ${help}`).toSorted();

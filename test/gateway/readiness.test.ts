@@ -74,7 +74,7 @@ describe('readiness', () => {
 
 describe('readiness of a member of a cluster', () => {
   const of = (...status: Parameters<typeof clusterStatus>) => {
-    const cluster = { status: clusterStatus(...status), behindMsMax: 2_000 };
+    const cluster = { shards: [clusterStatus(...status)], behindMsMax: 2_000 };
     const { reasons, warnings } = readiness({ journal: OK, isStopping: false, cluster });
     return [reasons.map(({ code }) => code), warnings.map(({ code }) => code)];
   };
@@ -82,7 +82,7 @@ describe('readiness of a member of a cluster', () => {
   test('follows from how long it has lacked events', () => {
     expect(of({ behindMs: 2_000 })).toEqual([[], []]);
     expect(of({ behindMs: 2_001 })).toEqual([['cluster-behind'], []]);
-    const cluster = { status: clusterStatus({ behindMs: 7_250 }), behindMsMax: 2_000 };
+    const cluster = { shards: [clusterStatus({ behindMs: 7_250 })], behindMsMax: 2_000 };
     expect(readiness({ journal: OK, isStopping: false, cluster }).reasons).toEqual([
       {
         code: 'cluster-behind',

@@ -14,6 +14,7 @@ export function clusterStatus(
   const self = member({ instance: 'own', name: 'edge-1', ...own });
   return {
     name: 'demo',
+    shard: null,
     self,
     members: [self, ...others.map(member)],
     log: {

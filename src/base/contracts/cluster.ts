@@ -80,6 +80,8 @@ export interface ClusterPublishFigures {
 export interface ClusterStatus {
   /** Of the cluster. */
   readonly name: string;
+  /** Null: the cluster has one numbering without a name. */
+  readonly shard: string | null;
   readonly self: MemberReport;
   /** All that are known, with this one, by name. */
   readonly members: readonly KnownMember[];

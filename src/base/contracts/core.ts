@@ -147,7 +147,19 @@ export interface CoreWarning {
   readonly hint: string;
 }
 
-export interface Core<I extends CoreInstrument = CoreInstrument> {
+/** The market of a server: of its core, or of the cores of all its shards together. */
+export interface ServedMarket<I extends CoreInstrument = CoreInstrument> {
+  /** What its start found that an operator should know. */
+  readonly warnings: readonly CoreWarning[];
+  readonly instruments: CoreInstruments<I>;
+  readonly statistics: CoreStatistics;
+  readonly entry: SourceEntry;
+  readonly orders: OrderStage;
+  readonly administration: InstrumentAdministration;
+  readonly figures: Pick<CoreFigures, 'journal' | 'checkpoints' | 'recovery'>;
+}
+
+export interface Core<I extends CoreInstrument = CoreInstrument> extends ServedMarket<I> {
   readonly epoch: number;
   /** The newest sequence number of its state, which readers may not have been sent yet. */
   readonly lastSeq: number;
@@ -158,13 +170,6 @@ export interface Core<I extends CoreInstrument = CoreInstrument> {
    */
   arrival(epoch: number, seq: number): Promise<void> | undefined;
   readonly pastEpochs: ReadonlyMap<number, PastEpoch>;
-  /** What its start found that an operator should know. */
-  readonly warnings: readonly CoreWarning[];
-  readonly instruments: CoreInstruments<I>;
-  readonly statistics: CoreStatistics;
-  readonly entry: SourceEntry;
-  readonly orders: OrderStage;
-  readonly administration: InstrumentAdministration;
   readonly past: CorePast;
   readonly figures: CoreFigures;
   /** Calls back with each batch from now on, in order, once it may be published. One follower: the server. */

@@ -11,7 +11,13 @@ import { MEMBER_STATES, type ClusterStatus } from '../../base/contracts/cluster'
 import type { CheckpointFigures, JournalFigures } from '../../base/contracts/figures';
 import type { Durations } from '../../base/durations';
 import type { PublisherLag } from '../../base/contracts/publisher';
-import { MetricRegistry, type Labels, type Pause, type Read } from './metric-registry';
+import {
+  MetricRegistry,
+  type Labels,
+  type Pause,
+  type Read,
+  type ReadDurations,
+} from './metric-registry';
 
 /** Outcomes of the queries to a tier. */
 interface Outcomes {
@@ -59,8 +65,9 @@ export interface MetricSources {
   readonly memtableEvents: () => number;
   readonly journal: () => JournalFigures;
   /** Latency of each batch, from the arrival of its oldest event. */
-  readonly stages: Readonly<Record<'turn' | 'wire' | 'journal', Durations>>;
-  readonly commits: Durations;
+  /** Labels: `stage` (`turn`, `wire`, `journal`), and `shard` where shards have names. */
+  readonly stages: Iterable<readonly [Labels, Durations]>;
+  readonly commits: Iterable<readonly [Labels, Durations]>;
   /** Delay of a timer beyond its due time. */
   readonly loopLag: Durations;
   /** One entry per kind that has occurred. */
@@ -125,10 +132,10 @@ export interface MetricSources {
   /** Bytes of the journal on disk, and free bytes there; null where unknown. */
   readonly disk: () => { readonly journalBytes: number; readonly freeBytes: number | null };
   readonly instruments: () => number;
-  /** Newest sequence number. */
-  readonly lastSeq: () => number;
+  /** Newest sequence number, of each shard. */
+  readonly lastSeqs: Read;
   /** Undefined: the server is no member of a cluster. */
-  readonly cluster?: (() => ClusterStatus) | undefined;
+  readonly cluster?: (() => readonly ClusterStatus[]) | undefined;
   /** Batches and events that were published since the start. */
   readonly published: { readonly batches: number; readonly events: number };
 }
@@ -231,7 +238,7 @@ export class Metrics {
       'How long the feed instrument has been silent that has been silent longest',
       () => [[{}, feeds().silenceMsMax / 1_000]],
     );
-    registry.gauge('last_seq', 'Newest sequence number', () => [[{}, sources.lastSeq()]]);
+    registry.gauge('last_seq', 'Newest sequence number', sources.lastSeqs);
     registry.counter('events_total', 'Events published', () => [[{}, published.events]]);
     registry.counter('batches_total', 'Batches published', () => [[{}, published.batches]]);
     for (const [count, help] of INTAKE) {
@@ -243,13 +250,11 @@ export class Metrics {
     const help =
       'For each batch, time from the arrival of its oldest event to its turn, to its push to readers, and to its commit';
     const { registry } = this;
-    registry.histogram('stage_seconds', help, () =>
-      Object.entries(stages).map(([stage, durations]) => [{ stage }, durations]),
-    );
+    registry.histogram('stage_seconds', help, () => stages);
     registry.histogram(
       'journal_commit_seconds',
       'Duration of a transaction of the journal, in its thread',
-      () => [[{}, commits]],
+      () => commits,
     );
     registry.histogram(
       'loop_turn_seconds',
@@ -524,33 +529,40 @@ export class Metrics {
     ]);
   }
 
-  private addCluster(cluster: () => ClusterStatus): void {
+  private addCluster(cluster: () => readonly ClusterStatus[]): void {
     const { registry } = this;
-    const states: Read = () => {
-      const { self } = cluster();
-      return MEMBER_STATES.map((state) => [{ state }, self.state === state ? 1 : 0]);
-    };
+    const each =
+      <T>(of: (status: ClusterStatus) => Iterable<readonly [Labels, T]>) =>
+      (): (readonly [Labels, T])[] =>
+        cluster().flatMap((status) => {
+          const shard: Labels = status.shard === null ? {} : { shard: status.shard };
+          return Array.from(of(status), ([labels, value]) => [{ ...labels, ...shard }, value]);
+        });
+    const states: Read = each(({ self }) =>
+      MEMBER_STATES.map((state) => [{ state }, self.state === state ? 1 : 0]),
+    );
     registry.gauge('cluster_state', '1 for the state of this member', states, 'state');
-    const members: Read = () => {
-      const { members } = cluster();
+    const members: Read = each(({ members }) => {
       const away = members.filter(({ isAway }) => isAway).length;
       return [
         [{ presence: 'here' }, members.length - away],
         [{ presence: 'away' }, away],
       ];
-    };
+    });
     registry.gauge('cluster_members', 'Members that are known, with this one', members, 'presence');
     for (const [kind, name, help, figure, scale] of CLUSTER_FIGURES) {
-      registry[kind](`cluster_${name}`, help, () => [[{}, Number(cluster().log[figure]) / scale]]);
+      const read: Read = each(({ log }) => [[{}, Number(log[figure]) / scale]]);
+      registry[kind](`cluster_${name}`, help, read);
     }
     for (const [kind, name, about, figure] of CLUSTER_PUBLISHES) {
-      registry[kind](`cluster_${name}`, about, () => [[{}, cluster().publishes[figure]]]);
+      const read: Read = each(({ publishes }) => [[{}, publishes[figure]]]);
+      registry[kind](`cluster_${name}`, about, read);
     }
     const help = 'Of a leader: from sending a frame to the batch log to its answer';
-    registry.histogram('cluster_append_seconds', help, () => {
-      const { appends } = cluster().log;
-      return appends === null ? [] : [[{}, appends]];
-    });
+    const appends: ReadDurations = each(({ log }) =>
+      log.appends === null ? [] : [[{}, log.appends]],
+    );
+    registry.histogram('cluster_append_seconds', help, appends);
   }
 
   private addPublishers({ publishers }: MetricSources): void {

@@ -45,8 +45,9 @@ export interface Conditions {
   readonly journal: JournalHealth;
   readonly isStopping: boolean;
   readonly stale?: StaleFeeds | undefined;
-  /** Where the server is a member of a cluster; `behindMsMax` is that of the settings. */
-  readonly cluster?: { readonly status: ClusterStatus; readonly behindMsMax: number } | undefined;
+  /** Where the server is a member of a cluster, for each shard; `behindMsMax` is that of the settings. */
+  readonly cluster?:
+    { readonly shards: readonly ClusterStatus[]; readonly behindMsMax: number } | undefined;
   /** What the start found in its journal. */
   readonly found?: readonly NotReady[];
 }
@@ -71,19 +72,23 @@ export function readiness(conditions: Conditions): Readiness {
     const message = 'no event of these feed instruments has arrived for longer than feedStaleMs';
     (isUnready ? reasons : warnings).push({ code: 'feed-stale', message, count, feeds });
   }
-  if (cluster !== undefined) addCluster(cluster, reasons, warnings);
+  for (const status of cluster?.shards ?? []) {
+    addCluster(status, cluster!.behindMsMax, reasons, warnings);
+  }
   return { reasons, warnings };
 }
 
 /** A member that lacks events serves outdated data, so it is not ready. Without a leader there are no events to lack: a warning. */
 function addCluster(
-  { status: { self, log }, behindMsMax }: NonNullable<Conditions['cluster']>,
+  { shard, self, log }: ClusterStatus,
+  behindMsMax: number,
   reasons: NotReady[],
   warnings: NotReady[],
 ): void {
   const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
+  const of = shard === null ? '' : ` of the shard ${shard}`;
   if (self.state === 'lost') {
-    reasons.push({ code: 'cluster-lost', message: 'this member begins again' });
+    reasons.push({ code: 'cluster-lost', message: `this member${of} begins again` });
   }
   if (!log.isConnected) {
     warnings.push({ code: 'cluster-disconnected', message: 'there is no connection to NATS' });
@@ -91,14 +96,14 @@ function addCluster(
   if (self.behindMs > behindMsMax) {
     const since = `for ${seconds(self.behindMs)} s; at most ${seconds(behindMsMax)} s are allowed (cluster.behindMsMax)`;
     if (self.state === 'following') {
-      const message = `this member lacks events of the batch log ${since}`;
+      const message = `this member lacks events of the batch log${of} ${since}`;
       reasons.push({ code: 'cluster-behind', message });
     } else {
-      const message = `the batch log has not taken what this leader has numbered ${since}`;
+      const message = `the batch log${of} has not taken what this leader has numbered ${since}`;
       warnings.push({ code: 'cluster-log-behind', message });
     }
   } else if (self.state === 'following' && log.silentMs > NO_LEADER_MS) {
-    const message = `no leader has been heard for ${seconds(log.silentMs)} s`;
+    const message = `no leader${of} has been heard for ${seconds(log.silentMs)} s`;
     warnings.push({ code: 'cluster-no-leader', message });
   }
 }

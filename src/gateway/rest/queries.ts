@@ -92,6 +92,8 @@ export interface QuerySources<I extends QueryInstrument> {
   /** In the order of their sequence numbers; undefined if some of them may be only in the journal. */
   ticks(instrument: I, range: TimeRange, after: number, limit: number): Tick[] | undefined;
   readonly past: PastSource;
+  /** The definition with the name of its shard. */
+  named(instrument: I): Instrument;
   /** The numbers of a symbol: those of its shard. */
   numbersOf(symbol: string): Numbers;
   /** The newest position: of the only numbering, or of each shard. */
@@ -143,7 +145,7 @@ export class Queries<I extends QueryInstrument> {
   private *describeAll(): Generator<undefined, string[]> {
     const list: string[] = [];
     for (const one of this.sources.instruments()) {
-      list.push(`${described(one, {}).slice(0, -1)}}`);
+      list.push(`${described(this.sources.named(one), one, {}).slice(0, -1)}}`);
       if (list.length % DESCRIBED_AT_ONCE === 0) yield;
     }
     return list;
@@ -154,7 +156,7 @@ export class Queries<I extends QueryInstrument> {
     if ('code' in found) return found;
     const intake = this.sources.intake(found);
     const more = { epoch: this.epochOf(found.definition), ...(intake !== null && { intake }) };
-    return this.finish(described(found, more), 'live');
+    return this.finish(described(this.sources.named(found), found, more), 'live');
   }
 
   tick(symbol: string): string | Fault {
@@ -354,7 +356,12 @@ function standingOf(state: string, mark: Book['mark'] = null): string {
 }
 
 /** The text of a definition with more members, so that further ones can follow. */
-function described({ definition, state }: QueryInstrument, more: Record<string, unknown>): string {
+/** @param definition with the name of the shard */
+function described(
+  definition: Instrument,
+  { state }: QueryInstrument,
+  more: Record<string, unknown>,
+): string {
   return reopened(
     toJsonText(definition, () => definition),
     { state, ...more },

@@ -12,8 +12,8 @@ import { routesOf, type RouteGroup } from '../route';
 import { count, literals, nullable } from '../schemas';
 
 export interface ClusterServices {
-  /** Null: the server is no member of a cluster. */
-  readonly cluster: () => ClusterStatus | null;
+  /** Of each shard; none: the server is no member of a cluster. */
+  readonly cluster: () => readonly ClusterStatus[];
 }
 
 const ClusterMember = Type.Object(
@@ -31,13 +31,23 @@ const ClusterMember = Type.Object(
     silentMs: count('Since it last announced itself'),
     isAway: Type.Boolean({ description: 'It has announced nothing for several seconds' }),
     isSelf: Type.Boolean({ description: 'The server that answers' }),
+    shard: nullable(Type.String({ description: 'Null: the cluster has no shards' })),
   },
   { $id: 'ClusterMember' },
 );
 const Cluster = Type.Object(
   {
     name: nullable(Type.String({ description: 'Null: the server belongs to no cluster' })),
-    leader: nullable(Type.String({ description: 'Name of the member that leads; null: none' })),
+    leader: nullable(
+      Type.String({ description: 'Name of the member that leads; null: none, or several shards' }),
+    ),
+    shards: Type.Array(
+      Type.Object(
+        { shard: Type.String(), leader: nullable(Type.String()) },
+        { $id: 'ClusterShard' },
+      ),
+      { description: 'The shards of this server, and who leads each; empty: it has none' },
+    ),
     isConnected: Type.Boolean({ description: 'Whether this server has a connection to NATS' }),
     unlogged: count('Events of this leader that the batch log does not have; else 0'),
     members: Type.Array(ClusterMember, { description: 'By name, with this server' }),
@@ -57,6 +67,7 @@ const EXAMPLE_LEADER = {
   silentMs: 412,
   isAway: false,
   isSelf: false,
+  shard: null,
 };
 const EXAMPLE_EDGE = {
   ...EXAMPLE_LEADER,
@@ -86,6 +97,7 @@ export const CLUSTER: RouteGroup<ClusterServices> = {
         example: {
           name: 'demo',
           leader: 'core-a',
+          shards: [],
           isConnected: true,
           unlogged: 0,
           members: [EXAMPLE_LEADER, EXAMPLE_EDGE],
@@ -97,22 +109,33 @@ export const CLUSTER: RouteGroup<ClusterServices> = {
   ],
 };
 
-function answerOf(status: ClusterStatus | null): object {
-  if (status === null) {
-    return { name: null, leader: null, isConnected: false, unlogged: 0, members: [] };
-  }
-  const { name, self, members, log } = status;
+function answerOf(shards: readonly ClusterStatus[]): object {
+  const leaders = shards.map(leaderOf);
+  return {
+    name: shards[0]?.name ?? null,
+    leader: leaders.length === 1 ? leaders[0] : null,
+    shards: shards.flatMap(({ shard }, i) =>
+      shard === null ? [] : [{ shard, leader: leaders[i] }],
+    ),
+    isConnected: shards.length > 0 && shards.every(({ log }) => log.isConnected),
+    unlogged: shards.reduce((sum, { log }) => sum + log.unlogged, 0),
+    members: shards.flatMap(membersOf),
+  };
+}
+
+function leaderOf({ members }: ClusterStatus): string | null {
   // A leader that was replaced may not know it yet; the newer epoch is the one that counts.
   const leader = members
     .filter(({ state, isAway }) => state === 'leading' && !isAway)
     .toSorted((a, b) => b.epoch - a.epoch)[0];
-  return {
-    name,
-    leader: leader?.name ?? null,
-    isConnected: log.isConnected,
-    unlogged: log.unlogged,
-    members: members.map((member) => memberOf(member, member.instance === self.instance)),
-  };
+  return leader?.name ?? null;
+}
+
+function membersOf({ shard, self, members }: ClusterStatus): object[] {
+  return members.map((member) => ({
+    ...memberOf(member, member.instance === self.instance),
+    shard,
+  }));
 }
 
 function memberOf(member: KnownMember, isSelf: boolean): object {
