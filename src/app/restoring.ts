@@ -118,6 +118,7 @@ function rebuild(
   const market = new Market({
     ...config.limits,
     timeLimits: timeLimitsOf(config),
+    isOwn: symbolsOf(config.cluster.symbols),
     account: hooks.account,
   });
   const statistics = new Statistics(config.market.sessionBoundary);
@@ -189,4 +190,11 @@ class Tail {
     const of = lastSeq - (saved?.from ?? 0);
     this.hooks.onProgress?.({ what: 'recovered', records: this.records, of });
   }
+}
+
+/** @param patterns with `*` for any characters; none: any symbol */
+function symbolsOf(patterns: readonly string[]): ((symbol: string) => boolean) | undefined {
+  if (patterns.length === 0) return undefined;
+  const globs = patterns.map((pattern) => new Bun.Glob(pattern));
+  return (symbol) => globs.some((glob) => glob.match(symbol));
 }

@@ -65,6 +65,8 @@ export class FeedChecks {
   readonly known: KnownInstruments;
   readonly levels: LevelCounts;
   readonly instrumentsMax: number;
+  /** Whether a new symbol may be defined here; another shard may have it. */
+  readonly isOwn: (symbol: string) => boolean;
   private readonly definedBy: DefinedBy;
   /** By source: symbols whose newest definition was refused, so the source's integers mean something else. */
   private readonly misread = new Map<number, Set<string>>();
@@ -77,7 +79,9 @@ export class FeedChecks {
     instrumentsMax: number,
     levels: LevelCounts,
     definedBy: DefinedBy,
+    isOwn: (symbol: string) => boolean = () => true,
   ) {
+    this.isOwn = isOwn;
     this.known = known;
     this.instrumentsMax = instrumentsMax;
     this.levels = levels;
@@ -224,6 +228,7 @@ export class FeedAdmission {
       return fieldFault('quantityIncrement', d.quantityIncrement, 'more than 0');
     }
     if (d.market !== 'feed') return fieldFault('market', d.market, 'feed');
+    if (d.shard !== null) return fieldFault('shard', d.shard, 'nil at a server without shards');
     if (this.knownDefinition(d.symbol)?.market === 'venue') {
       return fieldFault('symbol', d.symbol, 'a feed instrument', 'wrong-market');
     }
@@ -248,6 +253,7 @@ export class FeedAdmission {
     const { checks, from, added } = this;
     const instrument = checks.known.get(d.symbol);
     const isNew = this.knownDefinition(d.symbol) === undefined;
+    if (isNew && !checks.isOwn(d.symbol)) return foreignSymbol(d.symbol);
     if (isNew || (instrument?.isDeleted === true && !added.has(d.symbol))) {
       const tooMany = checks.tooMany(from.owner, added.size, this);
       if (tooMany === undefined) added.add(d.symbol);
@@ -310,6 +316,10 @@ function inUse(symbol: string): Fault {
     'an instrument that no other publisher feeds',
     'symbol-in-use',
   );
+}
+
+export function foreignSymbol(symbol: string): Fault {
+  return fieldFault('symbol', symbol, 'a symbol of this shard (cluster.symbols of its leader)');
 }
 
 export function tooManyInstruments(instrumentsMax: number): Fault {

@@ -37,6 +37,8 @@ export interface MarketOptions extends OrderLimits, Partial<LevelLimits> {
   /** Most instruments that one key may define; absent: no bound of its own. */
   readonly instrumentsPerKeyMax?: number;
   readonly endedOrdersMax: number;
+  /** Whether a new symbol may be defined here; absent: any may. */
+  readonly isOwn?: ((symbol: string) => boolean) | undefined;
   /** How far times may be from the present, by symbol; default `TIME_LIMITS`. */
   readonly timeLimits?: (symbol: string) => TimeLimits;
   /** Accounts for what sources make it hold; without it only each book is bounded. */
@@ -83,7 +85,13 @@ export class Market {
     this.clientOrders = new ClientOrders(options.endedOrdersMax);
     this.levels = new LevelCounts({ levelsMax, levelsPerKeyMax });
     const known = { get: (symbol: string) => this.known(symbol), size: () => this.size };
-    this.checks = new FeedChecks(known, options.instrumentsMax, this.levels, this.definedBy);
+    this.checks = new FeedChecks(
+      known,
+      options.instrumentsMax,
+      this.levels,
+      this.definedBy,
+      options.isOwn,
+    );
     const touch = (venue: VenueInstrument): unknown => this.touched.add(venue);
     this.router = new OrderRouter(find, this.venues, this.clientOrders, touch, options);
   }

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { fault, fieldFault, type Fault } from '../../protocol/codes';
 import type { Instrument } from '../../protocol/messages';
-import { tooManyInstruments, type EventFault, type FeedChecks } from './feed-checks';
+import { foreignSymbol, tooManyInstruments, type EventFault, type FeedChecks } from './feed-checks';
 import { venueDefinition } from './venue-instrument';
 import { venueDefinitionFault } from './venue/definition';
 
@@ -40,6 +40,8 @@ function faultOf(
 ): Fault | undefined {
   const { symbol } = definition;
   const existing = market.get(symbol)?.definition;
+  const isNew = existing === undefined && checks.known.get(symbol) === undefined;
+  if (isNew && !checks.isOwn(symbol)) return foreignSymbol(symbol);
   if (existing === undefined && checks.isFull(more)) {
     return tooManyInstruments(checks.instrumentsMax);
   }
@@ -56,7 +58,9 @@ function faultOf(
     const wrong = venueDefinitionFault(venueDefinition(definition));
     return wrong === undefined ? undefined : fault('invalid-field', wrong);
   }
-  if (isDeepStrictEqual({ ...before, seq: 0 }, { ...definition, seq: 0 })) return undefined;
+  // Definitions of earlier journals have no `shard`.
+  const ignored = { seq: 0, shard: null };
+  if (isDeepStrictEqual({ ...before, ...ignored }, { ...definition, ...ignored })) return undefined;
   const expected = 'the definition that the journal has of it; a venue keeps its rules';
   return fieldFault('symbol', symbol, expected, 'definition-conflict');
 }
