@@ -293,13 +293,17 @@ export interface RestClusterMember {
   readonly silentMs: number;
   readonly isAway: boolean;
   readonly isSelf: boolean;
+  /** Null or absent: the cluster has no shards. */
+  readonly shard?: string | null;
 }
 
 export interface RestCluster {
   /** Null: the server belongs to none. */
   readonly name: string | null;
-  /** Name of the member that leads. */
+  /** Name of the member that leads; null: none, or several shards. */
   readonly leader: string | null;
+  /** The shards of this server, and who leads each; absent or empty: it has none. */
+  readonly shards?: readonly { readonly shard: string; readonly leader: string | null }[];
   readonly isConnected: boolean;
   readonly unlogged: number;
   readonly members: readonly RestClusterMember[];

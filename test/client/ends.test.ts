@@ -11,6 +11,7 @@ import { TapedeckError } from '../../src/client/errors';
 import { namedLimits } from '../support/welcome';
 import { Bench } from './support';
 import { ModelServer, type Peer } from './model-server';
+import { until } from '../support/until';
 import { settled } from './wires';
 
 /** A server that answers a replay only when the test says so. */
@@ -232,13 +233,20 @@ describe('a closed client', () => {
   });
 
   test('does not wait for decimals that it requested', async () => {
-    const waits = Bun.serve({ port: 0, fetch: () => new Promise<Response>(() => {}) });
+    let requests = 0;
+    const waits = Bun.serve({
+      port: 0,
+      fetch: () => {
+        requests += 1;
+        return new Promise<Response>(() => {});
+      },
+    });
     try {
       const bench = begin();
+      bench.urls = [waits.url.href];
       const client = await bench.connect();
-      (client as unknown as { url: string }).url = waits.url.href;
       const order = client.order({ symbol: 'AAA', side: 'buy', quantity: '1' }).catch(code);
-      await settled();
+      await until(() => requests > 0);
       client.close();
       expect(await order).toBe('closed');
     } finally {

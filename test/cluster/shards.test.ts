@@ -291,10 +291,9 @@ describe.skipIf(!hasNats)('an edge of two shards', () => {
       `[cluster]\n${CLUSTER}shards = ["fx", "metals"]\n[server]\nport = 0\n`,
       '.toml',
     );
-    const ended = await tapedeck([
-      ...['serve', '--config', config, '--data', scratch.fresh(), '--cluster', cluster.name],
-      ...['--nats', nats.urls.join(','), '--role', 'edge'],
-    ]);
+    const serve = ['serve', '--config', config, '--data', scratch.fresh(), '--role', 'edge'];
+    const where = ['--cluster', cluster.name, '--nats', nats.urls.join(',')];
+    const ended = await tapedeck([...serve, ...where]);
     expect([ended.code, ended.stderr]).toEqual([78, expect.stringContaining('shard-conflict')]);
     for (const server of [fx, wrong]) {
       await server.stop();

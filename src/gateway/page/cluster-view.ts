@@ -43,22 +43,32 @@ export class ClusterView {
   }
 
   private show(cluster: RestCluster): void {
-    const { name, leader, members } = cluster;
+    const { name, leader, members, shards = [] } = cluster;
     this.isAlone = name === null;
     this.root.hidden = name === null;
-    const text = JSON.stringify([name, leader, members.map(stateOf)]);
+    const text = JSON.stringify([name, leader, shards, members.map(stateOf)]);
     if (name === null || text === this.text) return;
     this.text = text;
     const title = make('span', 'cluster-name', 'cluster ', make('b', '', name));
-    const state = leader === null ? make('span', 'bad', 'nobody leads') : '';
-    this.root.replaceChildren(title, state, ...members.map(memberOf));
+    const states = leaderless(leader, shards).map((what) => make('span', 'bad', what));
+    this.root.replaceChildren(title, ...states, ...members.map(memberOf));
   }
 }
 
+/** @param leader of a cluster without shards */
+function leaderless(
+  leader: string | null,
+  shards: NonNullable<RestCluster['shards']>,
+): readonly string[] {
+  if (shards.length === 0) return leader === null ? ['nobody leads'] : [];
+  return shards.flatMap((one) => (one.leader === null ? `nobody leads ${one.shard}` : []));
+}
+
 function memberOf(member: RestClusterMember): HTMLElement {
-  const { name, role, seq, version, url, isSelf } = member;
+  const { shard, name, role, seq, version, url, isSelf } = member;
   const [text, mood] = stateOf(member);
   const element = make('span', `member ${mood}`, make('b', '', name), ` ${text}`);
+  if (shard != null) element.append(` ${shard}`);
   if (isSelf) element.append(', this server');
   element.title = `${role}, at ${seq}, version ${version}${url === null ? '' : `, ${url}`}`;
   return element;
