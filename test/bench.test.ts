@@ -46,16 +46,21 @@ function checkResult(line: string, name: string): void {
 
 /** `cluster` needs it; tests of clusters say so where it is missing. */
 const NATS = join(import.meta.dir, '../build/nats/nats-server');
-/** Each takes seconds even in its quick form. */
+/** Each takes seconds even in its quick form, or runs in another test of this file. */
 const LONG = new Set([
+  'book-query',
   'cluster',
+  'fanout',
   'flood',
   'journal',
   'push',
   'recovery',
+  'resume-storm',
   'sessions',
+  'slow-line',
   'slow-reader',
   'start',
+  'tick-query',
 ]);
 
 describe('bun run bench', () => {

@@ -318,7 +318,7 @@ export function parseDefinition(text: string): Instrument | undefined {
     const d = JSON.parse(text) as Instrument;
     // Journals of earlier versions have no `shard`.
     return d.type === 'instrument' && typeof d.symbol === 'string'
-      ? { ...d, shard: null }
+      ? { ...d, shard: d.shard ?? null }
       : undefined;
   } catch {
     return undefined;

@@ -210,7 +210,7 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     },
   );
 
-  test('when its key is gone after a restart of the server, it says so', async () => {
+  testDeep('when its key is gone after a restart of the server, it says so', async () => {
     const { page } = await open(browser, `${market.server.url}/#ACME`);
     await give(page, SHORT_KEY);
     await expectBook(page, market);
@@ -222,22 +222,25 @@ tokenKeyFile = "${scratch.write(SECRET, '.key')}"
     await page.context().close();
   });
 
-  test('its documents need no key, and narrow screens display the field for the key', async () => {
-    const docs = await open(browser, `${market.server.url}/docs`);
-    await docs.page.waitForSelector('#operations details');
-    expect(docs.errors).toEqual([]);
-    await docs.page.context().close();
-    for (const colorScheme of ['light', 'dark'] as const) {
-      const { page } = await open(browser, market.server.url, {
-        viewport: { width: 390, height: 700 },
-        colorScheme,
-      });
-      await page.waitForSelector('#gate[open]');
-      const box = (await page.locator('#gate').boundingBox())!;
-      expect(box.x).toBeGreaterThanOrEqual(0);
-      expect(box.x + box.width).toBeLessThanOrEqual(390);
-      expect(box.y + box.height).toBeLessThanOrEqual(700);
-      await page.context().close();
-    }
-  });
+  testDeep(
+    'its documents need no key, and narrow screens display the field for the key',
+    async () => {
+      const docs = await open(browser, `${market.server.url}/docs`);
+      await docs.page.waitForSelector('#operations details');
+      expect(docs.errors).toEqual([]);
+      await docs.page.context().close();
+      for (const colorScheme of ['light', 'dark'] as const) {
+        const { page } = await open(browser, market.server.url, {
+          viewport: { width: 390, height: 700 },
+          colorScheme,
+        });
+        await page.waitForSelector('#gate[open]');
+        const box = (await page.locator('#gate').boundingBox())!;
+        expect(box.x).toBeGreaterThanOrEqual(0);
+        expect(box.x + box.width).toBeLessThanOrEqual(390);
+        expect(box.y + box.height).toBeLessThanOrEqual(700);
+        await page.context().close();
+      }
+    },
+  );
 });

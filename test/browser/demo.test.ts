@@ -6,6 +6,7 @@ import type { Browser } from 'playwright-core';
 
 import { ServerProcess } from '../support/tapedeck-process';
 import { CHROMIUM, launch, open, TEST_MS_MAX, readLadder, waitLive } from './browser';
+import { testDeep } from '../support/tier';
 
 setDefaultTimeout(TEST_MS_MAX);
 
@@ -114,7 +115,7 @@ describe.skipIf(CHROMIUM === undefined)('the page of the demo', () => {
     await page.context().close();
   });
 
-  test('by keyboard: the filter, the list, an order without a key', async () => {
+  testDeep('by keyboard: the filter, the list, an order without a key', async () => {
     const { page, errors } = await open(browser, server.url);
     await waitLive(page);
     await page.waitForSelector('#list .row[aria-selected=true]');
@@ -143,7 +144,7 @@ describe.skipIf(CHROMIUM === undefined)('the page of the demo', () => {
     await page.context().close();
   });
 
-  test('/docs lists every operation', async () => {
+  testDeep('/docs lists every operation', async () => {
     const { page, errors, strangers } = await open(browser, `${server.url}/docs`);
     await page.waitForSelector('#operations details');
     const { paths } = (await server.json('/openapi.json')) as { paths: Record<string, object> };

@@ -13,6 +13,7 @@ import {
 import { book, instrument, tape, trade } from '../support/feed';
 import { PUBLISH_KEY, ServerProcess } from '../support/tapedeck-process';
 import { CHROMIUM, launch, open, TEST_MS_MAX, waitLive } from './browser';
+import { testDeep } from '../support/tier';
 
 setDefaultTimeout(TEST_MS_MAX);
 
@@ -194,7 +195,7 @@ describe.skipIf(CHROMIUM === undefined)('bars and figures of a feed', () => {
     await page.context().close();
   });
 
-  test('the chart scrolls over empty stretches to the very first bar', async () => {
+  testDeep('the chart scrolls over empty stretches to the very first bar', async () => {
     const minute = (n: number): string => at(-30 * DAY_S + n * 60);
     const days = [0, 1, 9, 9.5, 28];
     // Ten bars on each of some days, an hour apart.
@@ -212,7 +213,7 @@ describe.skipIf(CHROMIUM === undefined)('bars and figures of a feed', () => {
     await page.context().close();
   });
 
-  test('a revision of an earlier bar changes it; a late new bar is inserted', async () => {
+  testDeep('a revision of an earlier bar changes it; a late new bar is inserted', async () => {
     const base = Math.floor(Date.now() / 1000 / 60) * 60 - 14_400;
     const when = (s: number): string => (BigInt(base + s) * SECOND_NS).toString();
     await take(
@@ -241,7 +242,7 @@ describe.skipIf(CHROMIUM === undefined)('bars and figures of a feed', () => {
     await page.context().close();
   });
 
-  test('the last price of a scrolled chart is the newest', async () => {
+  testDeep('the last price of a scrolled chart is the newest', async () => {
     const trades = [...Array(400).keys()].map((i) =>
       trade('LONG', (100 + i / 100).toFixed(2), '1.000', { eventTime: at(-24_000 + i * 60) }),
     );

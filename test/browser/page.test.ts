@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 
 import { CHROMIUM, launch, open, TEST_MS_MAX, waitLadder, waitLive } from './browser';
 import { QuietMarket, TRADE_KEY } from './quiet-market';
+import { testDeep } from '../support/tier';
 
 setDefaultTimeout(TEST_MS_MAX);
 
@@ -157,39 +158,45 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await page.context().close();
   });
 
-  test('an unknown symbol in the URL is reported, and another instrument is displayed', async () => {
-    const { page, errors } = await open(browser, `${market.server.url}/?symbol=NOPE`);
-    await page.waitForSelector('#notice [data-subject=symbol]');
-    expect(await page.textContent('#notice')).toContain(
-      'There is no instrument NOPE here; this is ACME.',
-    );
-    await page.evaluate(() => (location.hash = '#ZINC'));
-    await page.waitForFunction(() => document.title.startsWith('ZINC'));
-    expect(await page.$('#notice [data-subject=symbol]')).toBeNull();
-    expect(errors).toEqual([]);
-    await page.context().close();
-  });
+  testDeep(
+    'an unknown symbol in the URL is reported, and another instrument is displayed',
+    async () => {
+      const { page, errors } = await open(browser, `${market.server.url}/?symbol=NOPE`);
+      await page.waitForSelector('#notice [data-subject=symbol]');
+      expect(await page.textContent('#notice')).toContain(
+        'There is no instrument NOPE here; this is ACME.',
+      );
+      await page.evaluate(() => (location.hash = '#ZINC'));
+      await page.waitForFunction(() => document.title.startsWith('ZINC'));
+      expect(await page.$('#notice [data-subject=symbol]')).toBeNull();
+      expect(errors).toEqual([]);
+      await page.context().close();
+    },
+  );
 
-  test('a clock that is wrong by hours is reported, and times and latencies are right', async () => {
-    const threeHours = 3 * 3_600_000;
-    const { page } = await open(browser, `${market.server.url}/#ACME`, {
-      before: (page) =>
-        page.addInitScript((ms) => {
-          const { now } = Date;
-          const origin = performance.timeOrigin;
-          Date.now = () => now() + ms;
-          Object.defineProperty(performance, 'timeOrigin', { get: () => origin + ms });
-        }, threeHours),
-    });
-    await page.waitForSelector('#notice [data-subject=clock]');
-    expect(await page.textContent('#notice')).toContain('3 h ahead of the server');
-    await market.order('buy', '99.50', '1.0');
-    await waitLadder(page, (await market.book()).seq);
-    const displayed = await page.inputValue('#travel input[type=text]');
-    const offMs = Date.parse(`${displayed.replace(' ', 'T')}Z`) - Date.now();
-    expect(Math.abs(offMs)).toBeLessThan(threeHours / 2);
-    await page.context().close();
-  });
+  testDeep(
+    'a clock that is wrong by hours is reported, and times and latencies are right',
+    async () => {
+      const threeHours = 3 * 3_600_000;
+      const { page } = await open(browser, `${market.server.url}/#ACME`, {
+        before: (page) =>
+          page.addInitScript((ms) => {
+            const { now } = Date;
+            const origin = performance.timeOrigin;
+            Date.now = () => now() + ms;
+            Object.defineProperty(performance, 'timeOrigin', { get: () => origin + ms });
+          }, threeHours),
+      });
+      await page.waitForSelector('#notice [data-subject=clock]');
+      expect(await page.textContent('#notice')).toContain('3 h ahead of the server');
+      await market.order('buy', '99.50', '1.0');
+      await waitLadder(page, (await market.book()).seq);
+      const displayed = await page.inputValue('#travel input[type=text]');
+      const offMs = Date.parse(`${displayed.replace(' ', 'T')}Z`) - Date.now();
+      expect(Math.abs(offMs)).toBeLessThan(threeHours / 2);
+      await page.context().close();
+    },
+  );
 
   test('the server is killed and comes back: the page says so, and resumes by itself', async () => {
     await market.order('sell', '100.05', '1.0');
@@ -222,7 +229,7 @@ describe.skipIf(CHROMIUM === undefined)('the page', () => {
     await page.context().close();
   });
 
-  test('a tab that slept through a restart is right again when it wakes', async () => {
+  testDeep('a tab that slept through a restart is right again when it wakes', async () => {
     const { page } = await open(browser, `${market.server.url}/#ACME`);
     await waitLadder(page, (await market.book()).seq);
     const session = await page.context().newCDPSession(page);

@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 
 import { CHROMIUM, launch, open, TEST_MS_MAX, waitLadder, waitLive } from './browser';
 import { QuietMarket, TRADE_KEY } from './quiet-market';
+import { testDeep } from '../support/tier';
 
 setDefaultTimeout(TEST_MS_MAX);
 
@@ -128,7 +129,7 @@ describe.skipIf(CHROMIUM === undefined)('a past moment on the page', () => {
     await page.context().close();
   });
 
-  test('a replay updates headline, statistics and candle', async () => {
+  testDeep('a replay updates headline, statistics and candle', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     await waitLive(page);
     await page.click('#head .choice button[value="1d"]');
@@ -145,7 +146,7 @@ describe.skipIf(CHROMIUM === undefined)('a past moment on the page', () => {
     await page.context().close();
   });
 
-  test('another instrument keeps the time', async () => {
+  testDeep('another instrument keeps the time', async () => {
     const { page, errors } = await open(browser, `${market.server.url}/#ACME`);
     await waitLive(page);
     await type(page, behind(first));

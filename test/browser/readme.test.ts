@@ -11,6 +11,7 @@ import { CHROMIUM, launch, open, TEST_MS_MAX } from './browser';
 import { PYTHON } from '../support/python';
 import { Scratch, ServerProcess } from '../support/tapedeck-process';
 import { until } from '../support/until';
+import { testDeep } from '../support/tier';
 
 const ROOT = join(import.meta.dir, '../..');
 const DOCUMENTS = [
@@ -130,7 +131,7 @@ describe('a recording', () => {
     expect(out.match(/"stateHash":"[0-9a-f]{16}"/g)).toHaveLength(2);
   });
 
-  test('Export records', async () => {
+  testDeep('Export records', async () => {
     expect(await run(blocks('Export records', 'sh')[0]!)).toContain(' 0 refused');
     expect(
       readFileSync(join(folder, 'data/trades.csv'), 'utf8').split('\n').length,
@@ -139,7 +140,7 @@ describe('a recording', () => {
 });
 
 describe('a feed', () => {
-  test('Publish a feed, and replay at ×10', async () => {
+  testDeep('Publish a feed, and replay at ×10', async () => {
     const [make, send] = blocks('Publish a feed', 'sh');
     const [command] = make!.split('\n');
     const key = (await run(`${command}; echo $KEY`)).trim();
@@ -179,7 +180,7 @@ describe('the demo', () => {
     await runUntil([process.execPath, 'src/main.ts', ...args], / trade /);
   });
 
-  test('TypeScript', async () => {
+  testDeep('TypeScript', async () => {
     const [code] = blocks('TypeScript', 'ts');
     writeFileSync(join(folder, 'follow.ts'), code!);
     await runUntil([process.execPath, 'follow.ts', server.url], /best bid \d/);

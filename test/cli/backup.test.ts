@@ -9,6 +9,7 @@ import { parseMetrics } from '../support/metrics-text';
 import { StreamClient, type Seen } from '../support/stream-client';
 import { Scratch, ServerProcess, tapedeck } from '../support/tapedeck-process';
 import { until } from '../support/until';
+import { testDeep } from '../support/tier';
 
 const ROOT = join(import.meta.dir, '../..');
 const DOCUMENT = readFileSync(join(ROOT, 'src/journal/BACKUP.md'), 'utf8');
@@ -190,23 +191,26 @@ describe.skipIf(!hasSqlite)('BACKUP.md', () => {
     await end(again);
   });
 
-  test('an import into a journal without a head reports it, because the next start finds a head', async () => {
-    const first = await start();
-    await trades(first, 3);
-    await end(first);
-    rmSync(join(data, 'head'));
-    const file = join(folder, 'tape.ndjson');
-    tradeId += 1;
-    const line = trade('ACME', '10.00', '1.000', { seq: tradeId, tradeId });
-    writeFileSync(file, tape(instrument('ACME'), line));
-    const { code, stderr } = await tapedeck(['import', file, '--data', data]);
-    expect([code, stderr]).toEqual([0, expect.stringContaining('[head-missing]')]);
-    const restored = await start();
-    expect(await warnings(restored)).toEqual([]);
-    await end(restored);
-  });
+  testDeep(
+    'an import into a journal without a head reports it, because the next start finds a head',
+    async () => {
+      const first = await start();
+      await trades(first, 3);
+      await end(first);
+      rmSync(join(data, 'head'));
+      const file = join(folder, 'tape.ndjson');
+      tradeId += 1;
+      const line = trade('ACME', '10.00', '1.000', { seq: tradeId, tradeId });
+      writeFileSync(file, tape(instrument('ACME'), line));
+      const { code, stderr } = await tapedeck(['import', file, '--data', data]);
+      expect([code, stderr]).toEqual([0, expect.stringContaining('[head-missing]')]);
+      const restored = await start();
+      expect(await warnings(restored)).toEqual([]);
+      await end(restored);
+    },
+  );
 
-  test('a head that is older than the journal is reported', async () => {
+  testDeep('a head that is older than the journal is reported', async () => {
     const first = await start();
     await trades(first, 10);
     cpSync(join(data, 'head'), join(folder, 'older'));
@@ -221,18 +225,21 @@ describe.skipIf(!hasSqlite)('BACKUP.md', () => {
     await end(restored);
   });
 
-  test('a head from before the journal, in the same epoch (async): the wrong order is noticed', async () => {
-    const first = await start('async');
-    await trades(first, 10);
-    cpSync(join(data, 'head'), join(folder, 'older'));
-    await trades(first, 10);
-    await first.server.stop('SIGKILL');
-    await first.server.remove();
-    cpSync(join(folder, 'older'), join(data, 'head'));
-    const restored = await start('async');
-    expect(await warnings(restored)).toEqual(['head-older']);
-    await end(restored);
-  });
+  testDeep(
+    'a head from before the journal, in the same epoch (async): the wrong order is noticed',
+    async () => {
+      const first = await start('async');
+      await trades(first, 10);
+      cpSync(join(data, 'head'), join(folder, 'older'));
+      await trades(first, 10);
+      await first.server.stop('SIGKILL');
+      await first.server.remove();
+      cpSync(join(folder, 'older'), join(data, 'head'));
+      const restored = await start('async');
+      expect(await warnings(restored)).toEqual(['head-older']);
+      await end(restored);
+    },
+  );
 
   test.each(['SIGTERM', 'SIGKILL'] as const)(
     'a stopped server (%s): everything is restored',

@@ -232,18 +232,21 @@ describe.skipIf(!hasNats)('publishes at an edge', () => {
     },
   );
 
-  test('the same with a leader that is killed and started again with its journal, which may have more than the log', async () => {
-    const leader = await member('again', 'leader');
-    const edge = await member('again', 'edge');
-    const feeds = new Feeds({ AA: edge.url, BB: edge.url });
-    await feeds.more(300);
-    await leader.stop('SIGKILL');
-    const next = await member('again', 'leader', leader.data);
-    await feeds.more(300);
-    await feeds.end();
-    for (const { url } of [next, edge]) await feeds.check(url);
-    for (const server of [next, leader, edge]) await server.remove();
-  });
+  testDeep(
+    'the same with a leader that is killed and started again with its journal, which may have more than the log',
+    async () => {
+      const leader = await member('again', 'leader');
+      const edge = await member('again', 'edge');
+      const feeds = new Feeds({ AA: edge.url, BB: edge.url });
+      await feeds.more(300);
+      await leader.stop('SIGKILL');
+      const next = await member('again', 'leader', leader.data);
+      await feeds.more(300);
+      await feeds.end();
+      for (const { url } of [next, edge]) await feeds.check(url);
+      for (const server of [next, leader, edge]) await server.remove();
+    },
+  );
 });
 
 /** Sources that publish trades with rising ids, as fast as they are answered, and keep what became of each. */

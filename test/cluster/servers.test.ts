@@ -134,18 +134,21 @@ describe.skipIf(!hasNats)('servers of a cluster', () => {
     for (const server of [leader, standby, edge]) await server.remove();
   });
 
-  test('an edge without a journal begins with a checkpoint of a leader that has long been there', async () => {
-    const alone = await ServerProcess.start({ args: ['--demo', '--rate', '400'] });
-    await until(async () => (await readyAt(alone)) > 500);
-    await alone.stop();
-    const cluster = new Cluster();
-    const leader = await cluster.start('leader', alone.data);
-    const edge = await cluster.start('edge');
-    await until(async () => (await readyAt(edge)) > 600);
-    const refused = await fetch(`${edge.url}/v1/orders`, { method: 'POST', body: '{}' });
-    expect(refused.status).toBeGreaterThanOrEqual(400);
-    await endAlike(leader, edge);
-  });
+  testDeep(
+    'an edge without a journal begins with a checkpoint of a leader that has long been there',
+    async () => {
+      const alone = await ServerProcess.start({ args: ['--demo', '--rate', '400'] });
+      await until(async () => (await readyAt(alone)) > 500);
+      await alone.stop();
+      const cluster = new Cluster();
+      const leader = await cluster.start('leader', alone.data);
+      const edge = await cluster.start('edge');
+      await until(async () => (await readyAt(edge)) > 600);
+      const refused = await fetch(`${edge.url}/v1/orders`, { method: 'POST', body: '{}' });
+      expect(refused.status).toBeGreaterThanOrEqual(400);
+      await endAlike(leader, edge);
+    },
+  );
 
   testDeep('members know each other: who leads, who lags, who is away', async () => {
     const cluster = new Cluster();

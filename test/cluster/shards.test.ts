@@ -15,6 +15,7 @@ import {
   TRADE_KEY,
 } from '../support/tapedeck-process';
 import { until } from '../support/until';
+import { testDeep } from '../support/tier';
 
 setDefaultTimeout(120_000);
 
@@ -221,65 +222,71 @@ describe.skipIf(!hasNats)('an edge of two shards', () => {
     for (const server of [fx, metals, standby, edge]) await server.remove();
   });
 
-  test('publishes go to the shard of their symbols; a client that knows no shards begins again', async () => {
-    const cluster = new Cluster();
-    const fx = await cluster.core('fx', 'leader');
-    const metals = await cluster.core('metals', 'leader');
-    const edge = await cluster.edge(['fx', 'metals']);
-    await until(() => hasBoth(edge));
-    const source = await TapedeckClient.connect(edge.url, { key: PUBLISH_KEY });
-    const definition = (symbol: string, shard: string | null) =>
-      ({
-        type: 'instrument',
-        symbol,
-        seq: 0,
-        market: 'feed',
-        priceScale: 2,
-        quantityScale: 0,
-        priceIncrement: 1,
-        quantityIncrement: 1,
-        previousClose: null,
-        rules: null,
-        shard,
-      }) as const;
-    const code = (e: { code: string }): string => e.code;
-    expect(await source.publish([definition('EURF', null)]).catch(code)).toBe('invalid-field');
-    expect(await source.publish([definition('EURF', 'oil')]).catch(code)).toBe('invalid-field');
-    await until(async () => {
-      const done = await source.publish([definition('EURF', 'fx')]).catch(code);
-      return typeof done === 'number';
-    });
-    // The leader of a shard takes its own symbols only.
-    expect(await source.publish([definition('OIL', 'fx')]).catch(code)).toBe('invalid-field');
-    const other = await TapedeckClient.connect(edge.url, { key: OTHER_PUBLISH_KEY });
-    await other.publish([definition('XAUF', 'metals')]);
-    await until(async () => (await listed(edge)).instruments.length === 4);
-    source.close();
-    other.close();
+  testDeep(
+    'publishes go to the shard of their symbols; a client that knows no shards begins again',
+    async () => {
+      const cluster = new Cluster();
+      const fx = await cluster.core('fx', 'leader');
+      const metals = await cluster.core('metals', 'leader');
+      const edge = await cluster.edge(['fx', 'metals']);
+      await until(() => hasBoth(edge));
+      const source = await TapedeckClient.connect(edge.url, { key: PUBLISH_KEY });
+      const definition = (symbol: string, shard: string | null) =>
+        ({
+          type: 'instrument',
+          symbol,
+          seq: 0,
+          market: 'feed',
+          priceScale: 2,
+          quantityScale: 0,
+          priceIncrement: 1,
+          quantityIncrement: 1,
+          previousClose: null,
+          rules: null,
+          shard,
+        }) as const;
+      const code = (e: { code: string }): string => e.code;
+      expect(await source.publish([definition('EURF', null)]).catch(code)).toBe('invalid-field');
+      expect(await source.publish([definition('EURF', 'oil')]).catch(code)).toBe('invalid-field');
+      await until(async () => {
+        const done = await source.publish([definition('EURF', 'fx')]).catch(code);
+        return typeof done === 'number';
+      });
+      // The leader of a shard takes its own symbols only.
+      expect(await source.publish([definition('OIL', 'fx')]).catch(code)).toBe('invalid-field');
+      const other = await TapedeckClient.connect(edge.url, { key: OTHER_PUBLISH_KEY });
+      await other.publish([definition('XAUF', 'metals')]);
+      await until(async () => (await listed(edge)).instruments.length === 4);
+      source.close();
+      other.close();
 
-    // As a client of an earlier version resumes: one position.
-    const socket = new WebSocket(`${edge.url.replace('http', 'ws')}/v1/stream`, 'tapedeck.v1.json');
-    const messages: { type: string; [name: string]: unknown }[] = [];
-    socket.onmessage = ({ data }) => messages.push(...(JSON.parse(String(data)) as []));
-    await until(() => messages.length > 0);
-    expect(messages[0]).toMatchObject({ type: 'welcome', epoch: 0, seq: 0 });
-    const { epoch } = (await listed(fx)).shards![0]!;
-    const resume = { type: 'resume', id: 1, epoch, seq: 1, topics: ['status', 'trade:EURX'] };
-    socket.send(JSON.stringify([resume]));
-    await until(() => messages.some(({ type }) => type === 'ack'));
-    const resets = messages.filter(({ type }) => type === 'reset');
-    expect(resets.map(({ shard, topics, reason }) => [shard, topics, reason])).toEqual([
-      ['fx', ['status', 'trade:EURX'], 'other-epoch'],
-      ['metals', ['status'], 'other-epoch'],
-    ]);
-    socket.close();
-    for (const server of [fx, metals, edge]) {
-      await server.stop();
-      await server.remove();
-    }
-  });
+      // As a client of an earlier version resumes: one position.
+      const socket = new WebSocket(
+        `${edge.url.replace('http', 'ws')}/v1/stream`,
+        'tapedeck.v1.json',
+      );
+      const messages: { type: string; [name: string]: unknown }[] = [];
+      socket.onmessage = ({ data }) => messages.push(...(JSON.parse(String(data)) as []));
+      await until(() => messages.length > 0);
+      expect(messages[0]).toMatchObject({ type: 'welcome', epoch: 0, seq: 0 });
+      const { epoch } = (await listed(fx)).shards![0]!;
+      const resume = { type: 'resume', id: 1, epoch, seq: 1, topics: ['status', 'trade:EURX'] };
+      socket.send(JSON.stringify([resume]));
+      await until(() => messages.some(({ type }) => type === 'ack'));
+      const resets = messages.filter(({ type }) => type === 'reset');
+      expect(resets.map(({ shard, topics, reason }) => [shard, topics, reason])).toEqual([
+        ['fx', ['status', 'trade:EURX'], 'other-epoch'],
+        ['metals', ['status'], 'other-epoch'],
+      ]);
+      socket.close();
+      for (const server of [fx, metals, edge]) {
+        await server.stop();
+        await server.remove();
+      }
+    },
+  );
 
-  test('an instrument in two shards ends the edge, and it does not start again', async () => {
+  testDeep('an instrument in two shards ends the edge, and it does not start again', async () => {
     const cluster = new Cluster();
     const fx = await cluster.core('fx', 'leader');
     // The settings of this leader are wrong: its symbols are not those of the shard alone.
