@@ -1,5 +1,7 @@
 /** Observing: the counts of all stages for `/metrics`, and the lag of the event loop, which is measured here. */
 
+import { dirname } from 'node:path';
+
 import type { Clock } from '../base/clock';
 import type { Batch } from '../base/contracts/batch';
 import type { ClusterStatus } from '../base/contracts/cluster';
@@ -10,7 +12,7 @@ import type { ReaderFigures } from '../broadcast/broadcaster';
 import type { Shares } from '../gateway/auth/shares';
 import type { Labels, Pause } from '../gateway/metrics/metric-registry';
 import { Metrics, type MetricSources } from '../gateway/metrics/metrics';
-import { diskRoom } from '../journal/write/disk-room';
+import { diskRoom, type DiskRoom } from '../journal/write/disk-room';
 import type { Repeated } from '../log/repeated';
 import { INTAKE_COUNTS, noIntake, type IntakeCounts } from '../market/intake';
 import { VERSION } from '../version';
@@ -125,12 +127,19 @@ export function createMetrics(stages: Observed): Metrics {
     publishers: () => stages.publishers.flatMap((set) => set.counts()),
     feeds: () => sums.feeds,
     intake: () => sums.intake,
-    disk: () => diskRoom(ground.config.journal.directory),
+    disk: () => roomOf(shards),
     instruments: () => market.instruments.size,
     lastSeqs: () => shards.all.map(({ name, core }) => [labelOf(name), core.lastSeq]),
     cluster: stages.cluster,
     published,
   });
+}
+
+/** Of all journals, which lie on one file system. */
+function roomOf(shards: Shards): DiskRoom {
+  const rooms = shards.cores.map(({ past }) => diskRoom(dirname(past.path)));
+  const journalBytes = rooms.reduce((sum, room) => sum + room.journalBytes, 0);
+  return { journalBytes, freeBytes: rooms[0]!.freeBytes };
 }
 
 function labelOf(shard: string | null): Labels {

@@ -107,7 +107,8 @@ class ShardedEntry implements SourceEntry {
   ): void {
     const shard = shardOf(events, this.shards);
     if ('fault' in shard) return done(shard);
-    shard.core.entry.submit(source, events.map(withoutShard), done, options);
+    const plain = events.some(isNamed) ? events.map(withoutShard) : events;
+    shard.core.entry.submit(source, plain, done, options);
   }
 
   async behind(source: number): Promise<void> {
@@ -171,9 +172,13 @@ function namedShard(name: unknown, { all }: Shards, known?: Shard): Shard | Faul
   return shard ?? fieldFault('shard', name, `the shard of the symbol: ${names}`);
 }
 
+function isNamed(event: SourceEvent): boolean {
+  return event.type === 'instrument' && event.shard !== null;
+}
+
 /** The core of a shard does not know its name. */
 function withoutShard(event: SourceEvent): SourceEvent {
-  return event.type === 'instrument' && event.shard !== null ? { ...event, shard: null } : event;
+  return event.type === 'instrument' ? { ...event, shard: null } : event;
 }
 
 function administrationOf(shards: Shards): InstrumentAdministration {

@@ -35,12 +35,17 @@ export interface IngestServices {
 
 /** What has a default may be left out. */
 const InstrumentRequest = Type.Object(
-  Object.fromEntries(
-    Object.entries(InstrumentSettingsSchema.properties).map(([name, schema]) => [
-      name,
-      'default' in schema ? Type.Optional(schema) : schema,
-    ]),
-  ),
+  {
+    ...Object.fromEntries(
+      Object.entries(InstrumentSettingsSchema.properties).map(([name, schema]) => [
+        name,
+        'default' in schema ? Type.Optional(schema) : schema,
+      ]),
+    ),
+    shard: Type.Optional(
+      Type.String({ description: 'Shard of a new symbol; only at a server of several shards' }),
+    ),
+  },
   { $id: 'InstrumentRequest', additionalProperties: false },
 );
 

@@ -98,7 +98,22 @@ export const MARKET: RouteGroup<MarketServices> = {
       role: 'read',
       answer: {
         schema: Type.Object(
-          { instruments: Type.Array(ListedInstrument), ...position },
+          {
+            instruments: Type.Array(ListedInstrument),
+            ...position,
+            shards: Type.Optional(
+              Type.Array(
+                Type.Object({
+                  shard: Type.String(),
+                  epoch: count('Epoch of its numbering'),
+                  seq: count('Its newest sequence number'),
+                }),
+                {
+                  description: 'Of a server with shards; `seq` and `epoch` are 0 if it has several',
+                },
+              ),
+            ),
+          },
           { $id: 'Instruments' },
         ),
         example: { instruments: [exampleDefinition], ...exampleAt('live') },
