@@ -19,6 +19,21 @@ test.each([
     { journal: { durability: 'replicated' }, cluster: { ...MEMBER, replicas: 1 } },
     'cluster.replicas is 1; expected 3 or 5',
   ],
+  [{ cluster: { ...MEMBER, shards: ['a'] } }, 'cluster.shards is of an edge'],
+  [
+    { cluster: { ...MEMBER, role: 'edge', shard: 'a', shards: ['b'] } },
+    'takes the place of cluster.shard',
+  ],
+  [{ cluster: { ...MEMBER, role: 'edge', shards: ['a', 'a'] } }, 'cluster.shards names a twice'],
+  [{ cluster: { ...MEMBER, shard: 'fx' } }, 'cluster.symbols is empty'],
+  [
+    { cluster: { ...MEMBER, role: 'edge', shards: ['fx', 'm'.repeat(28)] } },
+    'more than 31 characters together',
+  ],
+  [
+    { cluster: { ...MEMBER, role: 'edge', shards: ['a', 'b'] }, ipc: { ring: { enabled: true } } },
+    'expected no ipc at an edge of several cluster.shards',
+  ],
 ])('%j', (settings, words) => {
   const fault = check(settings);
   expect(fault).toBeInstanceOf(StartFault);
@@ -29,6 +44,8 @@ test('settings that fit together are taken', () => {
   expect(
     check({ cluster: { ...MEMBER, hubDomain: 'hub', role: 'edge', replicas: 1 } }),
   ).toMatchObject({ cluster: { hubDomain: 'hub' } });
+  const edge = { ...MEMBER, role: 'edge', shards: ['fx', 'metals'] };
+  expect(check({ cluster: edge })).toMatchObject({ cluster: { shards: ['fx', 'metals'] } });
   const journal = { durability: 'replicated' };
   expect(check({ journal, cluster: MEMBER })).toMatchObject({ journal });
 });

@@ -34,6 +34,9 @@ const SPECIAL: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'cluster.member': fc.constantFrom('', 'core-1', 'a.b:7070'),
   'cluster.url': fc.constantFrom('', 'https://edge-1.example.com'),
   'cluster.hubDomain': fc.constant(''), // another goes with the role of an edge
+  'cluster.shard': fc.constant(''), // another goes with the role and the symbols
+  'cluster.shards': fc.constant([]),
+  'cluster.symbols': fc.constantFrom([], ['EUR*', 'USD*']),
   'cluster.servers': fc.constant(['nats://127.0.0.1:4222', 'tls://broker.example:4222']),
   'instruments.symbol': fc.stringMatching(/^[A-Z]{1,12}$/),
   'instruments.market': fc.constant('feed'),
