@@ -10,7 +10,7 @@ import type { Instrument, MessageOf, Trade } from '../../protocol/messages';
 import { topicOf } from '../../protocol/topics';
 import { TapedeckClient } from '../../src/client/client';
 import type { Item } from '../../src/client/items';
-import { deep } from '../support/tier';
+import { deep, isDeep } from '../support/tier';
 import type { LoggedMessage } from './model-server';
 import { shardOf, ShardedServer } from './sharded-server';
 import { Bench, brief, briefs, drain } from './support';
@@ -703,6 +703,8 @@ describe.each([1, 2, 3])('%d shards', (count) => {
       }),
       { numRuns: deep(2_000, 100) },
     );
-    expect([...told]).toEqual(expect.arrayContaining(['resumed', 'reset', 'gap']));
+    // Some of a hundred runs without a crash of a shard that lost messages: then no gap is declared.
+    const expected = ['resumed', 'reset', ...(isDeep ? ['gap'] : [])];
+    expect([...told]).toEqual(expect.arrayContaining(expected));
   }, 120_000);
 });
