@@ -6,6 +6,7 @@ import { TapedeckClient } from '../../src/client/client';
 import type { Item } from '../../src/client/items';
 import { hasNats, NatsServers } from '../support/nats';
 import {
+  ADMIN_KEY,
   OTHER_PUBLISH_KEY,
   PUBLISH_KEY,
   Scratch,
@@ -259,6 +260,22 @@ describe.skipIf(!hasNats)('an edge of two shards', () => {
       await until(async () => (await listed(edge)).instruments.length === 4);
       source.close();
       other.close();
+
+      const VENUE = { symbol: 'EURV', market: 'venue', priceScale: 2, quantityScale: 0 };
+      const define = (more: object): Promise<Response> =>
+        fetch(`${edge.url}/v1/admin/instruments`, {
+          method: 'POST',
+          headers: { 'authorization': `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ ...VENUE, ...more }),
+        });
+      expect(await (await define({})).json()).toMatchObject({
+        error: { code: 'invalid-field', field: 'shard' },
+      });
+      const defined = await define({ shard: 'fx' });
+      expect([defined.status, await defined.json()]).toEqual([
+        201,
+        expect.objectContaining({ symbol: 'EURV', shard: 'fx' }),
+      ]);
 
       // As a client of an earlier version resumes: one position.
       const socket = new WebSocket(
